@@ -1,0 +1,317 @@
+"""What is wrong with a game, as far as its structure tells: every problem at once.
+
+Each check is a generator of problems (or of warnings) over a frozen graph. None computes anything.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from nvn import tree
+from nvn.errors import GameError, GameWarning, Problem
+from nvn.game import Game, Player
+from nvn.graph import LossGraph, batch_names, differentiable_path, freeze
+from nvn.schedule import Move, Schedule
+from nvn.values import Apply, Call, Gradient, Value, WeightedSum
+
+
+def loss_graph(game: Game, schedules: Sequence[Schedule], *, partial: bool = False) -> LossGraph:
+    """Freeze `game`, checked together with the schedules that play it.
+
+    Args:
+        game: The game.
+        schedules: How it is played: the main schedule and those of the phases, if any.
+        partial: Whether other schedules exist too (a phase of a recipe): players that never move
+            here are then in order.
+
+    Raises:
+        GameError: Listing every problem found.
+
+    Warns:
+        GameWarning: For each thing that is legal but probably not meant.
+    """
+    graph = freeze(game, schedules)
+    played = _Played(game, graph, tuple(schedules), partial)
+    problems = list(game.problems)
+    for check in PROBLEMS:
+        problems += check(played)
+    if problems:
+        raise GameError(problems, game.name)
+    for check in WARNINGS:
+        for problem in check(played):
+            warnings.warn(str(problem), GameWarning, stacklevel=3)
+    return graph
+
+
+@dataclass(frozen=True)
+class _Played:
+    """A game with the schedules that play it."""
+
+    game: Game
+    graph: LossGraph
+    schedules: tuple[Schedule, ...]
+    partial: bool
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        return tuple(move for schedule in self.schedules for move in schedule.moves)
+
+    @property
+    def reached(self) -> frozenset[Player]:
+        """The players called by anything that any objective is computed from."""
+        return frozenset(n.op.player for n in self.graph.nodes if isinstance(n.op, Call))
+
+    @property
+    def scheduled(self) -> frozenset[Player]:
+        return frozenset(player for move in self.moves for player in move.players)
+
+    @property
+    def active(self) -> tuple[Player, ...]:
+        return tuple(p for p in self.graph.players if not p.frozen)
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def _foreign_values(played: _Played) -> Iterator[Problem]:
+    for node in played.graph.nodes:
+        if node.game is not played.game:
+            found = f"`{node}` is a value of the game {node.game.name!r}"
+            edit = "declare it in this game: a value belongs to one game"
+            yield Problem(str(node.where), found, f"values of {played.game.name!r} alone", edit)
+
+
+def _unknown_methods(played: _Played) -> Iterator[Problem]:
+    for node in played.graph.nodes:
+        if isinstance(node.op, Call) and not hasattr(node.op.player.module, node.op.method):
+            module = type(node.op.player.module)
+            yield Problem(
+                str(node.where),
+                f"`{node}` calls the method {node.op.method!r}, which {module.__name__} lacks",
+                "a method of the player's module",
+                "correct the name",
+                tuple(n for n in vars(module) if not n.startswith("_")),
+            )
+
+
+def _independent_gradients(played: _Played) -> Iterator[Problem]:
+    for node in played.graph.nodes:
+        if isinstance(node.op, Gradient) and not differentiable_path(node.args[1], node.args[0]):
+            y, x = node.args
+            found = f"`{node}`: `{y}` does not depend on `{x}`"
+            edit = f"compute `{y}` from `{x}` itself, with no stop_gradient between"
+            yield Problem(str(node.where), found, "y computed from x", edit)
+
+
+def _constants_with_gradients(played: _Played) -> Iterator[Problem]:
+    for node in played.graph.nodes:
+        for leaf in tree.leaves((node.args, dict(node.kwargs))):
+            if not isinstance(leaf, Value) and _is_learnable(leaf):
+                found = f"`{node}` is given a {type(leaf).__name__} with parameters as a constant"
+                edit = "make it a player (its own or frozen), and pass that player's call"
+                yield Problem(str(node.where), found, "values and plain constants", edit)
+
+
+def _is_learnable(leaf: Any) -> bool:
+    return bool(getattr(leaf, "requires_grad", False)) or callable(getattr(leaf, "parameters", None))
+
+
+# --- players ----------------------------------------------------------------------------------
+
+
+def _shared_modules(played: _Played) -> Iterator[Problem]:
+    for a, b in combinations(played.graph.players, 2):
+        shared = _shared(a, b)
+        if shared:
+            yield Problem(
+                f"{a.where} and {b.where}",
+                f"`{a.name}` and `{b.name}` share {shared}",
+                "every parameter to belong to one player",
+                "make the shared part a player of its own, "
+                f'`T = game.player("T", shared)`, and write `{a.name}(T(x))`, `{b.name}(T(x))`',
+            )
+
+
+def _shared(a: Player, b: Player) -> str:
+    if a.module is b.module:
+        return "one module"
+    ours = {id(p): name for name, p in a.module.named_parameters()}
+    names = [ours[id(p)] for p in b.module.parameters() if id(p) in ours]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"the parameters {', '.join(names[:3])}{more}" if names else ""
+
+
+def _frozen_who_move(played: _Played) -> Iterator[Problem]:
+    for player in played.graph.players:
+        if not player.frozen:
+            continue
+        edit = f"declare it with `game.player({player.name!r}, …)`, or leave it out"
+        if player in played.scheduled:
+            found = f"the schedule moves `{player.name}`, which is frozen"
+            yield Problem(str(player.where), found, "frozen players never move", edit)
+        if player.objective:
+            found = f"`{player.name}` is frozen but has an objective"
+            yield Problem(str(player.where), found, "frozen players minimise nothing", edit)
+
+
+def _foreign_players(played: _Played) -> Iterator[Problem]:
+    for player in sorted(played.scheduled - set(played.graph.players), key=lambda p: p.name):
+        found = f"the schedule moves `{player.name}`, a player of the game {player.game.name!r}"
+        known = tuple(p.name for p in played.active)
+        expected = f"players of {played.game.name!r}"
+        yield Problem(str(player.where), found, expected, "schedule this game's players", known)
+
+
+def _unreached_players(played: _Played) -> Iterator[Problem]:
+    for player in played.active:
+        if player not in played.reached:
+            yield Problem(
+                str(player.where),
+                f"`{player.name}` is never called by anything that anybody minimises",
+                "every player to take part in an energy",
+                f"use `{player.name}(…)` in an energy, or remove the player",
+            )
+
+
+def _aimless_players(played: _Played) -> Iterator[Problem]:
+    guided = {p for move in played.moves if move.toward is not None for p in move.players}
+    for player in played.active:
+        alone = any(m.toward is None and player in m.players for m in played.moves)
+        idle = player not in guided and not played.partial
+        if not player.objective and (alone or idle):
+            yield Problem(
+                str(player.where),
+                f"`{player.name}` has no objective",
+                "every player to minimise something",
+                f"add `{player.name}.minimizes(…)`, or declare it "
+                f"with `game.frozen({player.name!r}, …)`",
+            )
+
+
+def _unscheduled_players(played: _Played) -> Iterator[Problem]:
+    if played.partial:
+        return
+    for player in played.active:
+        if player.objective and player not in played.scheduled:
+            yield Problem(
+                str(player.where),
+                f"`{player.name}` has an objective but never moves",
+                "every player with an objective in the schedule",
+                f"add `{player.name}` to the schedule, or declare it frozen",
+                tuple(sorted(p.name for p in played.scheduled)),
+            )
+
+
+# --- objectives ---------------------------------------------------------------------------------
+
+
+def _objectives(played: _Played) -> Iterator[tuple[Player, str, WeightedSum]]:
+    """Yield every player with what it descends, and how to name that."""
+    for player in played.active:
+        if player.objective:
+            yield player, f"`{player.name}.minimizes(…)`", player.objective
+    for move in played.moves:
+        for player in move.players:
+            if move.toward is not None:
+                yield player, f"{move.where}, a move of `{player.name}`", move.toward
+
+
+def _immovable_objectives(played: _Played) -> Iterator[Problem]:
+    for player, where, objective in _objectives(played):
+        if player not in played.reached or player.frozen:
+            continue  # told by another check
+        if not played.graph.moving_terms(player, objective):
+            yield Problem(
+                where,
+                f"`{player.name}` minimises `{objective}`, which does not depend on it",
+                f"an energy computed from a call of `{player.name}`, no stop_gradient between",
+                f"use a value that `{player.name}` makes",
+            )
+
+
+def _bad_weights(played: _Played) -> Iterator[Problem]:
+    for _, where, objective in _objectives(played):
+        for term in objective.terms:
+            if not math.isfinite(term.weight.factor):
+                found = f"the weight {term.weight.factor} on `{term.energy}`"
+                yield Problem(where, found, "a finite weight", "correct the weight")
+
+
+# --- schedules ----------------------------------------------------------------------------------
+
+
+def _bad_moves(played: _Played) -> Iterator[Problem]:
+    for schedule in played.schedules:
+        if not schedule.moves:
+            edit = "write nvn.alternating(D, G)"
+            yield Problem(str(schedule.where), "a schedule without moves", "at least one", edit)
+    for move in played.moves:
+        yield from _bad_move(move)
+
+
+def _bad_move(move: Move) -> Iterator[Problem]:
+    where = f"{move.where}, the move of {move}"
+    if not move.players:
+        yield Problem(str(move.where), "a move of nobody", "at least one player", "name a player")
+    if len(set(move.players)) < len(move.players):
+        yield Problem(where, "a player twice in one move", "each player once", "use `times=`")
+    for name, number in (("times", move.times), ("every", move.every)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            found = f"{name}={number!r}"
+            yield Problem(where, found, "a whole number of at least 1", f"correct `{name}`")
+    if move.fresh not in (True, False, "noise"):
+        yield Problem(where, f"fresh={move.fresh!r}", 'True, False or "noise"', "correct `fresh`")
+
+
+# --- warnings -----------------------------------------------------------------------------------
+
+
+def _unused_batch_names(played: _Played) -> Iterator[Problem]:
+    used = batch_names(played.graph.nodes)
+    for value in played.game.batch_values:
+        name = str(value)
+        if name not in used and not played.partial:
+            edit = "remove it from game.batch(…)"
+            yield Problem(str(value.where), f"{name!r} of the batch is never used", "", edit)
+
+
+def _saturating_maximands(played: _Played) -> Iterator[Problem]:
+    for player in played.active:
+        for energy, where in player.maximized:
+            if isinstance(energy.op, Apply) and getattr(energy.op.fn, "saturating", False):
+                found = (
+                    f"`{player.name}` maximises `{energy}`, whose gradient vanishes when the "
+                    "critic is sure (Goodfellow et al. 2014, section 3)"
+                )
+                edit = f"`{player.name}.minimizes(adv.fool(…))` of en.NonSaturating()"
+                yield Problem(str(where), found, "", edit)
+
+
+def _unused_frozen(played: _Played) -> Iterator[Problem]:
+    for player in played.graph.players:
+        if player.frozen and player not in played.reached and not played.partial:
+            found = f"the frozen `{player.name}` is called by nothing that anybody minimises"
+            yield Problem(str(player.where), found, "", "remove it, if nothing else needs it")
+
+
+PROBLEMS = (
+    _foreign_values,
+    _unknown_methods,
+    _independent_gradients,
+    _constants_with_gradients,
+    _shared_modules,
+    _frozen_who_move,
+    _foreign_players,
+    _unreached_players,
+    _aimless_players,
+    _unscheduled_players,
+    _immovable_objectives,
+    _bad_weights,
+    _bad_moves,
+)
+WARNINGS = (_unused_batch_names, _saturating_maximands, _unused_frozen)

@@ -1,0 +1,308 @@
+"""Adversarial families: what a critic's logits on real and on made samples cost.
+
+A family gives three energies. The critic minimises `real(D(x))` and `fake(D(G(z)))`; who wants to
+pass for real minimises `fool(D(G(z)))`. With l a logit and σ the logistic function, D = σ(l) is the
+probability of real; each energy is the mean of this over all elements of the logits:
+
+    family            real           fake           fool
+    Minimax           −log σ(l)      −log(1 − σ(l))  −fake
+    NonSaturating     −log σ(l)      −log(1 − σ(l))  −log σ(l)
+    Hinge             max(0, 1 − l)  max(0, 1 + l)   −l
+    LeastSquares      ½(l − b)²      ½(l − a)²       ½(l − c)²
+    Wasserstein       −l             l               −fake
+
+Logits are a tensor (N, …) of any further dimensions (a patch critic has them), never probabilities.
+Logarithms are natural: energies are in nats. A critic that judges at several scales may return a
+list of logits; every scale counts the same. (The sum over scales, pix2pixHD's eq. 3, is that times
+their number.) A critic that returns other things beside its logits is asked for `D(x)[0]`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nvn.energies._tensors import check_same_shape, precise
+from nvn.game import Energy, Value, WeightedSum, energy
+
+Logits: TypeAlias = Value | Sequence[Value]
+
+
+# --- what a family is -------------------------------------------------------------------------
+
+
+class Family(ABC):
+    """Three energies of a critic's logits. Derive from `ZeroSum` or `GeneralSum`.
+
+    A family is compared by equality: make it a frozen dataclass, and equal families give the same
+    energies. Its `on_…` methods are elementwise, on tensors of float32 or float64.
+    """
+
+    saturates: ClassVar[bool] = False
+    """Whether `fake` is flat where the critic is sure: maximizing it, a losing player learns little
+    from it."""
+
+    @abstractmethod
+    def on_real(self, logits: Tensor) -> Tensor:
+        """Return the critic's loss at each logit of a real sample."""
+
+    @abstractmethod
+    def on_fake(self, logits: Tensor) -> Tensor:
+        """Return the critic's loss at each logit of a made sample."""
+
+    @abstractmethod
+    def fool(self, logits: Logits) -> Energy | WeightedSum:
+        """Return what its maker minimises, of the logits of a made sample."""
+
+    def real(self, logits: Logits) -> Energy:
+        """Return what the critic minimises, of its logits of a real sample."""
+        return energy(Judgement(self, type(self).on_real), name="real")(logits)
+
+    def fake(self, logits: Logits) -> Energy:
+        """Return what the critic minimises, of its logits of a made sample."""
+        judgement = Judgement(self, type(self).on_fake, saturating=self.saturates)
+        return energy(judgement, name="fake")(logits)
+
+
+class ZeroSum(Family):
+    """A family in which the maker's gain is the critic's loss: one energy serves both."""
+
+    def fool(self, logits: Logits) -> WeightedSum:
+        """Return −fake(logits): the very same energy, weighed by −1."""
+        return -self.fake(logits)
+
+
+class GeneralSum(Family):
+    """A family in which the maker has an energy of its own."""
+
+    @abstractmethod
+    def on_fool(self, logits: Tensor) -> Tensor:
+        """Return the maker's loss at each logit of a made sample."""
+
+    def fool(self, logits: Logits) -> Energy:
+        """Return what the maker minimises, of the logits of a made sample."""
+        return energy(Judgement(self, type(self).on_fool), name="fool")(logits)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The function inside an adversarial energy: the mean of a family's loss over its logits."""
+
+    family: Family
+    loss: Callable[[Any, Tensor], Tensor]
+    saturating: bool = False
+
+    def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
+        """Map logits (N, …), or a list of such, one a scale, to a number of shape ()."""
+        return _mean([self.loss(self.family, precise(t)).mean() for t in _scales(logits)])
+
+
+# --- the families -----------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class Minimax(ZeroSum):
+    """Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1 (arXiv 1406.2661).
+
+    V = E log D(x) + E log(1 − D(G(z))) is −(real + fake): the critic maximises V by minimising
+    real + fake, and log 4 of it remain where D = ½ everywhere. `fool` is log(1 − D), which
+    saturates: it is flat where the critic is sure of the fake.
+    """
+
+    saturates = True
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        """−log σ(l)."""
+        return _minus_log_sigmoid(logits)
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        """−log(1 − σ(l)) = −log σ(−l)."""
+        return _minus_log_sigmoid(-logits)
+
+
+@final
+@dataclass(frozen=True)
+class NonSaturating(GeneralSum):
+    """Goodfellow et al. 2014, section 3 (arXiv 1406.2661): the maker minimises −log D(G(z)).
+
+    The critic's energies are Minimax's. `fool` pulls hardest where the critic is sure of the fake.
+    """
+
+    saturates = True
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        """−log σ(l)."""
+        return _minus_log_sigmoid(logits)
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        """−log(1 − σ(l)) = −log σ(−l)."""
+        return _minus_log_sigmoid(-logits)
+
+    def on_fool(self, logits: Tensor) -> Tensor:
+        """−log σ(l)."""
+        return _minus_log_sigmoid(logits)
+
+
+@final
+@dataclass(frozen=True)
+class Hinge(GeneralSum):
+    """Lim & Ye 2017 (arXiv 1705.02894); Miyato et al. 2018, eqs. 16, 17 (arXiv 1802.05957).
+
+    real and fake are zero, and flat, once the logits keep the margins l ≥ 1 and l ≤ −1.
+    """
+
+    saturates = True
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        """max(0, 1 − l)."""
+        return F.relu(1.0 - logits)
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        """max(0, 1 + l)."""
+        return F.relu(1.0 + logits)
+
+    def on_fool(self, logits: Tensor) -> Tensor:
+        """−l."""
+        return -logits
+
+
+@final
+@dataclass(frozen=True)
+class LeastSquares(GeneralSum):
+    """Mao et al. 2017, "Least Squares GANs", eq. 2 (arXiv 1611.04076).
+
+    With the paper's ½ and means: ½E(l − b)², ½E(l − a)², ½E(l − c)². Code that takes a plain mean
+    of squares (CycleGAN's) is this at twice the weight.
+
+    Attributes:
+        a: The logit the critic wants of made samples.
+        b: The logit the critic wants of real samples.
+        c: The logit the maker wants. The defaults are the paper's eq. 9; a=−1, b=1, c=0 (its eq. 8)
+            satisfies b − c = 1 and b − a = 2, which makes it Pearson's χ² divergence.
+    """
+
+    a: float = 0.0
+    b: float = 1.0
+    c: float = 1.0
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        """½(l − b)²."""
+        return 0.5 * (logits - self.b).square()
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        """½(l − a)²."""
+        return 0.5 * (logits - self.a).square()
+
+    def on_fool(self, logits: Tensor) -> Tensor:
+        """½(l − c)²."""
+        return 0.5 * (logits - self.c).square()
+
+
+@final
+@dataclass(frozen=True)
+class Wasserstein(ZeroSum):
+    """Arjovsky et al. 2017, "Wasserstein GAN", eqs. 2, 3 (arXiv 1701.07875).
+
+    −(real + fake) = E D(x) − E D(G(z)) estimates the distance only if the critic is Lipschitz: see
+    `gradient_penalty`. Logits are the critic's scores, without a unit of their own.
+    """
+
+    def on_real(self, logits: Tensor) -> Tensor:
+        """−l."""
+        return -logits
+
+    def on_fake(self, logits: Tensor) -> Tensor:
+        """Return l itself."""
+        return logits
+
+
+# --- pairs ------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class RelativisticPaired:
+    """Jolicoeur-Martineau 2018, "The relativistic discriminator" (arXiv 1807.00734), paired: RpGAN.
+
+    The critic judges which of a pair is real: σ(l − l′) is the probability that l is the real
+    one's logit. Huang et al. 2024 ("The GAN is dead", R3GAN, arXiv 2501.05441, eq. 2) use it with
+    `r1` and `r2`; as there, the maker's energy is the non-saturating one.
+
+    The i-th real sample is paired with the i-th made one, element by element: same shapes.
+    """
+
+    def critic(self, real_logits: Logits, fake_logits: Logits) -> Energy:
+        """Return −E log σ(real − fake), in nats: what the critic minimises.
+
+        Raises:
+            ValueError: when computed, if the shapes differ.
+        """
+        return energy(Preference("critic", saturating=True), name="critic")(
+            real_logits, fake_logits
+        )
+
+    def fool(self, fake_logits: Logits, real_logits: Logits) -> Energy:
+        """Return −E log σ(fake − real), in nats: what the maker minimises. Mind the order.
+
+        Raises:
+            ValueError: when computed, if the shapes differ.
+        """
+        return energy(Preference("fool"), name="fool")(fake_logits, real_logits)
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The function inside a paired energy: −E log σ(winner − loser)."""
+
+    name: str
+    saturating: bool = False
+
+    def __call__(
+        self, winner: Tensor | Sequence[Tensor], loser: Tensor | Sequence[Tensor]
+    ) -> Tensor:
+        """Map two logits (N, …), or lists of such of the same shapes, to a number of shape ()."""
+        winners, losers = _scales(winner), _scales(loser)
+        if len(winners) != len(losers):
+            raise ValueError(f"{self.name}: found {len(winners)} scales and {len(losers)}")
+        return _mean([self._loss(w, o) for w, o in zip(winners, losers, strict=True)])
+
+    def _loss(self, winner: Tensor, loser: Tensor) -> Tensor:
+        check_same_shape(self.name, winner, loser)
+        return _minus_log_sigmoid(precise(winner) - precise(loser)).mean()
+
+
+# --- tensors ----------------------------------------------------------------------------------
+
+
+def _minus_log_sigmoid(x: Tensor) -> Tensor:
+    # Not F.softplus(-x): that is cut off to −x where −x > 20, which float64 can tell.
+    return -F.logsigmoid(x)
+
+
+def _scales(logits: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the logits as one tensor a scale.
+
+    Raises:
+        TypeError: `logits` is neither a tensor nor a list of tensors.
+        ValueError: the tensors can't be the scales of one critic: they differ in the number of
+            samples or of dimensions. (Logits beside features, most often.)
+    """
+    scales = [logits] if isinstance(logits, Tensor) else logits
+    if not isinstance(scales, list | tuple) or not all(isinstance(t, Tensor) for t in scales):
+        found = [type(t).__name__ for t in scales] if isinstance(scales, list | tuple) else scales
+        raise TypeError(f"logits are a tensor, or a list of tensors, one a scale; found {found}")
+    if len({(t.shape[:1], t.ndim) for t in scales}) != 1:
+        shapes = ", ".join(str(tuple(t.shape)) for t in scales)
+        raise ValueError(f"no scales of one critic: logits of the shapes [{shapes}]")
+    return scales
+
+
+def _mean(numbers: Sequence[Tensor]) -> Tensor:
+    return numbers[0] if len(numbers) == 1 else torch.stack(list(numbers)).mean()

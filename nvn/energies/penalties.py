@@ -1,0 +1,126 @@
+"""Gradient penalties: how steep a critic may be, and where.
+
+All are energies of `nvn.gradient(logits, x)`: for each of the N samples the gradient of its logits
+(of their sum, if a critic gives several) with respect to that sample; ‖·‖ is the Euclidean norm over
+everything but N. So it is for critics that treat samples alone: with batch normalisation a sample's
+gradient mixes in the others', and the papers leave it out of the critic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+import torch
+from torch import Tensor
+
+from nvn import tree
+from nvn.energies._tensors import check_same_shape, precise
+from nvn.game import Energy, Value, energy, gradient, value
+
+# --- centred at zero --------------------------------------------------------------------------
+
+
+def r1(logits: Value, x: Value) -> Energy:
+    """Return ½ E‖∂ logits/∂x‖², x real: Mescheder et al. 2018, eq. 9 (arXiv 1801.04406).
+
+    The ½ is inside, so the weight is the papers' γ: `10 * en.r1(D(real), real)` is γ = 10, as in
+    eq. 9 and in StyleGAN2's `r1_gamma`. Mind that the code of Mescheder et al. (GAN_stability)
+    leaves the ½ out: its `reg_param: 10` is γ = 20, a weight of 20 here.
+
+    Args:
+        logits: What a critic says of `x`: a tensor (N, …).
+        x: The samples: a tensor (N, …).
+    """
+    return energy(half_squared_norm, name="r1")(gradient(logits, x))
+
+
+def r2(logits: Value, x: Value) -> Energy:
+    """Return ½ E‖∂ logits/∂x‖², x made: Mescheder et al. 2018, eq. 10 (arXiv 1801.04406).
+
+    The formula is `r1`'s and so is the ½; what differs is where: `en.r2(D(fake), fake)`.
+    """
+    return energy(half_squared_norm, name="r2")(gradient(logits, x))
+
+
+def half_squared_norm(g: Tensor) -> Tensor:
+    """Return ½ (1/N) Σ_n ‖g_n‖², of gradients g (N, …)."""
+    return 0.5 * precise(g).square().sum() / g.shape[0]
+
+
+# --- centred elsewhere ------------------------------------------------------------------------
+
+
+def gradient_penalty(logits: Value, at: Value, target: float = 1.0) -> Energy:
+    """Return E(‖∂ logits/∂at‖ − target)²: Gulrajani et al. 2017, eq. 3 (arXiv 1704.00028).
+
+    Without a ½. The paper's weight is λ = 10, its points lie between real and made samples:
+
+        weights = game.sample("weights", en.uniform_weights)
+        between = en.interpolate(real, fake, weights)
+        D.minimizes(… + 10 * en.gradient_penalty(D(between), between))
+
+    Args:
+        logits: What a critic says of `at`: a tensor (N, …).
+        at: The points: a tensor (N, …).
+        target: The norm wanted. 0 is twice `r1`, wherever the points are.
+    """
+    option = {} if target == 1.0 else {"target": float(target)}  # the default stays unsaid
+    return energy(squared_excess_of_norm, name="gradient_penalty")(gradient(logits, at), **option)
+
+
+def squared_excess_of_norm(g: Tensor, target: float = 1.0) -> Tensor:
+    """Return (1/N) Σ_n (‖g_n‖ − target)², of gradients g (N, …).
+
+    At a gradient of exactly zero, where the norm has no derivative, its subgradient 0 is used.
+    """
+    norms = torch.linalg.vector_norm(precise(g).reshape(g.shape[0], -1), dim=1)
+    excess: Tensor = norms - target
+    return excess.square().mean()
+
+
+def interpolate(real: Value, fake: Value, weights: Value) -> Value:
+    """Return w·real + (1 − w)·fake, sample by sample: Gulrajani et al. 2017, algorithm 1.
+
+    Args:
+        real: The samples at w = 1, of shape (N, …).
+        fake: The samples at w = 0, of the same shape.
+        weights: A number a sample: (N,), or (N, 1, …, 1). See `uniform_weights`.
+    """
+    return value(between, name="interpolate")(real, fake, weights)
+
+
+def between(real: Tensor, fake: Tensor, weights: Tensor) -> Tensor:
+    """Return w·real + (1 − w)·fake of samples (N, …), in their dtype.
+
+    Raises:
+        ValueError: the samples' shapes differ, or there is not one weight a sample.
+    """
+    check_same_shape("interpolate", real, fake)
+    if weights.shape[:1] != real.shape[:1] or weights.numel() != len(weights):
+        found = f"weights of shape {tuple(weights.shape)} for samples {tuple(real.shape)}"
+        raise ValueError(f"interpolate: found {found}; expected one weight a sample")
+    w = precise(weights).reshape(-1, *[1] * (real.ndim - 1))
+    mixed = w * precise(real) + (1.0 - w) * precise(fake)
+    # Back to what the critic would see of a sample: it may compute in bfloat16.
+    return mixed.to(torch.promote_types(real.dtype, fake.dtype))
+
+
+def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Tensor:
+    """Draw a weight in [0, 1) for each of the N samples of a batch: a tensor (N,) of float32.
+
+    For `game.sample("weights", en.uniform_weights)`.
+
+    Raises:
+        ValueError: the batch has no tensor with samples, or its tensors differ in their number.
+    """
+    leaves = tree.leaves(dict(batch))
+    tensors = [t for t in leaves if isinstance(t, Tensor) and t.ndim > 0]
+    lengths = {len(t) for t in tensors}
+    if len(lengths) != 1:
+        found = [tuple(t.shape) for t in tensors]
+        raise ValueError(
+            f"uniform_weights: the number of samples is not clear from a batch of the shapes {found}; "
+            "give game.sample a function that draws for the samples you mean"
+        )
+    weights = torch.rand(lengths.pop(), generator=generator, device=generator.device)
+    return weights.to(tensors[0].device)

@@ -1,0 +1,309 @@
+"""The engine: plays a plan, step by step.
+
+    engine = nvn.Engine(nvn.plan(game, schedule), partial(torch.optim.Adam, lr=1e-4))
+    for batch in loader:
+        record = engine.step(batch)
+
+In a move, every player's gradient is taken at the point where the move starts; then all step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from nvn.dryrun import check_batch
+from nvn.errors import ConfigError, DataError, GameError, Problem, did_you_mean
+from nvn.game import Player, Team
+from nvn.interpreter import Interpreter
+from nvn.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
+from nvn.placement import Placement
+from nvn.planner import MovePlan, Plan
+from nvn.records import Record
+from nvn.schedule import Fresh, Move
+from nvn.state import TrainState
+from nvn.values import Value
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Minibatch = Mapping[str, Any]
+
+
+class Engine:
+    """Plays a plan.
+
+    Args:
+        plan: What to play.
+        optimizers: For each player a function from its parameters to a torch optimizer, or an
+            `nvn.Optimizer`; or one such for all players. Names that moves give with `optimizer=`
+            are looked up here too.
+        fabric: Places and casts modules and batches; without one they stay as and where they are.
+        seed: All randomness of samples, dropout and the like is made from it.
+        state: The state of another engine of the same game, to share (phases of one run).
+        phase: The name under which the state counts this engine's iterations.
+
+    Raises:
+        ConfigError: A player that moves has no optimizer.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        optimizers: Optimizers,
+        fabric: Fabric | None = None,
+        *,
+        seed: int = 0,
+        state: TrainState | None = None,
+        phase: str = "main",
+    ) -> None:
+        self.plan = plan
+        self.phase = phase
+        self._placement = Placement(fabric)
+        self.state = TrainState.of(plan.graph.players, seed) if state is None else state
+        if state is None:
+            self._place_modules()
+        self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
+        self._interpreter = Interpreter(self.state.modules, self._parameters, self._placement)
+        self._add_steppers(optimizers)
+        self._last: Record | None = None
+        self._checked = False
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Each player's module: the very one that was declared."""
+        return self.state.modules
+
+    # --- training ---
+
+    def step(self, batch: Minibatch | Iterator[Minibatch]) -> Record:
+        """Play one iteration: every move of the schedule that happens in it, in order.
+
+        Args:
+            batch: A dict of tensors, or an iterator of them if moves take batches of their own.
+
+        Raises:
+            GameError: The first batch does not fit the game (what `check` tells).
+            DataError: The iteration takes more batches than there are.
+            StopIteration: The iterator was empty.
+        """
+        supply = _Supply(batch, self._placement, self.state)
+        iteration = self.state.iterations.get(self.phase, 0)
+        tally = _Tally()
+        for planned in self.plan.moves:
+            if planned.move.happens(iteration, self._last):
+                for _ in range(planned.move.times):
+                    self._play(planned, supply.take(planned.move.fresh), tally)
+        self.state.iterations[self.phase] = iteration + 1
+        self._last = tally.record(iteration + 1)
+        return self._last
+
+    def metric(self, name: str, value: float) -> None:
+        """Tell learning-rate schedules that wait for the metric `name` its new value."""
+        for stepper in self.state.steppers.values():
+            stepper.metric(name, value)
+
+    def _play(self, planned: MovePlan, batch: Minibatch, tally: _Tally) -> None:
+        if not self._checked:
+            self._check_placed(batch)
+        point = self.state.point(self.phase)
+        terms = {name: ts for name, ts in planned.active(point.step).items() if ts}
+        pull = self._interpreter.pull(terms, batch, point, keep=terms)
+        for name, gradients in pull.gradients.items():
+            stepper = self.state.steppers[_slot(name, planned.move)]
+            tally.norms[name] = stepper.step(gradients)
+            self.state.steps[name] = self.state.steps.get(name, 0) + 1
+        tally.energies |= {self.plan.graph.names[e]: v for e, v in pull.energies.items()}
+        tally.objectives |= pull.objectives
+
+    # --- looking, without changing anything ---
+
+    def gradients(
+        self, batch: Minibatch, players: Iterable[Player | Team | str] | Player | Team | str
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return ∂V_p/∂θ_p of each player's objective at the present point.
+
+        Samples and dropout are drawn as the next `step` will draw them.
+
+        Args:
+            batch: The minibatch.
+            players: Whose gradients: players or their names.
+
+        Returns:
+            For each player, the gradient of each of its parameters, zero where the objective does
+            not depend on it.
+
+        Raises:
+            GameError: A player is unknown, frozen, or has no objective.
+        """
+        names = self._names(players)
+        iteration = self.state.iterations.get(self.phase, 0)
+        terms = {name: self._objective_terms(name, iteration) for name in names}
+        pull = self._interpreter.pull(
+            {name: ts for name, ts in terms.items() if ts},
+            self._placement.batch(batch),
+            self.state.next_point(self.phase),
+        )
+        return {name: self._filled(name, pull.gradients.get(name)) for name in names}
+
+    def values(self, batch: Minibatch, wanted: Sequence[Value], *, training: bool = False) -> Any:
+        """Return the values of `wanted`, as constants, in the same order.
+
+        A sample or noise is drawn, unless `batch` has an entry of its name.
+
+        Args:
+            batch: The minibatch; it needs only the names that `wanted` is computed from.
+            wanted: Values of the game, energies among them.
+            training: Whether modules run in training mode (their buffers stay as they are).
+        """
+        placed = self._placement.batch(batch)
+        point = self.state.next_point(self.phase)
+        found = self._interpreter.values(wanted, placed, point, training=training)
+        return [found[value] for value in wanted]
+
+    def check(self, batch: Minibatch) -> None:
+        """Check the game against a batch: names, shapes, scalars, hidden parameters, purity.
+
+        Raises:
+            GameError: Listing every problem.
+        """
+        self._check_placed(self._placement.batch(batch))
+
+    def _check_placed(self, batch: Minibatch) -> None:
+        modules, parameters = self.state.modules, self._parameters
+        check_batch(self.plan.graph, self._interpreter, modules, parameters, batch)
+        self._checked = True
+
+    # --- state ---
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that evolves: modules, optimizers, counters, the seed."""
+        return self.state.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned, in an engine of the same plan."""
+        self.state.load_state_dict(state)
+
+    # --- set-up ---
+
+    def _place_modules(self) -> None:
+        for player in self.plan.graph.players:
+            self._placement.module(player.module)
+            player.module.train(not player.frozen)
+
+    def _add_steppers(self, optimizers: Optimizers) -> None:
+        """Make the optimizers that this plan steps with and the state does not have yet."""
+        for move in self.plan.schedule.moves:
+            for player in move.players:
+                slot = _slot(player.name, move)
+                if slot not in self.state.steppers:
+                    spec = _specified(optimizers, move.optimizer or player.name, move)
+                    correction = 1.0 if move.optimizer else _lazy_share(self.plan, player)
+                    parameters = self._parameters[player.name]
+                    self.state.steppers[slot] = Stepper(spec, parameters, correction)
+
+    # --- small things ---
+
+    def _names(self, players: Iterable[Player | Team | str] | Player | Team | str) -> list[str]:
+        if isinstance(players, Player | str):
+            players = [players]
+        names: dict[str, None] = {}
+        for player in players:
+            members = player if isinstance(player, Team) else [player]
+            names |= dict.fromkeys(m if isinstance(m, str) else m.name for m in members)
+        return list(names)
+
+    def _objective_terms(self, name: str, iteration: int) -> Any:
+        graph = self.plan.graph
+        player = next((p for p in graph.players if p.name == name), None)
+        objective = graph.objectives.get(name)
+        if player is None or not objective:
+            known = tuple(n for n, o in graph.objectives.items() if o)
+            found = f"no player {name!r} with an objective"
+            problem = Problem("gradients(…)", found, "a player that minimises something", "", known)
+            raise GameError([problem], graph.name)
+        terms = graph.moving_terms(player, objective)
+        return tuple(term for term in terms if term.weight.known_at(iteration) != 0.0)
+
+    def _filled(self, name: str, gradients: Sequence[Tensor | None] | None) -> dict[str, Tensor]:
+        parameters = self.state.parameters[name]
+        found = gradients or [None] * len(parameters)
+        return {
+            key: torch.zeros_like(parameter) if gradient is None else gradient
+            for (key, parameter), gradient in zip(parameters.items(), found, strict=True)
+        }
+
+
+class _Tally:
+    """What the moves of one iteration report."""
+
+    def __init__(self) -> None:
+        self.energies: dict[str, Tensor] = {}
+        self.objectives: dict[str, Tensor] = {}
+        self.norms: dict[str, Tensor] = {}
+
+    def record(self, step: int) -> Record:
+        return Record(step, self.energies, self.objectives, self.norms)
+
+
+class _Supply:
+    """Gives an iteration's repetitions their batches, and counts versions."""
+
+    def __init__(
+        self, source: Minibatch | Iterator[Minibatch], placement: Placement, state: TrainState
+    ) -> None:
+        self._source = iter([source]) if isinstance(source, Mapping) else source
+        self._placement = placement
+        self._state = state
+        self._batch: Minibatch | None = None
+
+    def take(self, fresh: Fresh) -> Minibatch:
+        """Return the batch of the next repetition: the first always takes a new one."""
+        if self._batch is None or fresh is True:
+            self._batch = self._placement.batch(self._next())
+            self._state.batches += 1
+            self._state.draws += 1
+        elif fresh == "noise":
+            self._state.draws += 1
+        return self._batch
+
+    def _next(self) -> Minibatch:
+        try:
+            return next(self._source)
+        except StopIteration:
+            if self._batch is None:
+                raise
+            raise DataError(
+                "a move with fresh=True found no further batch: give engine.step an iterator with "
+                "as many batches as an iteration takes (plan.batches_per_step)"
+            ) from None
+
+
+def _slot(player: str, move: Move) -> str:
+    return player if move.optimizer is None else f"{player}:{move.optimizer}"
+
+
+def _specified(optimizers: Optimizers, name: str, move: Move) -> Optimizer:
+    """Return how to step: by name where names are given; one for all serves every player."""
+    if not isinstance(optimizers, Mapping):
+        if move.optimizer is None:
+            return as_optimizer(optimizers)
+        found = f"{move.where}: optimizer={name!r}, but the optimizers have no names"
+        raise ConfigError(f"{found}; expected a mapping with the key {name!r}")
+    if name not in optimizers:
+        known = ", ".join(optimizers) or "none"
+        hint = did_you_mean(name, optimizers)
+        raise ConfigError(f"no optimizer for {name!r}; there are: {known}.{hint}")
+    return as_optimizer(optimizers[name])
+
+
+def _lazy_share(plan: Plan, player: Player) -> float:
+    """Return the share of a player's steps that its lazy regularisers do not take."""
+    own = (m for m in plan.schedule.moves if player in m.players and m.optimizer is None)
+    extra = sum(1.0 / move.every for move in own if move.lazy)
+    return 1.0 / (1.0 + extra)
+
+

@@ -1,0 +1,109 @@
+"""What can go wrong, said for a person: what was found, what was expected, what to write instead.
+
+Every error that nvn raises on purpose derives from `NvnError`; the command line shows its message
+without a traceback, because the message is meant to be enough. Anything else that escapes is a bug,
+ours or the recipe's.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "GameError",
+    "GameWarning",
+    "NvnError",
+    "Problem",
+    "RunError",
+    "did_you_mean",
+]
+
+
+class NvnError(Exception):
+    """An error whose message tells a person what to change."""
+
+
+class ConfigError(NvnError):
+    """A recipe, its configuration or a command-line value that does not fit."""
+
+
+class DataError(NvnError):
+    """Data that cannot be read, or that does not fit what the game asks for."""
+
+
+class RunError(NvnError):
+    """A run that cannot start or go on: no space, a loss that is not finite, an unknown device."""
+
+
+class GameWarning(UserWarning):
+    """A game that is legal but probably not what was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a game: where, what was found and expected, and the edit that mends it.
+
+    Attributes:
+        where: The place in the declaration, in the reader's words: "`G.minimizes(…)`".
+        found: What is there now.
+        expected: What has to be there instead; may be empty where `found` says it all.
+        edit: The change to make; may be empty.
+        known: The names that exist, where a name was asked for.
+    """
+
+    where: str
+    found: str
+    expected: str = ""
+    edit: str = ""
+    known: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.found}"]
+        if self.expected:
+            lines.append(f"expected: {self.expected}")
+        if self.edit:
+            lines.append(f"to mend it: {self.edit}")
+        if self.known:
+            lines.append(f"known names: {', '.join(self.known)}")
+        return "\n    ".join(lines)
+
+
+class GameError(NvnError):
+    """Everything that is wrong with a game, reported at once.
+
+    Attributes:
+        game: The game's name, empty if unknown.
+        problems: Every problem found, in the order of the declaration.
+    """
+
+    def __init__(self, problems: Iterable[Problem] | Problem, game: str = "") -> None:
+        self.game = game
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__(self._message())
+
+    def __reduce__(self) -> tuple[type[GameError], tuple[tuple[Problem, ...], str]]:
+        # Exception pickles its message as the arguments; ours is rebuilt from the problems.
+        return type(self), (self.problems, self.game)
+
+    def _message(self) -> str:
+        of_game = f" with the game {self.game!r}" if self.game else " with this game"
+        count = len(self.problems)
+        title = f"{count} problem{'' if count == 1 else 's'}{of_game}:"
+        numbered = (f"{i}. {problem}" for i, problem in enumerate(self.problems, start=1))
+        return "\n\n".join([title, *numbered])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the known name nearest to `name`, or nothing if none is near.
+
+    >>> did_you_mean("stesp", ["steps", "size"])
+    " Did you mean 'steps'?"
+    >>> did_you_mean("colour", ["steps", "size"])
+    ''
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

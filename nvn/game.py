@@ -1,0 +1,301 @@
+"""A game: players, teams and values, declared. Nothing here touches a tensor.
+
+    game = nvn.Game("gan")
+    real = game.batch("real")
+    z = game.noise("z", (64,), like=real)
+    G, D = game.player("G", generator), game.player("D", critic)
+
+What is wrong with a game is found when it is frozen into a LossGraph (nvn/graph.py), so that one
+error can tell everything; problems that show at declaration are noted in `game.problems` till then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from nvn import tree
+from nvn.errors import GameError, Problem
+from nvn.values import (
+    Apply,
+    Batch,
+    Call,
+    Energy,
+    Gradient,
+    Noise,
+    Op,
+    Sample,
+    Term,
+    Value,
+    WeightedSum,
+    Where,
+    as_sum,
+    caller,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+V = TypeVar("V", bound=Value)
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # fit for a file name and for a state-dict key
+
+
+class Player:
+    """A module with an objective of its own. Calling it makes a value of the game."""
+
+    def __init__(
+        self, game: Game, name: str, module: nn.Module, *, team: str | None, frozen: bool
+    ) -> None:
+        self.game = game
+        self.name = name
+        self.module = module
+        self.team = team
+        self.frozen = frozen
+        self.where = caller()
+        self._objective = WeightedSum()
+        self.maximized: list[tuple[Energy, Where]] = []  # for the check of saturating energies
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Value:
+        return self.method("forward")(*args, **kwargs)
+
+    def method(self, name: str, *, training: bool = True) -> Callable[..., Value]:
+        """Return a function that calls the module's method `name`.
+
+        With `training=False` the module runs in eval mode in that call, also while training:
+        running statistics instead of the batch's, no dropout, and no buffer advances.
+        """
+        op = Call(self, name, training and not self.frozen)
+
+        def call(*args: Any, **kwargs: Any) -> Value:
+            return self.game.node(op, args, kwargs)
+
+        return call
+
+    def minimizes(self, x: Energy | WeightedSum) -> None:
+        """Add `x`, an energy or a weighted sum of energies, to this player's objective."""
+        self._objective = self._objective + as_sum(x)
+
+    def maximizes(self, x: Energy | WeightedSum) -> None:
+        """Subtract `x` from this player's objective: the same as `minimizes(-x)`."""
+        self.maximized += [(e, caller()) for e in as_sum(x).energies]
+        self.minimizes(-as_sum(x))
+
+    @property
+    def objective(self) -> WeightedSum:
+        """What this player minimises."""
+        return self._objective
+
+    def __repr__(self) -> str:
+        return f"<Player {self.name}>"
+
+
+class Team:
+    """Players who act as one: iterable, members as attributes."""
+
+    def __init__(self, name: str, members: tuple[Player, ...]) -> None:
+        self.name = name
+        self.members = members
+
+    def minimizes(self, x: Energy | WeightedSum) -> None:
+        """Add `x` to every member's objective."""
+        for member in self.members:
+            member.minimizes(x)
+
+    def maximizes(self, x: Energy | WeightedSum) -> None:
+        """Subtract `x` from every member's objective."""
+        for member in self.members:
+            member.maximizes(x)
+
+    def __iter__(self) -> Iterator[Player]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getattr__(self, name: str) -> Player:
+        for member in self.__dict__.get("members", ()):
+            if member.name == name:
+                return member
+        raise AttributeError(f"team has no member {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<Team {self.name}: {', '.join(member.name for member in self.members)}>"
+
+
+class Game:
+    """The players, the values and who minimises what."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.players: dict[str, Player] = {}
+        self.teams: dict[str, Team] = {}
+        self.names: dict[Value, str] = {}  # given by .named()
+        self.problems: list[Problem] = []  # found while declaring; told by the LossGraph
+        self._nodes: dict[Hashable, Value] = {}
+        self._samples: dict[str, Value] = {}
+
+    # --- declaring ---
+
+    @overload
+    def batch(self, name: str, /) -> Value: ...
+    @overload
+    def batch(self, name: str, /, *names: str) -> tuple[Value, ...]: ...
+
+    def batch(self, name: str, /, *names: str) -> Value | tuple[Value, ...]:
+        """Return the named tensors of a minibatch: one value for one name, a tuple for several."""
+        values = tuple(self.node(Batch(n), ()) for n in (name, *names))
+        return values if names else values[0]
+
+    def player(self, name: str, module: nn.Module) -> Player:
+        """Declare a player of no team."""
+        return self._add(Player(self, name, module, team=None, frozen=False))
+
+    def team(self, name: str, /, **modules: nn.Module) -> Team:
+        """Declare players who act as one; in a schedule, the team moves together."""
+        if name in self.teams:
+            self._name_taken("team", name)
+        for reserved in {"name", "members", "minimizes", "maximizes"} & modules.keys():
+            found = f"a team member named {reserved!r}"
+            expected = f"a name that Team does not use itself (`team.{reserved}`)"
+            self._note(Problem(str(caller()), found, expected, "rename it"))
+        members = tuple(
+            self._add(Player(self, n, module, team=name, frozen=False))
+            for n, module in modules.items()
+        )
+        self.teams[name] = Team(name, members)
+        return self.teams[name]
+
+    def frozen(self, name: str, module: nn.Module) -> Player:
+        """Declare a player that never moves and always runs in eval mode."""
+        return self._add(Player(self, name, module, team=None, frozen=True))
+
+    def noise(self, name: str, shape: int | tuple[int, ...], *, like: Value) -> Value:
+        """Return standard normal noise of shape (N, *shape).
+
+        N (the samples of the minibatch), the dtype and the device are those of `like`.
+        """
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        return self._sample(name, Noise(name, sizes), (like,))
+
+    def sample(self, name: str, fn: Callable[..., Any]) -> Value:
+        """Return seeded randomness: `fn(generator, batch)`, `batch` the dict of tensors.
+
+        `fn` must draw from `generator` alone; its result may be a tree of tensors.
+        """
+        return self._sample(name, Sample(name, fn), ())
+
+    # --- what values use ---
+
+    def node(
+        self,
+        op: Op,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] | None = None,
+        kind: type[Value] = Value,
+    ) -> Value:
+        """Return the value of `op` on these arguments: the same one for the same arguments."""
+        kwargs = dict(kwargs or {})
+        key = (kind, _hashable(op), tree.key((args, kwargs), _leaf_key))
+        if key not in self._nodes:
+            inputs = [v.index for v in tree.leaves((args, kwargs)) if isinstance(v, Value)]
+            # Above every input's index, also those that (by mistake) come from another game.
+            index = max([len(self._nodes), *(i + 1 for i in inputs)])
+            self._nodes[key] = kind(self, index, op, args, kwargs, caller())
+        return self._nodes[key]
+
+    @property
+    def batch_values(self) -> tuple[Value, ...]:
+        """The named tensors of the minibatch declared so far."""
+        return tuple(v for v in self._nodes.values() if isinstance(v.op, Batch))
+
+    def name_value(self, value: Value, name: str) -> None:
+        """Name a value (what `value.named(name)` does)."""
+        other = next((v for v, n in self.names.items() if n == name and v is not value), None)
+        if other is not None:
+            self._name_taken("value", name)
+        self.names[value] = name
+
+    def _sample(self, name: str, op: Op, args: tuple[Any, ...]) -> Value:
+        value = self.node(op, args)
+        if self._samples.setdefault(name, value) is not value:
+            self._name_taken("sample", name)
+        return value
+
+    def _add(self, player: Player) -> Player:
+        if not NAME.fullmatch(player.name):
+            expected = "letters, digits and . _ - only, starting with a letter"
+            found = f"a player named {player.name!r}"
+            self._note(Problem(str(caller()), found, expected, "rename it: files bear its name"))
+        if player.name in self.players:
+            self._name_taken("player", player.name)
+        self.players.setdefault(player.name, player)
+        return player
+
+    def _name_taken(self, kind: str, name: str) -> None:
+        found = f"a second {kind} named {name!r}"
+        self._note(Problem(str(caller()), found, "every name used once", "rename one of the two"))
+
+    def _note(self, problem: Problem) -> None:
+        self.problems.append(problem)
+
+    def __repr__(self) -> str:
+        return f"<Game {self.name}: {', '.join(self.players)}>"
+
+
+# --- values from functions ---------------------------------------------------------------------
+
+
+def value(fn: Callable[..., Any], *, name: str | None = None) -> Callable[..., Value]:
+    """Lift a pure function of tensors to values: `nvn.value(fn)(v, …)` is the value of `fn`.
+
+    `fn` must not call a player, draw randomness, or change its arguments. Functions are compared
+    by equality, so give the same function twice (no fresh lambda) to get the same value.
+    """
+    return _lifted(fn, name, Value)
+
+
+def energy(fn: Callable[..., Any], *, name: str | None = None) -> Callable[..., Energy]:
+    """Lift a pure function of tensors to an energy: `fn` must return one number (shape ())."""
+    return _lifted(fn, name, Energy)
+
+
+def gradient(y: Value, x: Value) -> Value:
+    """Return ∂(sum of y)/∂x, with a graph: gradients flow through it (R1, gradient penalties).
+
+    For a critic's output y of shape (N, …) whose samples don't mix, this is the gradient of each
+    sample's output with respect to that sample.
+    """
+    return y.game.node(Gradient(), (y, x))
+
+
+def _lifted(fn: Callable[..., Any], name: str | None, kind: type[V]) -> Callable[..., V]:
+    op = Apply(fn, name or getattr(fn, "__name__", type(fn).__name__))
+
+    def lifted(*args: Any, **kwargs: Any) -> V:
+        values = [v for v in tree.leaves((args, kwargs)) if isinstance(v, Value)]
+        if not values:
+            found = f"{op.name}(…) of no value"
+            expected = "at least one value of a game among its arguments"
+            raise GameError([Problem(str(caller()), found, expected, "pass it a value")])
+        return cast(V, values[0].game.node(op, args, kwargs, kind))
+
+    return lifted
+
+
+def _leaf_key(leaf: Any) -> Hashable:
+    """Tell leaves apart: values by identity, constants by type and value (True is not 1)."""
+    return leaf if isinstance(leaf, Value) else (type(leaf), _hashable(leaf))
+
+
+def _hashable(x: Any) -> Hashable:
+    try:
+        hash(x)
+    except TypeError:
+        return ("id", id(x))
+    return x
+
+
+__all__ = ["Energy", "Game", "Player", "Team", "Term", "Value", "WeightedSum"]
+__all__ += ["energy", "gradient", "value"]

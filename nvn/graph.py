@@ -1,0 +1,170 @@
+"""The loss graph: a game, frozen, and what can be read off it without computing anything.
+
+Its checks stand in nvn/checks.py (structure) and nvn/dryrun.py (what only shapes can tell).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nvn.game import Game, Player
+from nvn.schedule import Schedule
+from nvn.values import (
+    Batch,
+    Call,
+    Energy,
+    Gradient,
+    StopGradient,
+    Term,
+    Value,
+    WeightedSum,
+    expression,
+)
+
+
+@dataclass(frozen=True)
+class LossGraph:
+    """A frozen game.
+
+    Attributes:
+        name: The game's name.
+        players: Every player, frozen ones too, in the order declared.
+        objectives: What each player minimises, by name; frozen players have none.
+        nodes: Every value that an objective (or a move's `toward`) is computed from, each after
+            its inputs.
+        weights: Those of the nodes that serve as weights.
+        names: A unique name for each node.
+        reach: The players whose parameters a gradient that starts at the node arrives at.
+        reads: The players whose parameters the node's value depends on.
+    """
+
+    name: str
+    players: tuple[Player, ...]
+    objectives: Mapping[str, WeightedSum]
+    nodes: tuple[Value, ...]
+    weights: frozenset[Value]
+    names: Mapping[Value, str]
+    reach: Mapping[Value, frozenset[str]]
+    reads: Mapping[Value, frozenset[str]]
+
+    @property
+    def energies(self) -> tuple[Energy, ...]:
+        """Every energy of the graph, in the order declared."""
+        return tuple(node for node in self.nodes if isinstance(node, Energy))
+
+    def moving_terms(self, player: Player, objective: WeightedSum) -> tuple[Term, ...]:
+        """Return the terms of `objective` that depend on `player`: the others cannot move it."""
+        return tuple(t for t in objective.terms if player.name in self.reach[t.energy])
+
+
+def freeze(game: Game, schedules: Iterable[Schedule]) -> LossGraph:
+    """Return the loss graph of a game that is played by `schedules`, unchecked."""
+    objectives = {p.name: p.objective for p in game.players.values() if not p.frozen}
+    goals = [m.toward for s in schedules for m in s.moves if m.toward is not None]
+    sums = [*objectives.values(), *goals]
+    nodes = ancestors(roots(sums))
+    return LossGraph(
+        name=game.name,
+        players=tuple(game.players.values()),
+        objectives=objectives,
+        nodes=nodes,
+        weights=frozenset(v for s in sums for t in s.terms for v in t.weight.values),
+        names=unique_names(nodes),
+        reach=reach(nodes),
+        reads=reads(nodes),
+    )
+
+
+# --- walking values -------------------------------------------------------------------------
+
+
+def roots(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
+    """Return what objectives are computed from directly: energies, and values in weights."""
+    found: dict[Value, None] = {}
+    for objective in objectives:
+        for term in objective.terms:
+            found.update(dict.fromkeys((term.energy, *term.weight.values)))
+    return tuple(found)
+
+
+def ancestors(values: Iterable[Value]) -> tuple[Value, ...]:
+    """Return `values` and all they are computed from, each after its inputs."""
+    found: set[Value] = set()
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if value not in found:
+            found.add(value)
+            waiting.extend(value.inputs)
+    return tuple(sorted(found, key=lambda v: v.index))
+
+
+def reach(nodes: Iterable[Value]) -> dict[Value, frozenset[str]]:
+    """Return, for nodes in topological order, the players that a gradient from each arrives at."""
+    found: dict[Value, frozenset[str]] = {}
+    for node in nodes:
+        own = _owner(node) if not _is_frozen(node) else frozenset()
+        inputs = () if isinstance(node.op, StopGradient) else node.inputs
+        found[node] = own.union(*(found[v] for v in inputs))
+    return found
+
+
+def reads(nodes: Iterable[Value]) -> dict[Value, frozenset[str]]:
+    """Return, for nodes in topological order, the players whose parameters each is made with."""
+    found: dict[Value, frozenset[str]] = {}
+    for node in nodes:
+        found[node] = _owner(node).union(*(found[v] for v in node.inputs))
+    return found
+
+
+def differentiable_path(start: Value, end: Value) -> frozenset[Value]:
+    """Return the nodes between `start` and `end`, both included, on paths gradients can take.
+
+    Empty if `end` does not depend on `start` differentiably.
+    """
+    found: set[Value] = set()
+    for node in ancestors([end]):
+        cut = isinstance(node.op, StopGradient)
+        if node is start or (not cut and any(v in found for v in node.inputs)):
+            found.add(node)
+    return frozenset(found) if end in found else frozenset()
+
+
+def unique_names(nodes: Iterable[Value]) -> dict[Value, str]:
+    """Return each node's expression, numbered where two nodes would read the same."""
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+    for node in nodes:
+        base = expression(node)
+        name, count = base, 1
+        while name in taken:
+            count += 1
+            name = f"{base} ({count})"
+        taken.add(name)
+        names[node] = name
+    return names
+
+
+def seed_key(name: str) -> int:
+    """Return a 64-bit number for a node's name: its share of every random seed."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+def batch_names(nodes: Iterable[Value]) -> tuple[str, ...]:
+    """Return the names of the batch that `nodes` need."""
+    return tuple(node.op.name for node in nodes if isinstance(node.op, Batch))
+
+
+def gradients_of(nodes: Iterable[Value]) -> tuple[Value, ...]:
+    """Return the gradient nodes among `nodes`."""
+    return tuple(node for node in nodes if isinstance(node.op, Gradient))
+
+
+def _owner(node: Value) -> frozenset[str]:
+    return frozenset({node.op.player.name}) if isinstance(node.op, Call) else frozenset()
+
+
+def _is_frozen(node: Value) -> bool:
+    return isinstance(node.op, Call) and node.op.player.frozen

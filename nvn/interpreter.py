@@ -1,0 +1,314 @@
+"""The plain interpreter of a loss graph: values and gradients at the players' current parameters.
+
+Every value is computed from the batch up, each time it is asked for, and every player goes back
+through the graph by itself. Slow and obviously right: the oracle that a cleverer engine is held to.
+Nothing is changed by computing, except that buffers advance where `keep` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nvn import tree
+from nvn.errors import RunError
+from nvn.graph import ancestors, gradients_of, reads, roots, seed_key
+from nvn.isolation import learning, lent_buffers, mode, seeded
+from nvn.placement import Placement
+from nvn.values import (
+    Apply,
+    Batch,
+    Call,
+    Gradient,
+    Item,
+    Noise,
+    Sample,
+    StopGradient,
+    Term,
+    Value,
+    WeightedSum,
+    expression,
+)
+
+Values = dict[Value, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The versions of everything that values depend on; seeds are made of them.
+
+    Attributes:
+        seed: The run's seed.
+        step: The iteration, from 0: what weights are functions of.
+        batches: How many batches have been taken.
+        draws: How often samples have been drawn.
+        steps: How many steps each player has taken.
+    """
+
+    seed: int
+    step: int
+    batches: int
+    draws: int
+    steps: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What one move finds: energies, objectives, and each mover's gradient (None: no path)."""
+
+    energies: Mapping[Value, Tensor]
+    objectives: Mapping[str, Tensor]
+    gradients: Mapping[str, Sequence[Tensor | None]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is computed for some wanted values, and what that needs to know of the graph."""
+
+    nodes: tuple[Value, ...]
+    players: tuple[str, ...]  # whose modules are called
+    differentiated: frozenset[Value]  # what a gradient node differentiates with respect to
+    seeds: Mapping[Value, tuple[int, tuple[str, ...]]]  # a call's key, and the players it reads
+
+    @staticmethod
+    def of(wanted: Iterable[Value]) -> Program:
+        """Find all that `wanted` is computed from."""
+        nodes = ancestors(wanted)
+        read = reads(nodes)
+        calls = [node for node in nodes if isinstance(node.op, Call)]
+        return Program(
+            nodes,
+            tuple(sorted({node.op.player.name for node in calls if isinstance(node.op, Call)})),
+            frozenset(node.args[1] for node in gradients_of(nodes)),
+            {node: (seed_key(expression(node)), tuple(sorted(read[node]))) for node in calls},
+        )
+
+
+class Interpreter:
+    """Computes values and gradients of a game."""
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        parameters: Mapping[str, Sequence[nn.Parameter]],
+        placement: Placement,
+    ) -> None:
+        self._modules = modules
+        self._parameters = parameters
+        self._placement = placement
+        self._programs: dict[tuple[Value, ...], Program] = {}
+
+    def values(
+        self, wanted: Iterable[Value], batch: Mapping[str, Any], point: Point, *, training: bool
+    ) -> Values:
+        """Return the values of `wanted` and of all they are computed from, as constants."""
+        program = self._program(wanted)
+        with self._lent_buffers(program), learning(self._parameters, movers=()):
+            found = self._forward(program, batch, point, training)
+        return {node: tree.map_leaves(_detached, value) for node, value in found.items()}
+
+    def pull(
+        self,
+        terms: Mapping[str, tuple[Term, ...]],
+        batch: Mapping[str, Any],
+        point: Point,
+        *,
+        keep: Collection[str] = (),
+    ) -> Pull:
+        """Return each player's gradient of the sum of its terms, all at one point.
+
+        Args:
+            terms: What each mover descends.
+            batch: The minibatch.
+            point: The versions.
+            keep: The players whose buffers advance.
+        """
+        program = self._program(roots(WeightedSum(t) for t in terms.values()))
+        with self._lent_buffers(program) as advance, learning(self._parameters, movers=terms):
+            values = self._forward(program, batch, point, training=True)
+            objectives = {p: _objective(p, t, values, point.step) for p, t in terms.items() if t}
+            gradients = self._gradients(objectives)
+            advance(keep)
+        energies = {t.energy: values[t.energy].detach() for group in terms.values() for t in group}
+        return Pull(energies, {p: v.detach() for p, v in objectives.items()}, gradients)
+
+    # --- back ---
+
+    def _gradients(self, objectives: Mapping[str, Tensor]) -> dict[str, Sequence[Tensor | None]]:
+        gradients: dict[str, Sequence[Tensor | None]] = {}
+        for player, objective in objectives.items():
+            if not objective.requires_grad:
+                raise RunError(_no_path(player))
+            last = player == next(reversed(objectives))
+            gradients[player] = torch.autograd.grad(
+                objective, self._parameters[player], retain_graph=not last, allow_unused=True
+            )
+        return gradients
+
+    # --- forward ---
+
+    def _program(self, wanted: Iterable[Value]) -> Program:
+        key = tuple(wanted)
+        if key not in self._programs:
+            self._programs[key] = Program.of(key)
+        return self._programs[key]
+
+    def _lent_buffers(
+        self, program: Program
+    ) -> AbstractContextManager[Callable[[Iterable[str]], None]]:
+        return lent_buffers({name: self._modules[name] for name in program.players})
+
+    def _forward(
+        self, program: Program, batch: Mapping[str, Any], point: Point, training: bool
+    ) -> Values:
+        values: Values = {}
+        with torch.enable_grad():
+            for node in program.nodes:
+                seed = self._seed(node, program, point)
+                try:
+                    value = self.compute(node, values, batch, seed, training)
+                except Exception as error:
+                    error.add_note(_where(node, values))
+                    raise
+                values[node] = (
+                    _differentiable(value) if node in program.differentiated else value
+                )
+        return values
+
+    def _seed(self, node: Value, program: Program, point: Point) -> int:
+        """Return the seed of a node's randomness: one draw for each value and version."""
+        match node.op:
+            case Noise(name) | Sample(name):
+                return _mixed(point.seed, seed_key(name), point.draws)
+            case Call():
+                key, players = program.seeds[node]
+                steps = (point.steps.get(player, 0) for player in players)
+                return _mixed(point.seed, key, point.batches, point.draws, *steps)
+            case _:
+                return 0
+
+    def compute(
+        self, node: Value, values: Values, batch: Mapping[str, Any], seed: int, training: bool
+    ) -> Any:
+        """Compute one node from the values of its inputs."""
+        args = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.args)
+        kwargs = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.kwargs)
+        match node.op:
+            case Batch(name):
+                return batch[name]
+            case Noise(name) | Sample(name) if name in batch:
+                return batch[name]  # drawn by the caller: fixed noise for previews, say
+            case Noise(_, shape):
+                return _noise(shape, args[0], seed)
+            case Sample(_, fn):
+                return _sample(fn, batch, seed)
+            case Call():
+                return self._call(node.op, args, kwargs, seed, training)
+            case Apply(fn):
+                with self._placement.computing():
+                    return fn(*args, **kwargs)
+            case Item(index):
+                return args[0][index]
+            case StopGradient():
+                return tree.map_leaves(_detached, args[0])
+            case Gradient():
+                return torch.autograd.grad(args[0].sum(), args[1], create_graph=True)[0]
+
+    def _call(self, op: Call, args: Any, kwargs: Any, seed: int, training: bool) -> Any:
+        module = self._modules[op.player.name]
+        device = next((t.device for t in tree.leaves(args) if isinstance(t, Tensor)), None)
+        with (
+            mode(module, training and op.training),
+            seeded(seed, device or torch.device("cpu")),
+            self._placement.calling(),
+        ):
+            function = module if op.method == "forward" else getattr(module, op.method)
+            return self._placement.output(function(*args, **kwargs))
+
+
+def _objective(player: str, terms: tuple[Term, ...], values: Values, step: int) -> Tensor:
+    """Add up the weighted energies, in the order in which they were declared."""
+    weighted = [_weighted(player, term, values, step) for term in terms]
+    total = weighted[0]
+    for summand in weighted[1:]:
+        total = total + summand
+    return total
+
+
+def _weighted(player: str, term: Term, values: Values, step: int) -> Tensor:
+    energy: Tensor = values[term.energy]
+    number = term.weight.known_at(step)
+    if not math.isfinite(number):
+        raise RunError(
+            f"the weight {term.weight} of `{player}` on `{term.energy}` is {number} in "
+            f"iteration {step}; expected a finite number"
+        )
+    for symbol in term.weight.values:
+        energy = values[symbol].detach() * energy
+    return energy if number == 1.0 else number * energy
+
+
+# --- randomness -------------------------------------------------------------------------------
+
+
+def _noise(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator(like.device).manual_seed(seed)
+    dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
+    size = (len(like), *shape)
+    return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
+
+
+def _sample(fn: Any, batch: Mapping[str, Any], seed: int) -> Any:
+    tensors = (t for t in tree.leaves(dict(batch)) if isinstance(t, Tensor))
+    device = next((t.device for t in tensors), torch.device("cpu"))
+    return fn(torch.Generator(device).manual_seed(seed), dict(batch))
+
+
+def _mixed(*numbers: int) -> int:
+    """Return a 63-bit number that depends on all of `numbers`."""
+    packed = struct.pack(f"<{len(numbers)}Q", *(n % 2**64 for n in numbers))
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+
+
+# --- small things -------------------------------------------------------------------------------
+
+
+def _detached(leaf: Any) -> Any:
+    return leaf.detach() if isinstance(leaf, Tensor) else leaf
+
+
+def _differentiable(value: Tensor) -> Tensor:
+    """Return `value` as something that a gradient can be taken with respect to."""
+    return value if value.requires_grad else value.detach().requires_grad_()
+
+
+def _where(node: Value, values: Values) -> str:
+    shapes = ", ".join(f"{v}: {describe(values.get(v))}" for v in node.inputs)
+    return f"while computing `{node}` ({node.where}) from {shapes}"
+
+
+def describe(value: Any) -> str:
+    """Return the shape of a tensor, or the shapes in a tree of them."""
+    if isinstance(value, Tensor):
+        return str(tuple(value.shape))
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k!r}: {describe(v)}' for k, v in value.items())}}}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(describe, value))}]"
+    return type(value).__name__
+
+
+def _no_path(player: str) -> str:
+    return (
+        f"the objective of `{player}` has no gradient: something between its calls of `{player}` "
+        "and its energies detaches (a module that calls .detach(), .item() or torch.no_grad(), or "
+        "parameters that do not require gradients)"
+    )

@@ -1,0 +1,96 @@
+"""Computing without leaving a trace: buffers, modes, gradients and random streams are lent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Slot = tuple[nn.Module, str]  # a submodule and the name of one of its buffers
+
+
+@contextmanager
+def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterable[str]], None]]:
+    """Let modules work on copies of their buffers; put the originals back at the end.
+
+    Yields `keep(names)`: the named modules' originals take over what the copies have become. The
+    originals are not written to before, so a graph that saved one of them stays valid.
+    """
+    originals = {name: dict(_buffers(module)) for name, module in modules.items()}
+    for buffers in originals.values():
+        for (owner, key), buffer in buffers.items():
+            setattr(owner, key, buffer.clone())
+
+    def keep(names: Iterable[str]) -> None:
+        for name in names:
+            for (owner, key), buffer in originals.get(name, {}).items():
+                _overwrite(buffer, getattr(owner, key))
+
+    try:
+        yield keep
+    finally:
+        for buffers in originals.values():
+            for (owner, key), buffer in buffers.items():
+                setattr(owner, key, buffer)
+
+
+def _buffers(module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
+    for owner in module.modules():
+        for key, buffer in owner.named_buffers(recurse=False):
+            yield (owner, key), buffer
+
+
+@torch.no_grad()
+def _overwrite(buffer: Tensor, new: Tensor) -> None:
+    if buffer.shape != new.shape:
+        buffer.resize_(new.shape)  # a buffer that grows, such as a queue being filled
+    buffer.copy_(new)
+
+
+@contextmanager
+def mode(module: nn.Module, training: bool) -> Iterator[None]:
+    """Run `module` in training or in eval mode; each submodule's own mode comes back at the end."""
+    if module.training == training:
+        yield
+        return
+    before = {part: part.training for part in module.modules()}
+    module.train(training)
+    try:
+        yield
+    finally:
+        for part, flag in before.items():
+            part.training = flag
+
+
+@contextmanager
+def learning(
+    parameters: Mapping[str, Iterable[nn.Parameter]], movers: Iterable[str]
+) -> Iterator[None]:
+    """Let only the movers' parameters require gradients: autograd then stores no one else's."""
+    movers = set(movers)
+    idle = [p for name, group in parameters.items() if name not in movers for p in group]
+    for parameter in idle:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in idle:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Run with the global random streams started from `seed`; they continue as before after."""
+    streams = [torch.default_generator]
+    if device.type == "cuda":
+        streams.append(torch.cuda.default_generators[device.index or 0])
+    before = [stream.get_state() for stream in streams]
+    for stream in streams:
+        stream.manual_seed(seed)
+    try:
+        yield
+    finally:
+        for stream, state in zip(streams, before, strict=True):
+            stream.set_state(state)

@@ -1,0 +1,144 @@
+"""How a player steps: its optimizer, gradient clipping and learning-rate schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Lower the learning rate when a named metric stops improving.
+
+    The metric is an energy, an objective (by its player's name) or what an evaluation returns.
+
+    Attributes:
+        metric: Its name.
+        mode: Whether lower ("min") or higher ("max") is better.
+        factor: What the learning rate is multiplied by.
+        patience: How many readings without improvement are borne.
+        every: A reading is the mean of this many values (losses of single batches are noisy).
+        min_lr: The learning rate is never lowered below this.
+    """
+
+    metric: str
+    mode: Literal["min", "max"] = "min"
+    factor: float = 0.1
+    patience: int = 10
+    every: int = 1
+    min_lr: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How a player steps.
+
+    Attributes:
+        factory: A function from a list of parameters to a torch optimizer, such as
+            `partial(torch.optim.Adam, lr=1e-4)`.
+        clip_norm: The gradient is scaled down to this 2-norm if it is longer.
+        clip_value: Every element of the gradient is clamped to [-clip_value, clip_value].
+        schedule: A function from the optimizer to a torch learning-rate scheduler, which then
+            advances with every step of the optimizer; or a `Plateau`.
+    """
+
+    factory: Factory
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
+
+
+Optimizers = Mapping[str, Factory | Optimizer] | Factory | Optimizer
+
+
+def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
+    """Return `spec` with everything but the factory at its default, if it is only a factory."""
+    return spec if isinstance(spec, Optimizer) else Optimizer(spec)
+
+
+class Stepper:
+    """One player's optimizer at work."""
+
+    def __init__(
+        self, spec: Optimizer, parameters: Sequence[nn.Parameter], correction: float = 1.0
+    ) -> None:
+        self._spec = spec
+        self._parameters = list(parameters)
+        self.optimizer = spec.factory(self._parameters)
+        _correct(self.optimizer, correction)
+        self._scheduler = _scheduler(spec, self.optimizer)
+        self._readings: list[float] = []
+
+    def step(self, gradients: Sequence[Tensor | None]) -> Tensor:
+        """Step along `gradients`, one for each parameter (None: untouched); return their norm."""
+        found = [g for g in gradients if g is not None]
+        norm = torch.nn.utils.get_total_norm(found)
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self._clip(norm)
+        self.optimizer.step()
+        for parameter in self._parameters:
+            parameter.grad = None
+        if self._scheduler is not None and not isinstance(self._scheduler, ReduceLROnPlateau):
+            self._scheduler.step()
+        return norm
+
+    def metric(self, name: str, value: float) -> None:
+        """Tell a plateau schedule a new value of a metric, if it is the one that it watches."""
+        watched = self._spec.schedule
+        if not isinstance(watched, Plateau) or watched.metric != name:
+            return
+        self._readings.append(value)
+        if len(self._readings) >= watched.every:
+            assert isinstance(self._scheduler, ReduceLROnPlateau)
+            self._scheduler.step(sum(self._readings) / len(self._readings))
+            self._readings.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that evolves here."""
+        scheduler = None if self._scheduler is None else self._scheduler.state_dict()
+        optimizer = self.optimizer.state_dict()
+        return {"optimizer": optimizer, "scheduler": scheduler, "readings": [*self._readings]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self._scheduler is not None:
+            self._scheduler.load_state_dict(state["scheduler"])
+        self._readings = [*state["readings"]]
+
+    def _clip(self, norm: Tensor) -> None:
+        if self._spec.clip_value is not None:
+            torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
+        if self._spec.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, norm)
+
+
+def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:
+    """Let Adam forget as fast as without the extra steps of lazy regularisers.
+
+    With c the share of an optimizer's steps that are not the regularisers': lr·c and betas^c
+    (Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix B).
+    """
+    if correction == 1.0:
+        return
+    for group in optimizer.param_groups:
+        group["lr"] *= correction
+        if "betas" in group:
+            group["betas"] = tuple(beta**correction for beta in group["betas"])
+
+
+def _scheduler(spec: Optimizer, optimizer: torch.optim.Optimizer) -> LRScheduler | None:
+    if isinstance(spec.schedule, Plateau):
+        watch = spec.schedule
+        return ReduceLROnPlateau(
+            optimizer, watch.mode, watch.factor, watch.patience, min_lr=watch.min_lr
+        )
+    return spec.schedule(optimizer) if spec.schedule is not None else None

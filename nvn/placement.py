@@ -1,0 +1,63 @@
+"""Where tensors live, and in which precision: Fabric's answers, asked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from nvn import tree
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class Placement:
+    """Puts modules and batches in place. Without a Fabric, everything stays as and where it is.
+
+    Players are placed, not wrapped: a wrapper's hooks know nothing of gradients that are taken
+    with torch.autograd.grad, and every call would be cast, gradient penalties' too.
+    """
+
+    def __init__(self, fabric: Fabric | None) -> None:
+        self._fabric = fabric
+
+    def module(self, module: nn.Module) -> None:
+        """Move a module to its device and dtype, in place."""
+        if self._fabric is not None:
+            self._fabric.strategy.precision.convert_module(module)
+            self._fabric.to_device(module)
+
+    def batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a batch on the device, its floating-point tensors in the run's dtype."""
+        if self._fabric is None:
+            return dict(batch)
+        moved = self._fabric.to_device(dict(batch))
+        converted: dict[str, Any] = self._fabric.strategy.precision.convert_input(moved)
+        return converted
+
+    def calling(self) -> AbstractContextManager[Any]:
+        """Return the context of one module call.
+
+        One context a call: autocast caches the weights it has cast for as long as its context
+        lives, and would go on using the old ones after a step.
+        """
+        return nullcontext() if self._fabric is None else self._fabric.autocast()
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Return the context of everything else: never autocast, so losses keep their precision."""
+        if self._fabric is None:
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._fabric.strategy.precision.tensor_init_context()
+        return context
+
+    @staticmethod
+    def output(result: Any) -> Any:
+        """Return what a module returned, half precision brought back to float32."""
+        halves = (torch.bfloat16, torch.float16)
+        return tree.map_leaves(
+            lambda x: x.float() if isinstance(x, Tensor) and x.dtype in halves else x, result
+        )

@@ -1,0 +1,259 @@
+"""Recipes: a game with all it needs to be trained, and its configuration.
+
+A recipe is a Python file with
+
+    class Config(nvn.Config): ...                      # typed, bounded, described settings
+    def recipe(config: Config) -> nvn.Recipe: ...      # builds the modules and declares the game
+
+How a file becomes a recipe is in nvn/loading.py. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+
+import pydantic
+
+from nvn.errors import ConfigError, did_you_mean
+from nvn.game import Game
+from nvn.schedule import Schedule
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from nvn.data import Data
+    from nvn.engine import Engine
+    from nvn.optimizers import Optimizers
+
+__all__ = ["MAIN", "Config", "Evaluation", "Phase", "Preview", "Recipe"]
+
+MAIN = "main"  # the phase in which the game itself is played
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # fit for a file name
+
+Metrics: TypeAlias = Mapping[str, float]
+
+
+class Config(pydantic.BaseModel):
+    """The settings of a recipe: frozen, every field checked, no other names allowed.
+
+    Attributes:
+        presets: Named sets of values, `{"paper": {"size": 128}}`.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    @classmethod
+    def build(
+        cls,
+        preset: str | None = None,
+        file: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> Self:
+        """Make a configuration: single settings beat a file's, and these beat a preset's.
+
+        Raises:
+            ConfigError: Naming every setting that is unknown or does not fit.
+        """
+        values: dict[str, Any] = {}
+        for layer in (cls.preset(preset), file or {}, settings or {}):
+            values = _overlaid(values, layer)
+        try:
+            return cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            raise ConfigError("\n".join(_explained(cls, error))) from None
+
+    @classmethod
+    def preset(cls, name: str | None) -> Mapping[str, object]:
+        """Return the values of a preset; of None, nothing."""
+        if name is None:
+            return {}
+        if name not in cls.presets:
+            known = ", ".join(cls.presets) or "none"
+            raise ConfigError(
+                f"there is no preset {name!r}.{did_you_mean(name, cls.presets)} Presets: {known}"
+            )
+        return cls.presets[name]
+
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with some settings changed, and everything checked again."""
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).build(settings={**kept, **changes})
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with a schedule and a budget of its own, before the game itself.
+
+    Attributes:
+        name: How logs and progress bars call it.
+        schedule: Who moves when; players that do not move are fine.
+        steps: Its budget.
+        data: Its data; the recipe's if None.
+    """
+
+    name: str
+    schedule: Schedule
+    steps: int
+    data: Data | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers that say how good the players are.
+
+    Attributes:
+        name: How records call it.
+        fn: From the engine to `{metric: number}`. The modules are in eval mode while it runs, and
+            whatever it draws at random leaves the training as it was.
+        every: After how many steps of the game to run it; only at the end if None.
+    """
+
+    name: str
+    fn: Callable[[Engine], Metrics]
+    every: int | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture of what the players do.
+
+    Attributes:
+        name: The picture's name.
+        fn: From the engine to a picture, under the same conditions as an evaluation.
+        every: After how many steps of the game to make it; only at the end if None.
+    """
+
+    name: str
+    fn: Callable[[Engine], Image]
+    every: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A game with everything that its training needs.
+
+    Attributes:
+        name: The recipe's name.
+        game: The game, with the very modules to train.
+        schedule: Who moves when.
+        optimizers: One for all players, or one a player: a function of parameters, or an
+            `nvn.Optimizer` with clipping and a learning-rate schedule.
+        data: An iterable of dict batches, `{"a": iterable, …}` for unpaired data, or a function
+            without arguments that returns either (called when training begins).
+        steps: The budget of the game, in iterations of the schedule.
+        phases: What comes before the game, such as pre-training.
+        evaluations: Numbers to measure on the way and at the end.
+        previews: Pictures to make on the way and at the end.
+
+    Raises:
+        ConfigError: Naming everything that does not fit.
+    """
+
+    name: str
+    game: Game
+    schedule: Schedule
+    optimizers: Optimizers
+    data: Data
+    steps: int
+    phases: tuple[Phase, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    previews: tuple[Preview, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("phases", "evaluations", "previews"):
+            # A list is what people write; the recipe stays immutable all the same.
+            if isinstance(given := getattr(self, field), Iterable):
+                object.__setattr__(self, field, tuple(given))
+        problems = list(_recipe_problems(self))
+        if problems:
+            raise ConfigError(f"recipe {self.name!r}:\n  " + "\n  ".join(problems))
+
+    @property
+    def all_phases(self) -> tuple[Phase, ...]:
+        """What is played, in order: the phases before the game, and the game itself."""
+        return (*self.phases, Phase(MAIN, self.schedule, self.steps))
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return a copy with some fields changed, and everything checked again."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise ConfigError(
+                    f"a Recipe has no field {name!r}.{did_you_mean(name, known)} "
+                    f"Fields: {', '.join(known)}"
+                )
+        return dataclasses.replace(self, **changes)
+
+
+def _recipe_problems(recipe: Recipe) -> Iterator[str]:
+    if not isinstance(recipe.name, str) or not _NAME.fullmatch(recipe.name):
+        yield f"name: {recipe.name!r} is not fit for a folder; use letters, digits, _ - ."
+    yield from _type_problems("game", recipe.game, Game)
+    for phase in recipe.phases:
+        yield from _type_problems("phases", phase, Phase)
+    for phase in (p for p in recipe.all_phases if isinstance(p, Phase)):
+        where = "" if phase.name == MAIN else f"phase {phase.name!r}: "
+        yield from _type_problems(f"{where}schedule", phase.schedule, Schedule)
+        yield from _count_problems(f"{where}steps", phase.steps)
+    for field, kind in (("evaluations", Evaluation), ("previews", Preview)):
+        for item in getattr(recipe, field):
+            yield from _type_problems(field, item, kind)
+            if isinstance(item, kind) and item.every is not None:
+                yield from _count_problems(f"{field}: {item.name!r}: every", item.every)
+    yield from _name_problems(recipe)
+
+
+def _type_problems(where: str, found: object, kind: type) -> Iterator[str]:
+    if not isinstance(found, kind):
+        yield f"{where}: found {_kind(found)}, expected nvn.{kind.__name__}"
+
+
+def _count_problems(where: str, found: object) -> Iterator[str]:
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        yield f"{where}: found {found!r}, expected a whole number from 1 up"
+
+
+def _name_problems(recipe: Recipe) -> Iterator[str]:
+    for field in ("all_phases", "evaluations", "previews"):
+        names = [item.name for item in getattr(recipe, field) if hasattr(item, "name")]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            taken = f" ({MAIN!r} is the game itself)" if name == MAIN else ""
+            yield f"{field.removeprefix('all_')}: the name {name!r} is used twice{taken}"
+        for name in names:
+            if not _NAME.fullmatch(name):
+                yield f"{field}: {name!r} is not fit for a file name; use letters, digits, _ - ."
+
+
+def _kind(found: object) -> str:
+    return "None" if found is None else f"a {type(found).__name__}"
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one set of values over another; nested groups are merged, not replaced."""
+    merged = dict(below)
+    for name, value in above.items():
+        both_groups = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _overlaid(merged[name], value) if both_groups else value
+    return merged
+
+
+def _explained(config: type[Config], error: pydantic.ValidationError) -> Iterator[str]:
+    """Say each problem of a validation in a line: the setting, what is wrong, what it is for."""
+    for problem in error.errors(include_url=False):
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = list(config.model_fields)
+            yield (
+                f"there is no setting {place!r}.{did_you_mean(place, known)} "
+                f"Settings: {', '.join(known)}"
+            )
+            continue
+        field = config.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+        purpose = f" ({field.description})" if field and field.description else ""
+        value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+        yield f"{place}{value}: {problem['msg']}{purpose}"

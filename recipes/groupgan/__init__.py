@@ -1,0 +1,1 @@
+"""GroupGAN's networks, data and evaluation."""

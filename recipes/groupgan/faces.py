@@ -1,0 +1,194 @@
+"""Rendered faces: for each weak expression the same person's neutral face and peak.
+
+The data set of the GroupGAN recipes. 200 people show six expressions; of each there is a neutral
+frame, the peak and a few weak levels under one light and in one pose, so that what differs is the
+expression (and a little drift, as in a film). It is computed from a CC0 rig, takes well under a
+minute, and is then kept on disk. The same spec gives the same pictures.
+"""
+
+import dataclasses
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import store
+from .paint import paint, surface
+from .render import render
+from .rig import EXPRESSIONS, RIG_FILE, load_rig
+from .scenes import Nuisance, cast, film
+
+RENDERER = 1  # raise it when the same spec would give other pictures
+TOGETHER = 32  # frames rendered at once
+PEOPLE = 10  # subjects painted at once
+FIELDS = ("neutral", "weak", "peak", "intensity")
+
+
+@dataclass(frozen=True)
+class FacesSpec:
+    """Everything the pictures depend on.
+
+    subjects: people. size: side of a picture in pixels. levels: weak frames of a sequence. weak:
+    the range their intensity is drawn from, 1 being the peak. seed: another one, other people.
+    """
+
+    subjects: int = 200
+    size: int = 48
+    levels: int = 3
+    weak: tuple[float, float] = (0.10, 0.40)
+    seed: int = 0
+    nuisance: Nuisance = field(default_factory=Nuisance)
+
+    def __post_init__(self) -> None:
+        low, high = self.weak
+        if not (self.subjects > 0 and self.levels > 0 and 0 <= low <= high <= 1):
+            raise ValueError(f"no faces can be rendered of {self}")
+        if not 16 <= self.size <= 256:
+            raise ValueError(f"the size of a picture is 16..256 pixels, not {self.size}")
+
+    @property
+    def sequences(self) -> int:
+        """Subjects times expressions."""
+        return self.subjects * len(EXPRESSIONS)
+
+    def key(self) -> str:
+        """A hash of the spec, the renderer's version and the rig."""
+        text = json.dumps([RENDERER, dataclasses.asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode() + RIG_FILE.read_bytes()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """N weak frames, each with the neutral frame and the peak of its own sequence.
+
+    A sample's neutral and peak share its light, pose, skin and background, so extrapolating from
+    neutral through weak is a fair baseline. neutral, weak, peak: (N, 3, H, W) uint8. label: (N,)
+    int64, indices into `classes`; subject: (N,) int64; sequence: (N,) int64; intensity: (N,)
+    float32, of the weak frame. Samples of a sequence stand together, weakest first.
+    """
+
+    neutral: Tensor
+    weak: Tensor
+    peak: Tensor
+    label: Tensor
+    subject: Tensor
+    sequence: Tensor
+    intensity: Tensor
+    classes: tuple[str, ...] = EXPRESSIONS
+
+    def __len__(self) -> int:
+        return len(self.weak)
+
+
+def to_float(pictures: Tensor) -> Tensor:
+    """uint8 pictures as float32 in [-1, 1]."""
+    return pictures.float() / 127.5 - 1
+
+
+def split(faces: Faces, fold: int, folds: int) -> tuple[Tensor, Tensor]:
+    """Indices of the samples to train and to test on: nobody is in both.
+
+    Each subject is in the test part of exactly one of the folds.
+    """
+    if not 0 <= fold < folds:
+        raise ValueError(f"fold {fold} of {folds} does not exist")
+    test = faces.subject % folds == fold
+    return (~test).nonzero().flatten(), test.nonzero().flatten()
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def render_faces(
+    spec: FacesSpec,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] = _silent,
+    notice: Callable[[str], None] = _warn,
+) -> Faces:
+    """The data set of a spec, from the folder `cache` or rendered anew and kept there.
+
+    cache: usually `store.default_cache()`; None keeps nothing. progress is called with frames done
+    and frames in all, notice when the cache is damaged or cannot be written. Never raises because
+    of the cache.
+    """
+    path = cache / f"faces-{spec.key()}.npz" if cache is not None else None
+    arrays = store.read(path, FIELDS, notice) if path is not None else None
+    if arrays is not None and not _fits(arrays, spec):
+        notice(f"{path} holds other faces than its name says; rendering them again.")
+        arrays = None
+    if arrays is None:
+        arrays = _render(spec, progress)
+        if path is not None:
+            store.write(path, arrays, notice)
+    return _assemble(spec, {name: torch.from_numpy(arrays[name]) for name in FIELDS})
+
+
+def _fits(arrays: dict[str, store.Array], spec: FacesSpec) -> bool:
+    """Whether arrays read from the cache have the shapes and types of the spec."""
+    picture = (3, spec.size, spec.size)
+    shapes = {
+        "neutral": (spec.sequences, *picture), "peak": (spec.sequences, *picture),
+        "weak": (spec.sequences * spec.levels, *picture),
+        "intensity": (spec.sequences * spec.levels,),
+    }  # fmt: skip
+    return all(
+        arrays[name].shape == shape
+        and arrays[name].dtype == (np.float32 if name == "intensity" else np.uint8)
+        for name, shape in shapes.items()
+    )
+
+
+def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, store.Array]:
+    """Neutral and peak of each sequence, and its weak frames with their intensities."""
+    rig = load_rig()
+    shared = surface(rig)
+    frames = 2 + spec.levels
+    total, done = spec.sequences * frames, 0
+    pictures, intensity = [], []
+    for first in range(0, spec.subjects, PEOPLE):
+        subjects = range(first, min(first + PEOPLE, spec.subjects))
+        people = cast(rig, spec.seed, subjects)
+        takes = film(rig, people, spec.seed, subjects, spec.levels, spec.weak, spec.nuisance)
+        skins = paint(people.looks, 256 if spec.size <= 64 else 512)
+        for chosen in torch.arange(len(takes.units)).split(TOGETHER):
+            subject = takes.subject[chosen]
+            heads = people.vertices(rig, takes.units[chosen], subject)
+            pictures.append(
+                render(shared, heads, takes.shots.take(chosen), skins, subject, spec.size)
+            )
+            done += len(chosen)
+            progress(done, total)
+        intensity.append(takes.intensity)
+    stacked = torch.cat(pictures).view(spec.sequences, frames, 3, spec.size, spec.size)
+    levels = torch.cat(intensity).view(spec.sequences, frames)[:, 2:]
+    return {
+        "neutral": stacked[:, 0].numpy(),
+        "peak": stacked[:, 1].numpy(),
+        "weak": stacked[:, 2:].flatten(0, 1).numpy(),
+        "intensity": levels.flatten().numpy(),
+    }
+
+
+def _assemble(spec: FacesSpec, stored: dict[str, Tensor]) -> Faces:
+    """One neutral and one peak for each weak frame."""
+    sequence = torch.arange(spec.sequences).repeat_interleave(spec.levels)
+    return Faces(
+        neutral=stored["neutral"][sequence],
+        weak=stored["weak"],
+        peak=stored["peak"][sequence],
+        label=sequence % len(EXPRESSIONS),
+        subject=sequence // len(EXPRESSIONS),
+        sequence=sequence,
+        intensity=stored["intensity"],
+    )

@@ -1,0 +1,57 @@
+"""Keeping arrays between runs: one file a key, whole or not at all.
+
+A file is written beside its final place and renamed, so readers never see half of one and of two
+writers the last wins. Every member of a zip archive carries a checksum, which reading verifies.
+"""
+
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+TORN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+def default_cache() -> Path:
+    """Where rendered faces are kept: `$NVN_CACHE/faces`, or `~/.cache/nvn/faces`."""
+    root = os.environ.get("NVN_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "nvn") / "faces"
+
+
+def read(path: Path, names: tuple[str, ...], notice: Callable[[str], None]
+         ) -> dict[str, Array] | None:  # fmt: skip
+    """The named arrays of a file; None if there is no file, or, with a notice, if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in names}
+    except FileNotFoundError:
+        return None
+    except TORN as error:
+        notice(f"{path} cannot be read ({error}); rendering the faces again.")
+        return None
+
+
+def write(path: Path, arrays: Mapping[str, Array], notice: Callable[[str], None]) -> None:
+    """Write all or nothing; where that fails (disk full, no permission) say so and go on."""
+    part: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=path.stem, suffix=".part", delete=False
+        ) as file:
+            part = Path(file.name)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        notice(f"The faces could not be kept in {path.parent} ({error}); going on without a cache.")
+        if part is not None:
+            part.unlink(missing_ok=True)
