@@ -18,7 +18,15 @@ from torch import Tensor, nn
 
 from nvn.errors import RunError, did_you_mean
 
-__all__ = ["FORMAT", "State", "atomic_write", "load_weights", "save_players", "save_weights"]
+__all__ = [
+    "FORMAT",
+    "State",
+    "atomic_write",
+    "disk",
+    "load_weights",
+    "save_players",
+    "save_weights",
+]
 
 FORMAT = "1"
 State = Mapping[str, Any]
@@ -68,13 +76,12 @@ def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
     atomic_write(path, save(tensors, said))
 
 
-def save_players(folder: Path, states: Mapping[str, State], step: int) -> None:
+def save_players(folder: Path, states: Mapping[str, State], metadata: Mapping[str, str]) -> None:
     """Write each player's weights as `folder/<player>.safetensors`."""
     with disk(folder, "create"):
         folder.mkdir(parents=True, exist_ok=True)
     for player, state in states.items():
-        about = {"player": player, "step": str(step)}
-        save_weights(folder / f"{player}.safetensors", state, about)
+        save_weights(folder / f"{player}.safetensors", state, {"player": player, **metadata})
 
 
 def load_weights(path: Path, module: nn.Module) -> dict[str, str]:

@@ -118,7 +118,9 @@ def _constants_with_gradients(played: _Played) -> Iterator[Problem]:
 
 
 def _is_learnable(leaf: Any) -> bool:
-    return bool(getattr(leaf, "requires_grad", False)) or callable(getattr(leaf, "parameters", None))
+    return bool(getattr(leaf, "requires_grad", False)) or callable(
+        getattr(leaf, "parameters", None)
+    )
 
 
 # --- players ----------------------------------------------------------------------------------

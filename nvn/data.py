@@ -104,8 +104,7 @@ class TensorBatches:
 class Batches:
     """An endless iterator of batches that knows its position.
 
-    Attributes:
-        position: How far each loader has been read; a single loader has the name "".
+    In a position, a single loader has the name "".
     """
 
     def __init__(self, data: Data, position: Mapping[str, Position] | None = None) -> None:
@@ -116,19 +115,34 @@ class Batches:
             for name, loader in loaders.items()
         }
 
+        self._ahead: tuple[Batch, dict[str, Position]] | None = None
+
     @property
     def position(self) -> dict[str, Position]:
         """How far each loader has been read."""
+        if self._ahead is not None:
+            return self._ahead[1]
         return {name: stream.position for name, stream in self._streams.items()}
+
+    def peek(self) -> Batch:
+        """Return the next batch without taking it."""
+        if self._ahead is None:
+            before = self.position
+            self._ahead = self._read(), before
+        return self._ahead[0]
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
+        if self._ahead is None:
+            return self._read()
+        batch, self._ahead = self._ahead[0], None
+        return batch
+
+    def _read(self) -> Batch:
         parts = {name: next(stream) for name, stream in self._streams.items()}
-        if len(parts) == 1:
-            return next(iter(parts.values()))
-        return _merged(parts)
+        return next(iter(parts.values())) if len(parts) == 1 else _merged(parts)
 
 
 def batches(data: Data, position: Mapping[str, Position] | None = None) -> Batches:

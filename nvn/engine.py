@@ -305,5 +305,3 @@ def _lazy_share(plan: Plan, player: Player) -> float:
     own = (m for m in plan.schedule.moves if player in m.players and m.optimizer is None)
     extra = sum(1.0 / move.every for move in own if move.lazy)
     return 1.0 / (1.0 + extra)
-
-

@@ -26,7 +26,6 @@ from nvn.values import (
     Noise,
     Op,
     Sample,
-    Term,
     Value,
     WeightedSum,
     Where,
@@ -115,7 +114,8 @@ class Team:
         return len(self.members)
 
     def __getattr__(self, name: str) -> Player:
-        for member in self.__dict__.get("members", ()):
+        members: tuple[Player, ...] = self.__dict__.get("members", ())  # none yet while copying
+        for member in members:
             if member.name == name:
                 return member
         raise AttributeError(f"team has no member {name!r}")
@@ -271,7 +271,7 @@ def gradient(y: Value, x: Value) -> Value:
 
 
 def _lifted(fn: Callable[..., Any], name: str | None, kind: type[V]) -> Callable[..., V]:
-    op = Apply(fn, name or getattr(fn, "__name__", type(fn).__name__))
+    op = Apply(fn, name or str(getattr(fn, "__name__", type(fn).__name__)))
 
     def lifted(*args: Any, **kwargs: Any) -> V:
         values = [v for v in tree.leaves((args, kwargs)) if isinstance(v, Value)]
@@ -289,7 +289,7 @@ def _leaf_key(leaf: Any) -> Hashable:
     return leaf if isinstance(leaf, Value) else (type(leaf), _hashable(leaf))
 
 
-def _hashable(x: Any) -> Hashable:
+def _hashable(x: object) -> Hashable:
     try:
         hash(x)
     except TypeError:
@@ -297,5 +297,4 @@ def _hashable(x: Any) -> Hashable:
     return x
 
 
-__all__ = ["Energy", "Game", "Player", "Team", "Term", "Value", "WeightedSum"]
-__all__ += ["energy", "gradient", "value"]
+__all__ = ["Energy", "Game", "Player", "Team", "Value", "energy", "gradient", "value"]

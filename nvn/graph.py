@@ -6,7 +6,7 @@ Its checks stand in nvn/checks.py (structure) and nvn/dryrun.py (what only shape
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nvn.game import Game, Player
@@ -105,9 +105,9 @@ def reach(nodes: Iterable[Value]) -> dict[Value, frozenset[str]]:
     """Return, for nodes in topological order, the players that a gradient from each arrives at."""
     found: dict[Value, frozenset[str]] = {}
     for node in nodes:
-        own = _owner(node) if not _is_frozen(node) else frozenset()
+        own = {player.name for player in called_players([node]) if not player.frozen}
         inputs = () if isinstance(node.op, StopGradient) else node.inputs
-        found[node] = own.union(*(found[v] for v in inputs))
+        found[node] = frozenset(own).union(*(found[v] for v in inputs))
     return found
 
 
@@ -115,7 +115,8 @@ def reads(nodes: Iterable[Value]) -> dict[Value, frozenset[str]]:
     """Return, for nodes in topological order, the players whose parameters each is made with."""
     found: dict[Value, frozenset[str]] = {}
     for node in nodes:
-        found[node] = _owner(node).union(*(found[v] for v in node.inputs))
+        own = {player.name for player in called_players([node])}
+        found[node] = frozenset(own).union(*(found[v] for v in node.inputs))
     return found
 
 
@@ -162,9 +163,11 @@ def gradients_of(nodes: Iterable[Value]) -> tuple[Value, ...]:
     return tuple(node for node in nodes if isinstance(node.op, Gradient))
 
 
-def _owner(node: Value) -> frozenset[str]:
-    return frozenset({node.op.player.name}) if isinstance(node.op, Call) else frozenset()
+def owner(node: Value) -> Player | None:
+    """Return the player whose call `node` is; None if it is no call."""
+    return node.op.player if isinstance(node.op, Call) else None
 
 
-def _is_frozen(node: Value) -> bool:
-    return isinstance(node.op, Call) and node.op.player.frozen
+def called_players(nodes: Iterable[Value]) -> Iterator[Player]:
+    """Yield the player of each call among `nodes`."""
+    return (player for node in nodes if (player := owner(node)) is not None)

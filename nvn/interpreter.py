@@ -27,6 +27,7 @@ from nvn.values import (
     Apply,
     Batch,
     Call,
+    Energy,
     Gradient,
     Item,
     Noise,
@@ -64,7 +65,7 @@ class Point:
 class Pull:
     """What one move finds: energies, objectives, and each mover's gradient (None: no path)."""
 
-    energies: Mapping[Value, Tensor]
+    energies: Mapping[Energy, Tensor]
     objectives: Mapping[str, Tensor]
     gradients: Mapping[str, Sequence[Tensor | None]]
 
@@ -147,9 +148,10 @@ class Interpreter:
         for player, objective in objectives.items():
             if not objective.requires_grad:
                 raise RunError(_no_path(player))
-            last = player == next(reversed(objectives))
+            # The last player's pass may free the graph.
+            more = len(gradients) + 1 < len(objectives)
             gradients[player] = torch.autograd.grad(
-                objective, self._parameters[player], retain_graph=not last, allow_unused=True
+                objective, self._parameters[player], retain_graph=more, allow_unused=True
             )
         return gradients
 
@@ -178,9 +180,7 @@ class Interpreter:
                 except Exception as error:
                     error.add_note(_where(node, values))
                     raise
-                values[node] = (
-                    _differentiable(value) if node in program.differentiated else value
-                )
+                values[node] = _differentiable(value) if node in program.differentiated else value
         return values
 
     def _seed(self, node: Value, program: Program, point: Point) -> int:

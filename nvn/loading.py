@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,16 @@ import yaml
 from nvn.errors import ConfigError, did_you_mean
 from nvn.recipe import Config, Recipe
 
-__all__ = ["INSTALLED", "RecipeSource", "Summary", "installed_recipes", "load_recipe", "read_yaml"]
+__all__ = [
+    "INSTALLED",
+    "RecipeSource",
+    "Summary",
+    "as_yaml",
+    "installed_recipes",
+    "load_recipe",
+    "read_settings",
+    "read_yaml",
+]
 
 INSTALLED = "nvn_recipes"
 
@@ -110,6 +119,27 @@ def read_yaml(path: Path) -> Mapping[str, object]:
             f"{path}: expected lines `setting: value`, found a {type(content).__name__}"
         )
     return content
+
+
+def read_settings(pairs: Iterable[str]) -> dict[str, object]:
+    """Read `name=value` pairs of the command line; values are YAML, `a.b=1` sets `b` of `a`."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not (equals and name):
+            raise ConfigError(f"--set {pair}: expected name=value, e.g. --set steps=500")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text  # not YAML, so taken as it stands
+        *groups, last = name.split(".")
+        place = settings
+        for group in groups:
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {pair}: {group!r} has been set to a single value already")
+        place[last] = value
+    return settings
 
 
 def as_yaml(config: Config) -> str:

@@ -12,9 +12,17 @@ from dataclasses import dataclass
 
 from nvn.checks import loss_graph
 from nvn.game import Game, Player
-from nvn.graph import LossGraph, ancestors, differentiable_path, gradients_of, roots
+from nvn.graph import (
+    LossGraph,
+    ancestors,
+    called_players,
+    differentiable_path,
+    gradients_of,
+    owner,
+    roots,
+)
 from nvn.schedule import Move, Schedule
-from nvn.values import Call, Term, Value, WeightedSum
+from nvn.values import Term, Value, WeightedSum
 
 
 @dataclass(frozen=True)
@@ -127,29 +135,22 @@ def _heading(move: Move) -> str:
 
 
 def _forward_passes(planned: MovePlan) -> Counter[str]:
-    return Counter(n.op.player.name for n in demanded(planned.terms.values()) if _is_call(n))
+    return Counter(player.name for player in called_players(demanded(planned.terms.values())))
 
 
 def _backward_passes(planned: MovePlan) -> Counter[str]:
     passes: Counter[str] = Counter()
     for name, terms in planned.terms.items():
-        for node in _walked_back(name, terms):
-            passes[node.op.player.name] += 1
+        passes.update(player.name for player in called_players(_walked_back(name, terms)))
     for node in gradients_of(demanded(planned.terms.values())):
         y, x = node.args
-        path = (n for n in differentiable_path(x, y) if n is not x and _is_call(n))
-        passes.update(n.op.player.name for n in path)
+        passes.update(p.name for p in called_players(differentiable_path(x, y) - {x}))
     return passes
 
 
-def _walked_back(player: str, terms: tuple[Term, ...]) -> set[Value]:
-    """Return the calls that the gradient of these terms for `player` passes through."""
+def _walked_back(player: str, terms: tuple[Term, ...]) -> frozenset[Value]:
+    """Return what the gradient of these terms for `player` passes through."""
     ends = {term.energy for term in terms}
-    nodes = ancestors(ends)
-    starts = [n for n in nodes if _is_call(n) and n.op.player.name == player]
+    starts = [n for n in ancestors(ends) if (p := owner(n)) is not None and p.name == player]
     paths = (differentiable_path(start, end) for start in starts for end in ends)
-    return {n for path in paths for n in path if _is_call(n)}
-
-
-def _is_call(node: Value) -> bool:
-    return isinstance(node.op, Call)
+    return frozenset[Value]().union(*paths)

@@ -41,15 +41,15 @@ class Hooks:
 
     @_specification
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
-        """All is built and checked; nothing has moved yet. `engines` has one engine a phase."""
+        """All is built; nothing has moved, no data are made. `engines` has one engine a phase."""
 
     @_specification
     def phase_started(self, phase: Phase, engine: Engine) -> None:
-        """A phase begins; the last one is the game itself. Its data are not made yet."""
+        """A phase begins; the last one is the game itself."""
 
     @_specification
-    def step_done(self, phase: Phase, step: int, record: Record, engine: Engine) -> None:
-        """A step of a phase is done; steps count from 1 within their phase.
+    def step_done(self, phase: Phase, record: Record, engine: Engine) -> None:
+        """A step of a phase is done; `record.step` counts from 1 within the phase.
 
         Reading the record waits for the device. Keep it, and read several at a time.
         """

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import pydantic
 
-from nvn.errors import ConfigError, did_you_mean
+from nvn.errors import ConfigError, RunError, did_you_mean
 from nvn.game import Game
 from nvn.schedule import Schedule
 
@@ -117,6 +117,17 @@ class Evaluation:
     fn: Callable[[Engine], Metrics]
     every: int | None = None
 
+    def numbers(self, engine: Engine) -> dict[str, float]:
+        """Run it, and check that it gives numbers."""
+        found = self.fn(engine)
+        try:
+            return {str(name): float(value) for name, value in found.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise RunError(
+                f"evaluation {self.name!r} returned {found!r:.200}; "
+                'expected a dict of numbers, e.g. {"accuracy": 0.9}'
+            ) from error
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -131,6 +142,16 @@ class Preview:
     name: str
     fn: Callable[[Engine], Image]
     every: int | None = None
+
+    def picture(self, engine: Engine) -> Image:
+        """Run it, and check that it gives a picture."""
+        image = self.fn(engine)
+        if not hasattr(image, "save"):
+            raise RunError(
+                f"preview {self.name!r} returned a {type(image).__name__}; expected a "
+                "PIL.Image.Image (PIL.Image.fromarray makes one of an array)"
+            )
+        return image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,13 +181,13 @@ class Recipe:
     optimizers: Optimizers
     data: Data
     steps: int
-    phases: tuple[Phase, ...] = ()
-    evaluations: tuple[Evaluation, ...] = ()
-    previews: tuple[Preview, ...] = ()
+    phases: Sequence[Phase] = ()
+    evaluations: Sequence[Evaluation] = ()
+    previews: Sequence[Preview] = ()
 
     def __post_init__(self) -> None:
         for field in ("phases", "evaluations", "previews"):
-            # A list is what people write; the recipe stays immutable all the same.
+            # People write lists; kept as tuples, they cannot change afterwards.
             if isinstance(given := getattr(self, field), Iterable):
                 object.__setattr__(self, field, tuple(given))
         problems = list(_recipe_problems(self))

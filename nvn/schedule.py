@@ -50,8 +50,10 @@ class Move:
 
     @property
     def gain(self) -> int:
-        """What the objective is multiplied by: `every` for a lazy regulariser, so that its mean
-        over the iterations is what it would be if it were applied each time."""
+        """What the objective is multiplied by: `every` for a lazy regulariser, else 1.
+
+        So its mean over the iterations is what it would be if it were applied each time.
+        """
         return self.every if self.lazy else 1
 
     def objective(self, player: Player) -> WeightedSum:

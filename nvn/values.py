@@ -359,6 +359,11 @@ def expression(value: Value) -> str:
     return _expression(value, {})
 
 
+def written(value: Value) -> str:
+    """Return how `value` is made, also if it has a name."""
+    return _written(value, {})
+
+
 def _expression(value: Value, known: dict[Value, str]) -> str:
     """Write `value`, each shared part once: the work is linear in the size of the graph."""
     if value not in known:

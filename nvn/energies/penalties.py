@@ -1,15 +1,16 @@
 """Gradient penalties: how steep a critic may be, and where.
 
 All are energies of `nvn.gradient(logits, x)`: for each of the N samples the gradient of its logits
-(of their sum, if a critic gives several) with respect to that sample; ‖·‖ is the Euclidean norm over
-everything but N. So it is for critics that treat samples alone: with batch normalisation a sample's
-gradient mixes in the others', and the papers leave it out of the critic.
+(of their sum, if a critic gives several) with respect to that sample. ‖·‖ is the Euclidean norm
+over everything but N. So it is for critics that treat samples alone: batch normalisation in a
+critic mixes the samples' gradients, and Gulrajani et al. leave it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -119,8 +120,8 @@ def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Ten
     if len(lengths) != 1:
         found = [tuple(t.shape) for t in tensors]
         raise ValueError(
-            f"uniform_weights: the number of samples is not clear from a batch of the shapes {found}; "
-            "give game.sample a function that draws for the samples you mean"
+            f"uniform_weights: the number of samples is not clear from the shapes {found} of the "
+            "batch; give game.sample a function that draws for the samples you mean"
         )
     weights = torch.rand(lengths.pop(), generator=generator, device=generator.device)
     return weights.to(tensors[0].device)

@@ -75,7 +75,9 @@ def sheets(rig: Rig, looks: Looks, neutral: Tensor) -> Tensor:
     skin = neutral[rig.part == SKIN]
     ears = neutral[rig.ear > 0.5]
     low, wide = ears[:, 1].mean(0), ears[:, 0].abs().amax(0)
-    lift = low - rig.base[rig.ear > 0.5][:, 1].mean()  # how much higher this head stands than at rest
+    lift = (
+        low - rig.base[rig.ear > 0.5][:, 1].mean()
+    )  # how much higher this head stands than at rest
     length = UPPER - (UPPER - 5.5) * looks.long
     y = UPPER + (length - UPPER) * down  # (C, S)
     falling = ((UPPER - y) / 1.2).clamp(0, 1)

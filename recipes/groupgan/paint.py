@@ -103,7 +103,9 @@ def _skin(looks: Looks, s: Tensor, y: Tensor, fine: Tensor, coarse: Tensor) -> T
     """Skin colour with cheeks, nose, sockets, mottling and freckles, (S, 3, H, W)."""
     red = 0.5 * _blob(s, y, (0.42, 6.95), (0.22, 0.2)) + 0.5 * _blob(s, y, (0, 6.95), (0.12, 0.14))
     red = red * looks.blush[:, None, None] + 0.15 * looks.mottling[:, None, None] * coarse
-    dark = 0.10 * _blob(s, y, (0.3, 7.2), (0.22, 0.09)) + 0.05 * _blob(s, y, (0.3, 7.38), (0.25, 0.1))
+    dark = 0.10 * _blob(s, y, (0.3, 7.2), (0.22, 0.09)) + 0.05 * _blob(
+        s, y, (0.3, 7.38), (0.25, 0.1)
+    )
     shade = 1 - dark + 0.018 * fine * looks.mottling[:, None, None] + 0.012 * coarse
     spots = ((fine - 1.1).clamp(0, 1) * looks.freckles[:, None, None]).clamp(0, 0.5)
     spots = spots * (_blob(s, y, (0.25, 7.0), (0.4, 0.25)))
@@ -115,9 +117,13 @@ def _skin(looks: Looks, s: Tensor, y: Tensor, fine: Tensor, coarse: Tensor) -> T
 def _beard(colour: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> Tensor:
     """Beard, moustache and stubble over the skin."""
     jaw = torch.sigmoid((6.72 + 0.55 * (s.abs() - 0.45).clamp(min=0) - y) / 0.05)
-    jaw = jaw * torch.sigmoid((s.abs() - 0.12 - 0.9 * (y - 6.42).clamp(min=0)) / 0.04 + (6.4 - y) / 0.03)
+    jaw = jaw * torch.sigmoid(
+        (s.abs() - 0.12 - 0.9 * (y - 6.42).clamp(min=0)) / 0.04 + (6.4 - y) / 0.03
+    )
     jaw = jaw * torch.sigmoid((y - 5.95) / 0.06) * torch.sigmoid((1.2 - s.abs()) / 0.05)
-    lip = torch.exp(-(((y - 6.76 + 0.12 * s.abs()) / 0.055) ** 4)) * torch.sigmoid((0.3 - s.abs()) / 0.03)
+    lip = torch.exp(-(((y - 6.76 + 0.12 * s.abs()) / 0.055) ** 4)) * torch.sigmoid(
+        (0.3 - s.abs()) / 0.03
+    )
     full = torch.maximum(looks.beard, looks.stubble)[:, None, None] * jaw
     full = torch.maximum(full, torch.maximum(looks.moustache, looks.stubble)[:, None, None] * lip)
     density = (full * (0.9 + 0.25 * fine)).clamp(0, 1)
@@ -163,9 +169,10 @@ def _eye(looks: Looks, size: int) -> Tensor:
     pupil = torch.sigmoid((PUPIL_RADIUS - radius) / soft)[:, None]
     rim = torch.exp(-(((radius - IRIS_RADIUS) / 0.012) ** 2))[:, None]
     veins = (radius / EYE_RADIUS).clamp(0, 1)[:, None] ** 2
-    white = torch.tensor([0.86, 0.84, 0.82])[None, :, None, None] - veins * torch.tensor(
-        [0.10, 0.22, 0.22]
-    )[None, :, None, None]
+    white = (
+        torch.tensor([0.86, 0.84, 0.82])[None, :, None, None]
+        - veins * torch.tensor([0.10, 0.22, 0.22])[None, :, None, None]
+    )
     glow = 1.25 - 0.5 * (radius / IRIS_RADIUS).clamp(0, 1)[:, None]
     colour = torch.lerp(white, looks.iris[:, :, None, None] * glow, iris)
     colour = colour * (1 - 0.4 * rim)

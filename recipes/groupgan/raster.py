@@ -16,7 +16,21 @@ from torch import Tensor
 
 SNAP = 16  # sub-pixel steps
 DEPTH_STEPS = 1 << 20
-SIDES = (1, 2, 3, 4, 6, 9, 14, 24, 48, 96, 192, 384, 768)  # bounding boxes share a bucket up to these
+SIDES = (
+    1,
+    2,
+    3,
+    4,
+    6,
+    9,
+    14,
+    24,
+    48,
+    96,
+    192,
+    384,
+    768,
+)  # bounding boxes share a bucket up to these
 BLOCK = 1 << 18  # candidates at once: they should stay in the cache
 
 

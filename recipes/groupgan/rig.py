@@ -174,9 +174,9 @@ OPPOSITES = {
 # Spread and bound of the local shapes of a region. Eyelids are held tight, since the eyeballs
 # do not follow them; so are mouth and chin, or teeth would come through the lips.
 SPREAD = {
-    "asym": (0.08, 0.2), "eye": (0.25, 0.45), "mouth": (0.35, 0.6), "lowerlip": (0.35, 0.6),
+    "asym": (0.05, 0.12), "eye": (0.25, 0.45), "mouth": (0.25, 0.45), "lowerlip": (0.25, 0.45),
     "chin": (0.35, 0.6), "ear": (0.3, 0.6), "head": (0.2, 0.4), "nose": (0.4, 0.75),
-    "neck": (0.15, 0.3), "cheek": (0.4, 0.7), "forehead": (0.3, 0.5), "eyebrows": (0.3, 0.5),
+    "neck": (0.15, 0.3), "cheek": (0.4, 0.7), "forehead": (0.3, 0.5), "eyebrows": (0.2, 0.35),
     "eyebrows-angle": (0.1, 0.2), "mouth-angles": (0.1, 0.2),
 }  # fmt: skip
 

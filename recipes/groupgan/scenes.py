@@ -22,7 +22,15 @@ from .render import Shots
 from .rig import EYE, EXPRESSIONS, Person, Rig, peak_units, sample_person, stack_shapes
 
 FRAME = 1.14  # half-width of the picture, in distances from the eyes to the mouth
-STILL = ("tongueOut", "cheekPuff", "mouthPucker", "jawLeft", "jawRight", "mouthLeft", "mouthRight")  # units that never stray
+STILL = (
+    "tongueOut",
+    "cheekPuff",
+    "mouthPucker",
+    "jawLeft",
+    "jawRight",
+    "mouthLeft",
+    "mouthRight",
+)  # units that never stray
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Nuisance:
     pose: float = 0.04
     light: float = 0.2
     drift: float = 0.006
-    jitter: float = 0.2
+    jitter: float = 0.15
     stray: float = 0.02
 
 
@@ -162,11 +170,13 @@ def _shots(people: Cast, place: int, frames: int, nuisance: Nuisance, rng: np.ra
     def normal(*shape: int) -> Tensor:
         return torch.from_numpy(rng.standard_normal(shape)).float()
 
-    turn = nuisance.pose * torch.tensor([1.2, 0.8, 0.6]) * normal(3)
+    turn = nuisance.pose * torch.tensor([1.0, 0.8, 0.5]) * normal(3)
     turn = turn + nuisance.drift * normal(frames, 3)
-    shift = 0.5 * nuisance.pose * normal(2) + nuisance.drift * normal(frames, 2)
+    shift = 0.4 * nuisance.pose * normal(2) + nuisance.drift * normal(frames, 2)
     scale = 1 + 0.5 * nuisance.pose * normal(1)
-    light = torch.tensor([0.0, 0.45, 0.85]) + nuisance.light * torch.tensor([2.2, 1.0, 0.5]) * normal(3)
+    light = torch.tensor([0.0, 0.45, 0.85]) + nuisance.light * torch.tensor(
+        [1.5, 0.8, 0.4]
+    ) * normal(3)
     level = (nuisance.light * torch.tensor([0.5, 0.4, 0.3]) * normal(3)).exp()
     warmth = 0.2 * nuisance.light * normal(1) * torch.tensor([1.0, 0.0, -1.0])
     lamp = torch.tensor([0.95, 0.92, 0.88]) * level[0] * (1 + warmth)

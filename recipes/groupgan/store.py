@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-TORN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+TORN = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 
 
 def default_cache() -> Path:

@@ -1,0 +1,140 @@
+"""From a recipe to engines: one checked graph of the game, a plan and an engine for each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from nvn.checks import loss_graph
+from nvn.data import Batches, batches
+from nvn.engine import Engine
+from nvn.errors import ConfigError
+from nvn.graph import LossGraph
+from nvn.optimizers import Optimizer, Optimizers, Plateau
+from nvn.planner import Plan, plan_checked
+from nvn.recipe import MAIN, Phase, Recipe
+from nvn.records import Record
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = [
+    "Streams",
+    "check_data",
+    "check_recipe",
+    "feed",
+    "make_engines",
+    "make_graph",
+    "make_plans",
+    "step_metrics",
+]
+
+
+def make_graph(recipe: Recipe) -> LossGraph:
+    """Check a recipe's game together with all its schedules, and freeze it.
+
+    Raises:
+        GameError: Listing every problem.
+    """
+    return loss_graph(recipe.game, [phase.schedule for phase in recipe.all_phases])
+
+
+def make_plans(recipe: Recipe) -> dict[str, Plan]:
+    """Check a recipe's game, and plan each of its phases.
+
+    Raises:
+        GameError: Listing every problem.
+    """
+    graph = make_graph(recipe)
+    return {phase.name: plan_checked(graph, phase.schedule) for phase in recipe.all_phases}
+
+
+def make_engines(recipe: Recipe, fabric: Fabric | None = None, seed: int = 0) -> dict[str, Engine]:
+    """Make an engine for each phase of a recipe, all sharing one state.
+
+    Raises:
+        GameError: Listing every problem with the game.
+        ConfigError: If a player has no optimizer, or if a learning rate waits for a metric that
+            nothing will give.
+    """
+    plans = make_plans(recipe)
+    _check_watched(recipe, plans[MAIN])
+    main = Engine(plans[MAIN], recipe.optimizers, fabric, seed=seed, phase=MAIN)
+    engines = {
+        name: Engine(plan, recipe.optimizers, fabric, seed=seed, state=main.state, phase=name)
+        for name, plan in plans.items()
+        if name != MAIN
+    }
+    return {**engines, MAIN: main}
+
+
+def check_recipe(recipe: Recipe, seed: int = 0) -> None:
+    """Find every problem that shows without training: of the game, the optimizers, the data.
+
+    Raises:
+        GameError: Listing every problem with the game, a first batch of each phase included.
+        ConfigError: If optimizers or learning rates do not fit.
+        DataError: If the data are no batches.
+    """
+    check_data(make_engines(recipe, seed=seed), Streams(recipe), recipe.all_phases)
+
+
+def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:
+    """Make the data, and check each phase's first batch, which is not taken."""
+    for phase in phases:
+        engines[phase.name].check(streams.of(phase).peek())
+
+
+class Streams:
+    """The phases' data: made when first needed, read on where phases share them."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._made: dict[int, Batches] = {}
+
+    def of(self, phase: Phase) -> Batches:
+        """Return a phase's endless stream of batches."""
+        data = self._recipe.data if phase.data is None else phase.data
+        if id(data) not in self._made:
+            self._made[id(data)] = batches(data)
+        return self._made[id(data)]
+
+
+# --- learning-rate schedules that wait for a metric ---
+
+
+def step_metrics(recipe: Recipe, plan: Plan) -> frozenset[str]:
+    """Return the metrics of a step that some learning rate waits for."""
+    return _watched(recipe.optimizers) & _step_names(plan)
+
+
+def feed(engine: Engine, record: Record, names: frozenset[str]) -> None:
+    """Tell learning rates what a step gave. Without names, the record is not even read."""
+    if not names:
+        return
+    numbers = {**record.energies, **record.objectives}
+    for name in sorted(names & numbers.keys()):
+        engine.metric(name, numbers[name])
+
+
+def _watched(optimizers: Optimizers) -> frozenset[str]:
+    specs = optimizers.values() if isinstance(optimizers, Mapping) else [optimizers]
+    schedules = (spec.schedule for spec in specs if isinstance(spec, Optimizer))
+    return frozenset(schedule.metric for schedule in schedules if isinstance(schedule, Plateau))
+
+
+def _step_names(plan: Plan) -> frozenset[str]:
+    """Return the names under which a step reports energies and objectives."""
+    energies = (plan.graph.names[energy] for energy in plan.graph.energies)
+    return frozenset(energies) | frozenset(plan.graph.objectives)
+
+
+def _check_watched(recipe: Recipe, plan: Plan) -> None:
+    """Refuse a metric that nothing gives. What evaluations give is known only once they ran."""
+    unknown = _watched(recipe.optimizers) - _step_names(plan)
+    if unknown and not recipe.evaluations:
+        known = ", ".join(sorted(_step_names(plan)))
+        raise ConfigError(
+            f"a learning rate waits for the metric {min(unknown)!r}, but nothing gives it. "
+            f"Metrics of a step: {known}; others come from evaluations"
+        )

@@ -1,0 +1,180 @@
+"""The command `nvn`: a verb is a few lines. Whatever is slow to import is imported by its verb."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nvn.errors import NvnError
+
+if TYPE_CHECKING:
+    from nvn.loading import RecipeSource
+    from nvn.recipe import Config
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
+)
+
+_INTERRUPTED = 130  # what a shell reports of a command ended by Ctrl-C
+
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
+]
+Preset = Annotated[str | None, typer.Option(help="A named set of values of the recipe.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One setting; beats --config. Repeatable."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="A YAML file of settings; beats --preset.")
+]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from nvn.console import show
+
+        show(f"nvn {version('nvn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def nvn(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Train adversarial games that are declared, not programmed."""
+
+
+@app.command()
+def run(
+    recipe: RecipeName,
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    seed: Seed = 0,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="At most so many steps of each phase.")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="Begin no step after this time: 90s, 5m, 1h30m.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder, new or empty. [runs/RECIPE/TIME]")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    devices: Annotated[str, typer.Option(help="How many devices; so far, 1.")] = "1",
+    num_nodes: Annotated[int, typer.Option(help="How many machines; so far, 1.")] = 1,
+    strategy: Annotated[str, typer.Option(help="Of distribution; so far, auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
+) -> None:
+    """Train a recipe. Ctrl-C ends the run after the current step, with everything saved."""
+    from nvn.console import Reporter
+    from nvn.stopping import read_duration
+
+    seconds = None if max_time is None else read_duration(max_time)
+    source, chosen = _configured(recipe, preset, settings, config)
+
+    from nvn.devices import make_fabric
+    from nvn.training import train
+
+    done = train(
+        partial(source.build, chosen),
+        seed=seed,
+        max_steps=max_steps,
+        max_time=seconds,
+        out=out,
+        fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
+        plugins=[Reporter()],
+        files=source.files(chosen),
+    )
+    if done.outcome == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+
+
+@app.command()
+def check(
+    recipe: RecipeName,
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    seed: Seed = 0,
+) -> None:
+    """Build a recipe's game and report every problem, without training."""
+    source, chosen = _configured(recipe, preset, settings, config)
+
+    from nvn.assembly import check_recipe
+    from nvn.console import show
+
+    check_recipe(source.build(chosen), seed)
+    show(f"{source.name}: no problems")
+
+
+@app.command()
+def graph(
+    recipe: RecipeName,
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
+) -> None:
+    """Show a recipe's game: who computes what, and who minimises what."""
+    source, chosen = _configured(recipe, preset, settings, config)
+
+    from nvn import draw
+    from nvn.assembly import make_graph
+    from nvn.console import show
+
+    drawn = make_graph(source.build(chosen))
+    show(draw.mermaid(drawn) if mermaid else draw.text(drawn))
+
+
+@app.command()
+def recipes(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe whose settings and presets to show.")
+    ] = None,
+) -> None:
+    """List the installed recipes, or show the settings of one."""
+    from nvn.console import show_recipes, show_settings
+    from nvn.loading import installed_recipes, load_recipe
+
+    if recipe is None:
+        show_recipes(installed_recipes())
+    else:
+        show_settings(load_recipe(recipe))
+
+
+def main() -> None:
+    """Run the command; an error that was foreseen is one message, without a traceback."""
+    try:
+        app()
+    except NvnError as error:
+        from nvn.console import fail
+
+        fail(str(error))
+        sys.exit(1)
+
+
+def _configured(
+    recipe: str, preset: str | None, settings: list[str] | None, config: Path | None
+) -> tuple[RecipeSource, Config]:
+    """Load a recipe and make its configuration: --set beats --config beats --preset."""
+    from nvn.loading import load_recipe, read_settings, read_yaml
+
+    given = read_settings(settings or ())
+    file = None if config is None else read_yaml(config)
+    source = load_recipe(recipe)
+    return source, source.config_class.build(preset, file, given)

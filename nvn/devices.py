@@ -1,0 +1,57 @@
+"""Where a run computes, and how precisely: a Fabric, made from what the command line says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nvn.errors import RunError, did_you_mean
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["PRECISIONS", "make_fabric"]
+
+# fp16 needs a gradient scaler of the engine's own, and Fabric turns 16-mixed into bf16-mixed on a
+# CPU without more than a warning: neither is offered before it is right.
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+
+def make_fabric(
+    accelerator: str = "auto",
+    devices: str = "1",
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    precision: str = "32-true",
+) -> Fabric:
+    """Make the Fabric that places, casts and reduces; one process on a CPU or on one GPU.
+
+    Raises:
+        RunError: Naming what this version of nvn does not offer, or this machine does not have.
+    """
+    _check(devices, num_nodes, strategy, precision)
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+        fabric.launch()
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise RunError(f"--accelerator {accelerator}: {error}") from error
+    return fabric
+
+
+def _check(devices: str, num_nodes: int, strategy: str, precision: str) -> None:
+    problems = []
+    if devices not in ("1", "auto"):
+        problems.append(f"--devices {devices}: nvn trains on one device so far; use 1")
+    if num_nodes != 1:
+        problems.append(f"--num-nodes {num_nodes}: nvn trains on one machine so far; use 1")
+    if strategy != "auto":
+        problems.append(f"--strategy {strategy}: one process needs no strategy; leave it at auto")
+    if precision not in PRECISIONS:
+        problems.append(
+            f"--precision {precision}: not offered.{did_you_mean(precision, PRECISIONS)} "
+            f"Precisions: {', '.join(PRECISIONS)}"
+        )
+    if problems:
+        raise RunError("\n".join(problems))

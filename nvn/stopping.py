@@ -1,0 +1,93 @@
+"""When a run stops before its time: a signal, or a limit on its duration."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal
+
+from nvn.errors import ConfigError
+
+__all__ = ["Stop", "read_duration", "stop_on_signals"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Stop:
+    """Tells the loop, between two steps, whether to go on.
+
+    A signal is only noted, so that a step or a file is never left half done, except where the loop
+    says that ending there does no harm. A second signal always ends everything at once.
+
+    Args:
+        seconds: How long the run may take; None for no limit.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._signalled = False
+        self._harmless = False
+
+    @property
+    def reason(self) -> Literal["interrupted", "out of time"] | None:
+        """Why the run is to stop, or None."""
+        if self._signalled:
+            return "interrupted"
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return "out of time"
+        return None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end what happens in here at once, by KeyboardInterrupt."""
+        if self._signalled:
+            raise KeyboardInterrupt
+        self._harmless = True
+        try:
+            yield
+        finally:
+            self._harmless = False
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Note a signal."""
+        again, self._signalled = self._signalled, True
+        if again or self._harmless:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_on_signals(stop: Stop) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask for a clean end; afterwards they do again what they did before.
+
+    Python handles signals in its main thread only; in any other, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.on_signal) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def read_duration(text: str) -> float:
+    """Read a duration in seconds: "30", "90s", "5m", "1h30m".
+
+    >>> read_duration("1h30m")
+    5400.0
+    """
+    if not re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?[smhd])+", text):
+        raise ConfigError(f"--max-time {text}: expected seconds, or e.g. 90s, 5m, 1h30m")
+    parts = re.findall(r"([\d.]+)([smhd]?)", text)
+    seconds = float(sum(float(number) * _UNITS[unit or "s"] for number, unit in parts))
+    if seconds == 0:
+        raise ConfigError(f"--max-time {text}: expected more than no time at all")
+    return seconds

@@ -1,0 +1,82 @@
+"""How well weak expressions are magnified: accuracies, peak signal-to-noise ratio, a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .faces import Faces, to_float
+
+Pictures = Callable[[Tensor], Tensor]  # (N, C, H, W) → the same or (N, K) logits
+AT_ONCE = 256  # pictures through a network at once
+
+
+def in_parts(fn: Pictures, pictures: Tensor) -> Tensor:
+    """Return `fn` of pictures (N, …), computed part by part."""
+    return torch.cat([fn(part).cpu() for part in pictures.split(AT_ONCE)])
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Return the share of rows of logits (N, K) whose largest entry is at the label (N,)."""
+    return (logits.argmax(dim=1) == labels).float().mean().item()
+
+
+def psnr(made: Tensor, real: Tensor) -> float:
+    """Return the mean peak signal-to-noise ratio in dB of pictures (N, C, H, W) in [-1, 1]."""
+    errors = (made.clamp(-1, 1) - real).square().flatten(1).mean(dim=1)
+    return (10 * torch.log10(4 / errors)).mean().item()
+
+
+def extrapolated(faces: Faces) -> Tensor:
+    """Return weak pictures (N, C, H, W) stretched from their neutral ones to full intensity.
+
+    The baseline that needs no learning: neutral + (weak − neutral)/intensity. It is told both the
+    neutral face and the intensity, which no network here knows.
+    """
+    neutral, weak = to_float(faces.neutral), to_float(faces.weak)
+    stretch = 1 / faces.intensity[:, None, None, None].clamp(min=0.05)
+    return (neutral + stretch * (weak - neutral)).clamp(-1, 1)
+
+
+def grid(columns: list[Tensor], scale: int = 2, gap: int = 2) -> Image.Image:
+    """Lay pictures out: each row i shows picture i of every column (N, C, H, W) in [-1, 1]."""
+    rows = [_row([column[i] for column in columns], gap) for i in range(len(columns[0]))]
+    return to_image(_stack(rows, gap), scale)
+
+
+def blocks(groups: list[list[Tensor]], scale: int = 2, gap: int = 2) -> Image.Image:
+    """Lay groups of columns out side by side, a wider gap between groups."""
+    rows = list(_block_rows(groups, gap))
+    return to_image(_stack(rows, gap), scale)
+
+
+def _block_rows(groups: list[list[Tensor]], gap: int) -> Iterator[Tensor]:
+    for i in range(len(groups[0][0])):
+        parts = [_row([column[i] for column in group], gap) for group in groups]
+        yield _row(parts, 4 * gap)
+
+
+def _row(pictures: list[Tensor], gap: int) -> Tensor:
+    """Put pictures (C, H, W) side by side, with white between them."""
+    channels, height, _ = pictures[0].shape
+    white = pictures[0].new_ones(channels, height, gap)
+    parts = [part for picture in pictures for part in (white, picture)][1:]
+    return torch.cat(parts, dim=2)
+
+
+def _stack(rows: list[Tensor], gap: int) -> Tensor:
+    """Put rows (C, H, W) below one another, with white between them."""
+    channels, _, width = rows[0].shape
+    white = rows[0].new_ones(channels, gap, width)
+    return torch.cat([part for row in rows for part in (white, row)][1:], dim=1)
+
+
+def to_image(picture: Tensor, scale: int = 1) -> Image.Image:
+    """Return a picture (C, H, W) in [-1, 1] as an image, enlarged `scale` times."""
+    levels = ((picture.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    image = Image.fromarray(levels.permute(1, 2, 0).numpy())
+    size = (image.width * scale, image.height * scale)
+    return image.resize(size, Image.Resampling.LANCZOS)
