@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
+    from nvn.config import Config
     from nvn.console import progress
     from nvn.engine import Engine
     from nvn.errors import GameError, GameWarning, NvnError
     from nvn.game import Energy, Game, Player, Team, Value, energy, gradient, value
     from nvn.optimizers import Optimizer, Plateau
     from nvn.planner import Plan, plan
-    from nvn.recipe import Config, Evaluation, Phase, Preview, Recipe
+    from nvn.recipe import Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
     from nvn.schedule import Schedule, alternating, move, simultaneous
     from nvn.training import Run, train
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
 _HOME = {
-    "Config": "recipe",
+    "Config": "config",
     "Energy": "game",
     "Engine": "engine",
     "Evaluation": "recipe",

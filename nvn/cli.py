@@ -12,8 +12,8 @@ import typer
 from nvn.errors import NvnError
 
 if TYPE_CHECKING:
+    from nvn.config import Config
     from nvn.loading import RecipeSource
-    from nvn.recipe import Config
 
 __all__ = ["app", "main"]
 
@@ -172,7 +172,8 @@ def _configured(
     recipe: str, preset: str | None, settings: list[str] | None, config: Path | None
 ) -> tuple[RecipeSource, Config]:
     """Load a recipe and make its configuration: --set beats --config beats --preset."""
-    from nvn.loading import load_recipe, read_settings, read_yaml
+    from nvn.config import read_settings, read_yaml
+    from nvn.loading import load_recipe
 
     given = read_settings(settings or ())
     file = None if config is None else read_yaml(config)

@@ -165,8 +165,8 @@ class _Stream:
             batch = self._first_of_next_epoch()
         if not isinstance(batch, Mapping):
             raise DataError(
-                f"{self._called}: a batch is a {type(batch).__name__}, but a game needs named "
-                'tensors: yield a dict, e.g. {"real": images}'
+                f"{self._called}: found a batch of type {type(batch).__name__}, "
+                'expected named tensors: yield a dict, e.g. {"real": images}'
             )
         self.position = Position(self.position.epoch, self.position.taken + 1)
         return batch
@@ -209,7 +209,7 @@ def _iterable(called: str, loader: object) -> Loader:
         )
     if not isinstance(loader, Iterable):
         raise DataError(
-            f"{called} is a {type(loader).__name__}; expected an iterable of dicts of tensors"
+            f"{called}: found {type(loader).__name__}, expected an iterable of dicts of tensors"
         )
     return loader
 

@@ -9,7 +9,9 @@ from nvn.errors import RunError, did_you_mean
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["PRECISIONS", "make_fabric"]
+__all__ = ["ACCELERATORS", "PRECISIONS", "make_fabric"]
+
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 # fp16 needs a gradient scaler of the engine's own, and Fabric turns 16-mixed into bf16-mixed on a
 # CPU without more than a warning: neither is offered before it is right.
@@ -28,7 +30,7 @@ def make_fabric(
     Raises:
         RunError: Naming what this version of nvn does not offer, or this machine does not have.
     """
-    _check(devices, num_nodes, strategy, precision)
+    _check(accelerator, devices, num_nodes, strategy, precision)
     from lightning_fabric import Fabric
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
@@ -40,7 +42,7 @@ def make_fabric(
     return fabric
 
 
-def _check(devices: str, num_nodes: int, strategy: str, precision: str) -> None:
+def _check(accelerator: str, devices: str, num_nodes: int, strategy: str, precision: str) -> None:
     problems = []
     if devices not in ("1", "auto"):
         problems.append(f"--devices {devices}: nvn trains on one device so far; use 1")
@@ -48,10 +50,12 @@ def _check(devices: str, num_nodes: int, strategy: str, precision: str) -> None:
         problems.append(f"--num-nodes {num_nodes}: nvn trains on one machine so far; use 1")
     if strategy != "auto":
         problems.append(f"--strategy {strategy}: one process needs no strategy; leave it at auto")
-    if precision not in PRECISIONS:
-        problems.append(
-            f"--precision {precision}: not offered.{did_you_mean(precision, PRECISIONS)} "
-            f"Precisions: {', '.join(PRECISIONS)}"
-        )
+    for flag, value, offered in (
+        ("--accelerator", accelerator, ACCELERATORS),
+        ("--precision", precision, PRECISIONS),
+    ):
+        if value not in offered:
+            hint = did_you_mean(value, offered)
+            problems.append(f"{flag} {value}: not offered.{hint} Offered: {', '.join(offered)}")
     if problems:
         raise RunError("\n".join(problems))

@@ -57,6 +57,7 @@ class Player:
         self.maximized: list[tuple[Energy, Where]] = []  # for the check of saturating energies
 
     def __call__(self, *args: Any, **kwargs: Any) -> Value:
+        """Return the value of the module's forward on these arguments."""
         return self.method("forward")(*args, **kwargs)
 
     def method(self, name: str, *, training: bool = True) -> Callable[..., Value]:
@@ -297,4 +298,5 @@ def _hashable(x: object) -> Hashable:
     return x
 
 
-__all__ = ["Energy", "Game", "Player", "Team", "Value", "energy", "gradient", "value"]
+__all__ = ["Energy", "Game", "Player", "Team", "Value", "WeightedSum"]
+__all__ += ["energy", "gradient", "value"]

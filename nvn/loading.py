@@ -12,26 +12,22 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
+from nvn.config import Config, as_yaml
 from nvn.errors import ConfigError, did_you_mean
-from nvn.recipe import Config, Recipe
+from nvn.recipe import Recipe
 
 __all__ = [
     "INSTALLED",
     "RecipeSource",
     "Summary",
-    "as_yaml",
     "installed_recipes",
     "load_recipe",
-    "read_settings",
-    "read_yaml",
 ]
 
 INSTALLED = "nvn_recipes"
@@ -58,7 +54,7 @@ class RecipeSource:
         made = self.function(config)
         if not isinstance(made, Recipe):
             raise ConfigError(
-                f"{self.path}: recipe(config) returned a {type(made).__name__}, not an nvn.Recipe: "
+                f"{self.path}: recipe(config) returned {type(made).__name__}, not an nvn.Recipe: "
                 "end it with `return nvn.Recipe(name=…, game=…, …)`"
             )
         return made
@@ -102,55 +98,6 @@ def installed_recipes() -> tuple[Summary, ...]:
     folder = _installed_folder()
     files = sorted(folder.glob("*.py")) if folder else []
     return tuple(filter(None, (_summary(path) for path in files)))
-
-
-def read_yaml(path: Path) -> Mapping[str, object]:
-    """Read a configuration file: a YAML mapping of settings."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: expected lines `setting: value`, found a {type(content).__name__}"
-        )
-    return content
-
-
-def read_settings(pairs: Iterable[str]) -> dict[str, object]:
-    """Read `name=value` pairs of the command line; values are YAML, `a.b=1` sets `b` of `a`."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not (equals and name):
-            raise ConfigError(f"--set {pair}: expected name=value, e.g. --set steps=500")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text  # not YAML, so taken as it stands
-        *groups, last = name.split(".")
-        place = settings
-        for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"--set {pair}: {group!r} has been set to a single value already")
-        place[last] = value
-    return settings
-
-
-def as_yaml(config: Config) -> str:
-    """Write a configuration as YAML, each setting under its description."""
-    values = config.model_dump(mode="json")
-    lines = []
-    for name, field in type(config).model_fields.items():
-        if field.description:
-            lines += [f"# {line}" for line in field.description.splitlines()]
-        lines.append(yaml.safe_dump({name: values[name]}, allow_unicode=True, sort_keys=False))
-    return "\n".join(line.rstrip("\n") for line in lines) + "\n"
 
 
 def _find(path_or_name: str) -> Path:

@@ -1,11 +1,11 @@
-"""Recipes: a game with all it needs to be trained, and its configuration.
+"""Recipes: a game with all it needs to be trained.
 
 A recipe is a Python file with
 
     class Config(nvn.Config): ...                      # typed, bounded, described settings
     def recipe(config: Config) -> nvn.Recipe: ...      # builds the modules and declares the game
 
-How a file becomes a recipe is in nvn/loading.py. Nothing here imports torch.
+Settings are in nvn/config.py; how a file becomes a recipe is in nvn/loading.py. None imports torch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
-
-import pydantic
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nvn.errors import ConfigError, RunError, did_you_mean
 from nvn.game import Game
@@ -29,60 +27,13 @@ if TYPE_CHECKING:
     from nvn.engine import Engine
     from nvn.optimizers import Optimizers
 
-__all__ = ["MAIN", "Config", "Evaluation", "Phase", "Preview", "Recipe"]
+__all__ = ["MAIN", "Evaluation", "Phase", "Preview", "Recipe"]
 
 MAIN = "main"  # the phase in which the game itself is played
+_LISTS = ("phases", "evaluations", "previews")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # fit for a file name
 
 Metrics: TypeAlias = Mapping[str, float]
-
-
-class Config(pydantic.BaseModel):
-    """The settings of a recipe: frozen, every field checked, no other names allowed.
-
-    Attributes:
-        presets: Named sets of values, `{"paper": {"size": 128}}`.
-    """
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_default=True)
-    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
-
-    @classmethod
-    def build(
-        cls,
-        preset: str | None = None,
-        file: Mapping[str, object] | None = None,
-        settings: Mapping[str, object] | None = None,
-    ) -> Self:
-        """Make a configuration: single settings beat a file's, and these beat a preset's.
-
-        Raises:
-            ConfigError: Naming every setting that is unknown or does not fit.
-        """
-        values: dict[str, Any] = {}
-        for layer in (cls.preset(preset), file or {}, settings or {}):
-            values = _overlaid(values, layer)
-        try:
-            return cls.model_validate(values)
-        except pydantic.ValidationError as error:
-            raise ConfigError("\n".join(_explained(cls, error))) from None
-
-    @classmethod
-    def preset(cls, name: str | None) -> Mapping[str, object]:
-        """Return the values of a preset; of None, nothing."""
-        if name is None:
-            return {}
-        if name not in cls.presets:
-            known = ", ".join(cls.presets) or "none"
-            raise ConfigError(
-                f"there is no preset {name!r}.{did_you_mean(name, cls.presets)} Presets: {known}"
-            )
-        return cls.presets[name]
-
-    def replace(self, **changes: object) -> Self:
-        """Return a copy with some settings changed, and everything checked again."""
-        kept = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self).build(settings={**kept, **changes})
 
 
 @dataclass(frozen=True)
@@ -148,7 +99,7 @@ class Preview:
         image = self.fn(engine)
         if not hasattr(image, "save"):
             raise RunError(
-                f"preview {self.name!r} returned a {type(image).__name__}; expected a "
+                f"preview {self.name!r} returned {_kind(image)}; expected a "
                 "PIL.Image.Image (PIL.Image.fromarray makes one of an array)"
             )
         return image
@@ -186,7 +137,7 @@ class Recipe:
     previews: Sequence[Preview] = ()
 
     def __post_init__(self) -> None:
-        for field in ("phases", "evaluations", "previews"):
+        for field in _LISTS:
             # People write lists; kept as tuples, they cannot change afterwards.
             if isinstance(given := getattr(self, field), Iterable):
                 object.__setattr__(self, field, tuple(given))
@@ -215,18 +166,30 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
     if not isinstance(recipe.name, str) or not _NAME.fullmatch(recipe.name):
         yield f"name: {recipe.name!r} is not fit for a folder; use letters, digits, _ - ."
     yield from _type_problems("game", recipe.game, Game)
+    unlisted = [f for f in _LISTS if not isinstance(getattr(recipe, f), tuple)]
+    for field in unlisted:
+        yield f"{field}: found {_kind(getattr(recipe, field))}, expected a list"
+    if not unlisted:
+        yield from _phase_problems(recipe)
+        yield from _occasion_problems(recipe)
+        yield from _name_problems(recipe)
+
+
+def _phase_problems(recipe: Recipe) -> Iterator[str]:
     for phase in recipe.phases:
         yield from _type_problems("phases", phase, Phase)
     for phase in (p for p in recipe.all_phases if isinstance(p, Phase)):
         where = "" if phase.name == MAIN else f"phase {phase.name!r}: "
         yield from _type_problems(f"{where}schedule", phase.schedule, Schedule)
         yield from _count_problems(f"{where}steps", phase.steps)
+
+
+def _occasion_problems(recipe: Recipe) -> Iterator[str]:
     for field, kind in (("evaluations", Evaluation), ("previews", Preview)):
         for item in getattr(recipe, field):
             yield from _type_problems(field, item, kind)
             if isinstance(item, kind) and item.every is not None:
                 yield from _count_problems(f"{field}: {item.name!r}: every", item.every)
-    yield from _name_problems(recipe)
 
 
 def _type_problems(where: str, found: object, kind: type) -> Iterator[str]:
@@ -251,30 +214,4 @@ def _name_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _kind(found: object) -> str:
-    return "None" if found is None else f"a {type(found).__name__}"
-
-
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one set of values over another; nested groups are merged, not replaced."""
-    merged = dict(below)
-    for name, value in above.items():
-        both_groups = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _overlaid(merged[name], value) if both_groups else value
-    return merged
-
-
-def _explained(config: type[Config], error: pydantic.ValidationError) -> Iterator[str]:
-    """Say each problem of a validation in a line: the setting, what is wrong, what it is for."""
-    for problem in error.errors(include_url=False):
-        place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = list(config.model_fields)
-            yield (
-                f"there is no setting {place!r}.{did_you_mean(place, known)} "
-                f"Settings: {', '.join(known)}"
-            )
-            continue
-        field = config.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
-        purpose = f" ({field.description})" if field and field.description else ""
-        value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
-        yield f"{place}{value}: {problem['msg']}{purpose}"
+    return "None" if found is None else type(found).__name__

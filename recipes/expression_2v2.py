@@ -9,21 +9,16 @@ classifier C says whether the expression that was made is the right one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import ClassVar, Literal
 
-import torch
-from PIL import Image
 from pydantic import Field
-from torch.optim.lr_scheduler import OneCycleLR
 
 import nvn
 from nvn import energies as en
 
-from .groupgan import evaluation as ev
-from .groupgan.faces import FacesSpec, to_float
-from .groupgan.networks import Classifier, Critic, Extractor, Generator, initialise_as_published
-from .groupgan.pairs import FacePairs
+from .groupgan.measuring import Faces, Recognition
+from .groupgan.networks import Classifier, Extractor
+from .groupgan.settings import FaceConfig
 
 FAMILIES = {
     "minimax": en.Minimax(),
@@ -31,170 +26,120 @@ FAMILIES = {
     "hinge": en.Hinge(),
     "least_squares": en.LeastSquares(),
 }
-CLASSES = 6
 
 
-class Config(nvn.Config):
-    """Settings of the game; the defaults are what trains well in minutes."""
+class Config(FaceConfig):
+    """Settings of the game."""
 
-    # data
-    subjects: int = Field(200, ge=10, description="people rendered")
-    size: int = Field(48, ge=16, multiple_of=16, description="side of a picture, in pixels")
-    levels: int = Field(3, ge=1, description="weak pictures of each person and expression")
-    folds: int = Field(5, ge=2, description="parts the people are split into, one for testing")
-    fold: int = Field(0, ge=0, description="the part to test on")
-    batch: int = Field(24, ge=2, description="pairs in a batch")
-    # networks
-    width: int = Field(16, ge=1, description="channels of G's first layer; C, D, E scale with it")
-    features: int = Field(128, ge=1, description="features that E extracts")
-    residual: bool = Field(True, description="G makes the difference to its input, with skips")
-    # energies
     adversarial: Literal["minimax", "non_saturating", "hinge", "least_squares"] = Field(
-        "non_saturating", description="the adversarial energies' family"
+        "non_saturating", description="the family of the adversarial energies"
     )
-    a: float = Field(2e-4, ge=0, description="G's weight on fooling D (alpha_G)")
-    b: float = Field(2e-4, ge=0, description="G's weight on fooling D' (beta_G)")
-    c: float = Field(1e-3, ge=0, description="G's weight on the class that C sees (gamma_G)")
-    ae: float = Field(2e-4, ge=0, description="E's weight on fooling D (alpha_E)")
-    be: float = Field(2e-4, ge=0, description="E's weight on fooling D' (beta_E)")
+    a: float = Field(2e-4, ge=0, description="G's weight on fooling D")
+    b: float = Field(2e-4, ge=0, description="G's weight on fooling D′")
+    c: float = Field(1e-3, ge=0, description="G's weight on the class that C sees")
+    ae: float = Field(2e-4, ge=0, description="E's weight on fooling D")
+    be: float = Field(2e-4, ge=0, description="E's weight on fooling D′")
     head: float = Field(0.3, ge=0, description="E's weight on the class that its own head sees")
-    weak_negatives: bool = Field(False, description="D' also learns that weak faces are no peaks")
-    # training
-    pretraining: int = Field(800, ge=1, description="steps of the classifiers' phase")
-    warmup: int = Field(900, ge=1, description="steps of G's phase on the content alone")
-    steps: int = Field(300, ge=1, description="steps of the game")
-    lr: float = Field(2e-4, gt=0, description="learning rate in the game")
+    weak_negatives: bool = Field(False, description="D′ also learns that weak faces are no peaks")
+    autoencode: bool = Field(False, description="before the game, G copies peaks: no magnifying")
+    algorithm1: bool = Field(False, description="D, D′, G, E each move alone, on a fresh batch")
 
-    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "paper": {  # section 4.2 and Algorithm 1
+            "size": 128,
+            "margin": 16,
+            "batch": 4,
+            "backbone": "vgg13",
+            "features": 256,
+            "width": 64,
+            "residual": False,
+            "published_init": True,
+            "adversarial": "minimax",
+            **dict.fromkeys(("a", "b", "ae", "be"), 2e-3),
+            "c": 1.0,
+            "head": 0.0,
+            "pretraining": 10_000,
+            "autoencode": True,
+            "warmup": 10_000,
+            "algorithm1": True,
+            "steps": 50_000,
+            "optimizer": "sgd",
+            "lr": 1e-4,
+            "early_lr": 1e-3,
+        }
+    }
 
 
 def recipe(config: Config) -> nvn.Recipe:
-    """Declare the game, its phases and what is measured."""
-    pairs = FacePairs(
-        FacesSpec(subjects=config.subjects, size=config.size, levels=config.levels),
-        config.fold,
-        config.folds,
-    )
-    stages = [(config.width * k, 1) for k in (1, 2, 4, 8)]
-    backbone = (stages, config.features, config.size, CLASSES)
-
+    """Declare the game, what comes before it, and what is measured."""
     game = nvn.Game("groupgan-2v2")
     weak, peak, label = game.batch("weak", "peak", "label")
-    synthesis = G, E = game.team(
-        "synthesis",
-        G=Generator(config.width, config.features, residual=config.residual),
-        E=Extractor(*backbone),
-    )
-    critics = D, Dp = game.team(
-        "critics",
-        D=Critic([config.width * k for k in (1, 2, 3, 3)], config.features, config.size),
-        Dp=Critic([config.width * k for k in (1, 2, 3, 3)], config.features, config.size),
-    )
-    C = game.player("C", Classifier(*backbone))
-    peak_judge = game.player("peak_judge", Classifier(*backbone))
-    weak_judge = game.player("weak_judge", Classifier(*backbone))
+    G, E = synthesis = game.team("synthesis", G=config.generator(), E=config.network(Extractor))
+    D, Dp = critics = game.team("critics", D=config.critic(), Dp=config.critic())
+    C = game.player("C", config.network(Classifier))
 
     f = E(weak).named("f")
     fake = G(weak, f).named("fake")
     adv = FAMILIES[config.adversarial]
+    fool, fool_p = adv.fool(D(fake, f)), adv.fool(Dp(fake, f))
     content = en.mse(fake, peak)
     expression = en.cross_entropy(C.method("forward", training=False)(fake), label)
-    own_head = en.cross_entropy(E.method("recognise")(f), label)
+    own_head = config.head * en.cross_entropy(E.method("recognise")(f), label)
 
     D.minimizes(0.5 * adv.real(D(peak, f)) + 0.5 * adv.real(D(weak, f)) + adv.fake(D(fake, f)))
     Dp.minimizes(adv.real(Dp(peak, f)) + adv.fake(Dp(fake, f)))
     if config.weak_negatives:
         Dp.minimizes(adv.fake(Dp(weak, f)))
-    fool, fool_p = adv.fool(D(fake, f)), adv.fool(Dp(fake, f))
     G.minimizes(content + config.a * fool + config.b * fool_p + config.c * expression)
-    E.minimizes(expression + config.ae * fool + config.be * fool_p + config.head * own_head)
+    E.minimizes(expression + config.ae * fool + config.be * fool_p + own_head)
 
-    classification = (
-        en.cross_entropy(C(peak), label)
-        + own_head
-        + en.cross_entropy(E.method("recognise")(E(peak)), label)
-        + en.cross_entropy(peak_judge(peak), label)
-        + en.cross_entropy(weak_judge(weak), label)
-    )
-    adam = partial(torch.optim.Adam, lr=config.lr, betas=(0.5, 0.99))
+    # Before the game, C learns peaks and E learns expressions. Beside it, two judges that the game
+    # never meets learn to recognise real peaks and real weak pictures: they are what it is measured
+    # with.
+    judges = [game.player(f"{kind}_judge", config.network(Classifier)) for kind in ("peak", "weak")]
+    told = [C(peak), E.method("recognise")(E(peak)), judges[0](peak), judges[1](weak)]
+    classes = own_head + sum(en.cross_entropy(logits, label) for logits in told)
+    first = en.mse(G(peak, E(peak)), peak) if config.autoencode else content
+
+    pairs = config.pairs
+    alone = nvn.alternating(D, Dp, G, E, fresh=True)
     return nvn.Recipe(
         name="expression_2v2",
         game=game,
-        schedule=nvn.alternating(critics, synthesis),
+        # D and D′ don't see each other: moving together is moving one after the other.
+        schedule=alone if config.algorithm1 else nvn.alternating(critics, synthesis),
         optimizers={
-            **dict.fromkeys(("G", "E", "D", "Dp", "C"), adam),
-            "pretraining": once(3e-3, config.pretraining),
-            "warmup": once(3e-3, config.warmup),
+            **dict.fromkeys(("G", "E", "D", "Dp"), config.in_play()),
+            "classes": config.early(config.pretraining),
+            "warmup": config.early(config.warmup),
         },
         data=pairs.batches(config.batch, seed=1),
         steps=config.steps,
         phases=[
             nvn.Phase(
                 "pretraining",
-                nvn.alternating(
-                    nvn.move(
-                        C, E, peak_judge, weak_judge, toward=classification, optimizer="pretraining"
-                    )
-                ),
+                nvn.alternating(nvn.move(C, E, judges, toward=classes, optimizer="classes")),
                 config.pretraining,
             ),
             nvn.Phase(
                 "warmup",
-                nvn.alternating(nvn.move(G, toward=content, optimizer="warmup")),
+                nvn.alternating(nvn.move(G, toward=first, optimizer="warmup")),
                 config.warmup,
             ),
         ],
-        evaluations=[nvn.Evaluation("recognition", partial(recognition, pairs=pairs, fake=fake))],
-        previews=[nvn.Preview("faces", partial(picture, pairs=pairs, fake=fake), every=100)],
+        evaluations=[
+            nvn.Evaluation(
+                "recognition",
+                Recognition(
+                    pairs,
+                    weak,
+                    fake,
+                    peak_logits=judges[0](weak),
+                    weak_logits=judges[1](weak),
+                    own_logits=E.method("recognise")(f),
+                    C_logits=C(weak),
+                ),
+            )
+        ],
+        previews=[nvn.Preview("faces", Faces(pairs, weak, fake), every=100)],
     )
-
-
-def once(lr: float, steps: int) -> nvn.Optimizer:
-    """Return Adam with a learning rate that rises to `lr` and falls to nothing, once."""
-    return nvn.Optimizer(
-        partial(torch.optim.Adam, lr=lr, betas=(0.9, 0.99)),
-        schedule=partial(OneCycleLR, max_lr=lr, total_steps=steps + 1, pct_start=0.2),
-    )
-
-
-def recognition(engine: nvn.Engine, pairs: FacePairs, fake: nvn.Value) -> dict[str, float]:
-    """Measure accuracies and likeness on people never seen in training."""
-    test = pairs.test
-    weak, peak = to_float(test.weak), to_float(test.peak)
-
-    def magnify(pictures: torch.Tensor) -> torch.Tensor:
-        return engine.values({"weak": pictures}, [fake])[0]
-
-    def seen_by(name: str, pictures: torch.Tensor) -> float:
-        batch = fake.game.batch("weak")
-        player = fake.game.players[name]
-        logits = player(batch) if name != "E" else player.method("recognise")(player(batch))
-        found = ev.in_parts(lambda x: engine.values({"weak": x}, [logits])[0], pictures)
-        return 100 * ev.accuracy(found, test.label)
-
-    made, stretched = ev.in_parts(magnify, weak), ev.extrapolated(test)
-    return {
-        "peak_judge_on_weak": seen_by("peak_judge", weak),
-        "peak_judge_on_magnified": seen_by("peak_judge", made),
-        "peak_judge_on_extrapolated": seen_by("peak_judge", stretched),
-        "peak_judge_on_peak": seen_by("peak_judge", peak),
-        "weak_judge_on_weak": seen_by("weak_judge", weak),
-        "E_head_on_weak": seen_by("E", weak),
-        "C_on_magnified": seen_by("C", made),
-        "psnr_weak": ev.psnr(weak, peak),
-        "psnr_magnified": ev.psnr(made, peak),
-        "psnr_extrapolated": ev.psnr(stretched, peak),
-    }
-
-
-def picture(engine: nvn.Engine, pairs: FacePairs, fake: nvn.Value, rows: int = 5) -> Image.Image:
-    """Show weak, magnified and real peak of each expression, for people never seen in training."""
-    test = pairs.test
-    middle = torch.arange(len(test)) % pairs.spec.levels == pairs.spec.levels // 2
-    groups = []
-    for number in range(CLASSES):
-        chosen = ((test.label == number) & middle).nonzero().flatten()[:rows]
-        weak, peak = to_float(test.weak[chosen]), to_float(test.peak[chosen])
-        made = engine.values({"weak": weak}, [fake])[0].float().cpu()
-        groups.append([weak, made, peak])
-    return ev.blocks(groups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 
 import torch
 from PIL import Image, ImageDraw
@@ -65,9 +66,7 @@ def recipe(config: Config) -> nvn.Recipe:
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Module:
     """Return a network with three hidden layers."""
     widths = [inputs, hidden, hidden, hidden]
-    layers = [
-        (nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in zip(widths, widths[1:], strict=False)
-    ]
+    layers = [(nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in pairwise(widths)]
     return nn.Sequential(*(part for layer in layers for part in layer), nn.Linear(hidden, outputs))
 
 
@@ -96,7 +95,7 @@ def samples(engine: nvn.Engine, fake: nvn.Value, count: int = 2048) -> Tensor:
     """Return `count` samples (count, 2) of the generator, from the same noise each time."""
     inputs = next(iter(engine.modules["G"].parameters())).shape[1]
     noise = torch.randn(count, inputs, generator=torch.Generator().manual_seed(1))
-    (points,) = engine.values({"real": torch.zeros(count, 2), "noise": noise}, [fake])
+    points: Tensor = engine.values({"real": torch.zeros(count, 2), "noise": noise}, [fake])[0]
     return points.float().cpu()
 
 

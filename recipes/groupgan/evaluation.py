@@ -16,7 +16,7 @@ AT_ONCE = 256  # pictures through a network at once
 
 def in_parts(fn: Pictures, pictures: Tensor) -> Tensor:
     """Return `fn` of pictures (N, …), computed part by part."""
-    return torch.cat([fn(part).cpu() for part in pictures.split(AT_ONCE)])
+    return torch.cat([fn(part).cpu() for part in torch.split(pictures, AT_ONCE)])
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -30,21 +30,14 @@ def psnr(made: Tensor, real: Tensor) -> float:
     return (10 * torch.log10(4 / errors)).mean().item()
 
 
-def extrapolated(faces: Faces) -> Tensor:
-    """Return weak pictures (N, C, H, W) stretched from their neutral ones to full intensity.
+def extrapolated(faces: Faces, intensity: float) -> Tensor:
+    """Return weak pictures (N, C, H, W) stretched away from their neutral ones.
 
-    The baseline that needs no learning: neutral + (weak − neutral)/intensity. It is told both the
-    neutral face and the intensity, which no network here knows.
+    The baseline that needs no learning: neutral + (weak − neutral)/intensity, for the mean
+    intensity of weak pictures. It is told the neutral face, which no network here ever sees.
     """
     neutral, weak = to_float(faces.neutral), to_float(faces.weak)
-    stretch = 1 / faces.intensity[:, None, None, None].clamp(min=0.05)
-    return (neutral + stretch * (weak - neutral)).clamp(-1, 1)
-
-
-def grid(columns: list[Tensor], scale: int = 2, gap: int = 2) -> Image.Image:
-    """Lay pictures out: each row i shows picture i of every column (N, C, H, W) in [-1, 1]."""
-    rows = [_row([column[i] for column in columns], gap) for i in range(len(columns[0]))]
-    return to_image(_stack(rows, gap), scale)
+    return (neutral + (weak - neutral) / intensity).clamp(-1, 1)
 
 
 def blocks(groups: list[list[Tensor]], scale: int = 2, gap: int = 2) -> Image.Image:

@@ -24,7 +24,7 @@ from .render import render
 from .rig import EXPRESSIONS, RIG_FILE, load_rig
 from .scenes import Nuisance, cast, film
 
-RENDERER = 1  # raise it when the same spec would give other pictures
+RENDERER = 2  # raise it when the same spec would give other pictures
 TOGETHER = 32  # frames rendered at once
 PEOPLE = 10  # subjects painted at once
 FIELDS = ("neutral", "weak", "peak", "intensity")
@@ -161,7 +161,7 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
         people = cast(rig, spec.seed, subjects)
         takes = film(rig, people, spec.seed, subjects, spec.levels, spec.weak, spec.nuisance)
         skins = paint(people.looks, 256 if spec.size <= 64 else 512)
-        for chosen in torch.arange(len(takes.units)).split(TOGETHER):
+        for chosen in torch.split(torch.arange(len(takes.units)), TOGETHER):
             subject = takes.subject[chosen]
             heads = people.vertices(rig, takes.units[chosen], subject)
             pictures.append(

@@ -6,7 +6,6 @@ Letters: V vertices of the rig, C vertices of the sheets, S subjects. Lengths ar
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .looks import Looks
@@ -21,7 +20,7 @@ THICKNESS = 0.05
 
 
 def hair_line(looks: Looks, s: Tensor) -> Tensor:
-    """Height of the hairline at s, (S, …): across the forehead, down the temples, before the ear."""
+    """Height of the hairline at s, (S, …): over the forehead, down the temples, before the ear."""
     extra = (1,) * max(s.ndim - 1, 1)
     line, peak, recede = (t.view(-1, *extra) for t in (looks.line, looks.peak, looks.recede))
     away = s.abs()
@@ -50,7 +49,7 @@ def _grid() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def sheet_triangles() -> Tensor:
     """Triangles of the sheets on their own vertices; inner faces look inwards."""
-    side, face, across, down = _grid()
+    side, face, _, _ = _grid()
     number = torch.arange(SHEET).view(4, ROUND, DOWN)
     a, b = number[:, :-1, :-1].flatten(), number[:, 1:, :-1].flatten()
     c, d = number[:, 1:, 1:].flatten(), number[:, :-1, 1:].flatten()
@@ -67,7 +66,7 @@ def sheet_coordinates() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sheets(rig: Rig, looks: Looks, neutral: Tensor) -> Tensor:
-    """Hair at the sides, (C, 3, S), for neutral heads (V, 3, S); shrunk to a point if there is none.
+    """Hair at the sides, (C, 3, S), of neutral heads (V, 3, S); shrunk to a point if there is none.
 
     The sheets hang from an ellipse round the head as wide as the person's own ears.
     """
@@ -75,16 +74,14 @@ def sheets(rig: Rig, looks: Looks, neutral: Tensor) -> Tensor:
     skin = neutral[rig.part == SKIN]
     ears = neutral[rig.ear > 0.5]
     low, wide = ears[:, 1].mean(0), ears[:, 0].abs().amax(0)
-    lift = (
-        low - rig.base[rig.ear > 0.5][:, 1].mean()
-    )  # how much higher this head stands than at rest
+    lift = low - rig.base[rig.ear > 0.5][:, 1].mean()  # than at rest
     length = UPPER - (UPPER - 5.5) * looks.long
     y = UPPER + (length - UPPER) * down  # (C, S)
     falling = ((UPPER - y) / 1.2).clamp(0, 1)
     front = (58 + 26 * looks.opening * falling) * math.pi / 180
     angle = front + (math.pi * 0.97 - front) * across
     half = (wide - 0.06 + 0.5 * looks.volume) * (0.88 + 0.2 * torch.sin(falling * math.pi / 2))
-    half = half - THICKNESS * face + 0.03 * torch.sin(21 * angle) * falling
+    half = half - THICKNESS * face + 0.012 * torch.sin(21 * angle) * falling
     x = side * half * torch.sin(angle)
     z = AXIS - 0.1 + 1.05 * half * torch.cos(angle)
     hanging = torch.stack([x, y + lift, z], dim=1)

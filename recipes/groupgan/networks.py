@@ -14,6 +14,14 @@ from torch import Tensor, nn
 CHANNELS = 3
 
 
+def small_stages(width: int) -> list[tuple[int, int]]:
+    """Return a backbone of four stages that trains in seconds."""
+    return [(width * k, 1) for k in (1, 2, 4, 8)]
+
+
+VGG13 = [(64, 2), (128, 2), (256, 2), (512, 2), (512, 2)]  # Simonyan and Zisserman 2015, B
+
+
 class Trunk(nn.Module):
     """VGG-like: stages of 3×3 convolutions, each halved by pooling, then F features.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from .hair import SHEET, hair_line, sheet_coordinates, sheet_triangles
 from .looks import Looks
 from .render import Skins, Surface
-from .rig import EYE, SKIN, TEETH, TONGUE, Rig
+from .rig import EYE, TEETH, TONGUE, Rig
 from .unwrap import unwrap
 
 REACH, BOTTOM, TOP = 1.75, 5.6, 8.5  # decimetres: the painted skin is |s| < REACH, BOTTOM..TOP
@@ -37,7 +37,9 @@ def surface(rig: Rig) -> Surface:
         u = torch.where(rig.part == part, _tile(tile, torch.tensor(0.5)), u)
         v = torch.where(rig.part == part, 1 - STRIP / 2, v)
     light = torch.where(rig.part == EYE, 0.6 + 0.4 * rig.light, rig.light)
-    light = torch.where(rig.part > EYE, 0.4 + 0.5 * rig.light, light)
+    deep = ((rig.base[:, 2] - 1.05) / 0.4).clamp(0, 1)  # it is dark at the back of the mouth
+    light = torch.where(rig.part == TEETH, 0.1 + 0.85 * deep, light)
+    light = torch.where(rig.part == TONGUE, 0.1 + 0.6 * deep, light)
     head = torch.stack([u, v, rig.lip, rig.mouth, rig.ear, rig.lash, light], dim=1)
     across, down, lit = sheet_coordinates()
     sheet = torch.zeros(SHEET, head.shape[1])
@@ -75,7 +77,8 @@ def paint(looks: Looks, size: int) -> Skins:
 
 def _noise(grain: Tensor, rows: int, size: int) -> tuple[Tensor, Tensor]:
     """Fine and coarse noise about 0, each (S, H, W)."""
-    fine, coarse = [], []
+    fine: list[Tensor] = []
+    coarse: list[Tensor] = []
     for seed in grain.tolist():
         generator = torch.Generator().manual_seed(seed)
         for cells, found in ((96, fine), (14, coarse)):
@@ -177,5 +180,8 @@ def _eye(looks: Looks, size: int) -> Tensor:
     colour = torch.lerp(white, looks.iris[:, :, None, None] * glow, iris)
     colour = colour * (1 - 0.4 * rim)
     colour = torch.lerp(colour, torch.tensor(0.02), pupil).clamp(0, 1)
-    gloss = torch.full((len(colour), 1, size, size), 0.9)
+    # The lamp's reflection is painted: the iris of the mesh is flat and would flash as a whole.
+    off = (at[None, :] - 0.022) ** 2 + (at[:, None] + 0.026) ** 2
+    colour = torch.lerp(colour, torch.tensor(0.95), torch.sigmoid((0.014 - off.sqrt()) / soft))
+    gloss = torch.full((len(colour), 1, size, size), 0.12)
     return torch.cat([colour**2, gloss], dim=1)

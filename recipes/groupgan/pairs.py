@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +18,19 @@ from .faces import Faces, FacesSpec, render_faces, split, to_float
 
 
 class FacePairs:
-    """Pairs of weak and peak faces, split by people; rendered once, on first use."""
+    """Pairs of weak and peak faces, split by people; rendered once, on first use.
 
-    def __init__(self, spec: FacesSpec, fold: int, folds: int) -> None:
+    Args:
+        spec: What to render.
+        size: The side of the pictures seen: a random part of a rendered one when training, its
+            middle when testing.
+        fold: The part of the people to test on, of `folds`.
+        folds: How many parts the people are split into.
+    """
+
+    def __init__(self, spec: FacesSpec, size: int, fold: int, folds: int) -> None:
         self.spec = spec
+        self.size = size
         self.fold = fold
         self.folds = folds
 
@@ -41,25 +50,29 @@ class FacePairs:
 
     @cached_property
     def train(self) -> Faces:
-        """The faces of the people to learn from."""
+        """The faces of the people to learn from, as rendered."""
         return subset(self.faces, split(self.faces, self.fold, self.folds)[0])
 
     @cached_property
     def test(self) -> Faces:
-        """The faces of people never seen in training."""
-        return subset(self.faces, split(self.faces, self.fold, self.folds)[1])
+        """The faces of people never seen in training, cut to the size seen."""
+        faces = subset(self.faces, split(self.faces, self.fold, self.folds)[1])
+        start = (self.spec.size - self.size) // 2
+        seen = slice(start, start + self.size)
+        cut: dict[str, Any] = {name: getattr(faces, name)[..., seen, seen] for name in ("neutral", "weak", "peak")}
+        return replace(faces, **cut)
 
-    def batches(self, size: int, seed: int) -> Batches:
-        """Return training batches `{"weak", "peak", "label"}` of `size` pairs."""
-        return Batches(self, size, seed)
+    def batches(self, count: int, seed: int) -> Batches:
+        """Return training batches `{"weak", "peak", "label"}` of `count` pairs."""
+        return Batches(self, count, seed)
 
 
 class Batches:
     """Training batches that render nothing before the first is read."""
 
-    def __init__(self, pairs: FacePairs, size: int, seed: int) -> None:
+    def __init__(self, pairs: FacePairs, count: int, seed: int) -> None:
         self._pairs = pairs
-        self._size = size
+        self._count = count
         self._seed = seed
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
@@ -73,20 +86,32 @@ class Batches:
     def _tensors(self) -> TensorBatches:
         train = self._pairs.train
         tensors = {"weak": train.weak, "peak": train.peak, "label": train.label}
-        return TensorBatches(tensors, self._size, self._seed, transform=augmented)
+        transform = Augmented(self._pairs.size)
+        return TensorBatches(tensors, self._count, self._seed, transform=transform)
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """Half of the pairs mirrored, a random part of each: weak and peak alike, in [-1, 1]."""
+
+    size: int
+
+    def __call__(
+        self, generator: torch.Generator, batch: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the batch as the networks see it, pictures (N, C, size, size)."""
+        mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5
+        spare = batch["weak"].shape[-1] - self.size
+        top, left = torch.randint(spare + 1, (2,), generator=generator).tolist()
+
+        def seen(pictures: Tensor) -> Tensor:
+            part = pictures[..., top : top + self.size, left : left + self.size]
+            return to_float(torch.where(mirrored[:, None, None, None], part.flip(3), part))
+
+        return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
 
 
 def subset(faces: Faces, chosen: Tensor) -> Faces:
     """Return the chosen samples (M,) of a set of faces."""
-    parts = {field.name: getattr(faces, field.name) for field in fields(faces)}
-    return Faces(**{k: v[chosen] if isinstance(v, Tensor) else v for k, v in parts.items()})
-
-
-def augmented(generator: torch.Generator, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a batch in [-1, 1], half of its pairs mirrored (weak and peak alike)."""
-    mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5
-
-    def seen(pictures: Tensor) -> Tensor:
-        return to_float(torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures))
-
-    return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
+    parts: dict[str, Any] = {k: v[chosen] for k, v in vars(faces).items() if isinstance(v, Tensor)}
+    return replace(faces, **parts)

@@ -53,7 +53,7 @@ class Corners:
         return (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
 
     def pixels(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """First column, first row and longer side (M,) of the pixels whose centres they may hold."""
+        """First column, first row, longer side (M,) of the box of pixels with centres in reach."""
         first, length = [], []
         for axis in (self.x, self.y):
             low = torch.minimum(torch.minimum(axis[0], axis[1]), axis[2])
@@ -106,8 +106,8 @@ def _buckets(side: Tensor) -> Iterator[tuple[int, Tensor]]:
     smaller = 0
     for box in SIDES:
         chosen = visible[(side > smaller) & (side <= box)]
-        for block in chosen.split(max(1, BLOCK // box**2)):
-            if len(block):
+        for block in torch.split(chosen, max(1, BLOCK // box**2)):
+            if len(block) > 0:
                 yield box, block
         smaller = box
 

@@ -84,9 +84,7 @@ DISTANCE = 9.0  # decimetres from the camera to the centre: a portrait lens
 def project(vertices: Tensor, shots: Shots, size: int) -> Tensor:
     """Vertices (V, 3, N) as seen: pixels x, y (down) and depth 0..1, (V, 3, N)."""
     away = vertices - shots.centre.T
-    turned = torch.stack(
-        [sum(away[:, k] * shots.rotation[:, r, k] for k in range(3)) for r in range(3)], dim=1
-    )
+    turned = _turn(shots.rotation.permute(1, 2, 0)[:, :, None], away.unbind(1), dim=1)
     nearer = DISTANCE / (DISTANCE - turned[:, 2])
     half = size / 2
     x = (turned[:, 0] * nearer / shots.half_width + shots.shift[:, 0] + 1) * half
@@ -105,12 +103,19 @@ def render(surface: Surface, vertices: Tensor, shots: Shots, skins: Skins, subje
     hit = (seen.flatten() >= 0).nonzero().flatten()
     frame = hit // (fine * fine)
     values, normal = _interpolate(surface, screen, normals, seen.flatten()[hit], hit, fine)
-    normal = F.normalize((shots.rotation[frame] @ normal[..., None]).squeeze(-1), dim=1)
+    turn = shots.rotation.permute(1, 2, 0)[:, :, frame]
+    normal = F.normalize(_turn(turn, normal.unbind(1), dim=1), dim=1)
     albedo, gloss = _albedo(values, skins, subject[frame])
     colour = _shade(albedo, gloss, values, normal, shots, frame)
     picture.view(-1, 3)[hit] = colour
     picture = picture.clamp_(0, 1).permute(0, 3, 1, 2)
     return (F.avg_pool2d(picture, SUPERSAMPLING).sqrt() * 255).round().to(torch.uint8)
+
+
+def _turn(rotation: Tensor, point: tuple[Tensor, ...], dim: int) -> Tensor:
+    """Rotate points given by coordinate, written out so that each point's bits are its own."""
+    x, y, z = point
+    return torch.stack([r[0] * x + r[1] * y + r[2] * z for r in rotation], dim=dim)
 
 
 def _background(shots: Shots, size: int) -> Tensor:
@@ -135,11 +140,11 @@ def _interpolate(
         [x[b] * y[a] - x[a] * y[b] for a, b in ((1, 2), (2, 0), (0, 1))], dim=1
     ).clamp_(min=0)  # snapping may put a sample a hair outside
     shares = shares / shares.sum(1, keepdim=True).clamp_(min=1e-12)
-    values = sum(
-        surface.attributes.index_select(0, corner[:, k]) * shares[:, k : k + 1] for k in range(3)
-    )
-    normal = sum(rows[k][:, 2:] * shares[:, k : k + 1] for k in range(3))
-    assert isinstance(values, Tensor) and isinstance(normal, Tensor)
+    weights = [shares[:, k : k + 1] for k in range(3)]
+    fixed = [surface.attributes.index_select(0, corner[:, k]) for k in range(3)]
+    values = fixed[0] * weights[0] + fixed[1] * weights[1] + fixed[2] * weights[2]
+    turned = [row[:, 2:] for row in rows]
+    normal = turned[0] * weights[0] + turned[1] * weights[1] + turned[2] * weights[2]
     return values, normal
 
 

@@ -42,7 +42,7 @@ class Rig:
     base: (V, 3); triangles: (T, 3) int64; part: (V,) one of SKIN, EYE, TEETH, TONGUE.
     lip, mouth, ear, lash: (V,) how much a vertex belongs there, 0..1 (mouth is its inside).
     light: (V,) the ambient light that reaches it at rest, 0..1.
-    units: (3V, U) and shapes: (3V, K) displacements, named by unit_names and shape_names.
+    units: (3V, U) and shapes: (3V, K) displacements in float64, named by unit_names and shape_names.
     """
 
     base: Tensor
@@ -63,19 +63,26 @@ class Rig:
         """Found on the head at rest."""
         return find_landmarks(self)
 
-    def vertices(self, shape: Tensor, unit: Tensor) -> Tensor:
-        """Displaced vertices (V, 3, N) for identity weights (N, K) and unit weights (N, U)."""
-        moved = self.shapes @ shape.T + self.units @ unit.T
-        return self.base[..., None] + moved.view(*self.base.shape, -1)
+    def neutral(self, shape: Tensor) -> Tensor:
+        """Heads at rest (V, 3, S) of people with identity weights (S, K)."""
+        return self.base[..., None] + self._sum(self.shapes, shape)
+
+    def express(self, heads: Tensor, unit: Tensor) -> Tensor:
+        """Heads (V, 3, N) moved by unit weights (N, U)."""
+        return heads + self._sum(self.units, unit)
+
+    def _sum(self, targets: Tensor, weights: Tensor) -> Tensor:
+        """Displacements (V, 3, N); the last bits do not depend on what else is in the product."""
+        return (targets @ weights.double().T).float().view(*self.base.shape, -1)
 
 
 def _dense(data: "np.lib.npyio.NpzFile", kind: str, vertices: int) -> Tensor:
     """The sparse deltas of the file as one matrix (3V, number of targets)."""
     offsets: NDArray[np.int32] = data[f"{kind}_offsets"]
     where = data[f"{kind}_vertex"].astype(np.int64)
-    dense = np.zeros((vertices, 3, len(offsets) - 1), dtype=np.float32)
+    dense = np.zeros((vertices, 3, len(offsets) - 1))
     target = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    dense[where, :, target] = data[f"{kind}_delta"] * np.float32(data["step"])
+    dense[where, :, target] = data[f"{kind}_delta"] * float(data["step"])
     return torch.from_numpy(dense.reshape(3 * vertices, -1))
 
 

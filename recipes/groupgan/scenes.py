@@ -19,7 +19,7 @@ from torch import Tensor
 from .hair import sheets, swelling
 from .looks import Looks, sample_look, stack_looks
 from .render import Shots
-from .rig import EYE, EXPRESSIONS, Person, Rig, peak_units, sample_person, stack_shapes
+from .rig import EXPRESSIONS, EYE, Person, Rig, peak_units, sample_person, stack_shapes
 
 FRAME = 1.14  # half-width of the picture, in distances from the eyes to the mouth
 STILL = (
@@ -53,21 +53,21 @@ class Nuisance:
 
 @dataclass(frozen=True)
 class Cast:
-    """S people: shape weights (S, K), looks, where they stand and the hair they wear.
+    """S people: their heads at rest, looks, and how to frame them.
 
-    centre: (S, 3); half_width: (S,); swelling: (V, 3, S); sheets: (C, 3, S).
+    neutral: (V, 3, S), the scalp swollen by hair; sheets: (C, 3, S), long hair; centre: (S, 3);
+    half_width: (S,).
     """
 
-    shape: Tensor
+    neutral: Tensor
     looks: Looks
     centre: Tensor
     half_width: Tensor
-    swelling: Tensor
     sheets: Tensor
 
     def vertices(self, rig: Rig, units: Tensor, subject: Tensor) -> Tensor:
         """Heads with hair, (V + C, 3, N), of subjects (N,) with face units (N, U)."""
-        head = rig.vertices(self.shape[subject], units) + self.swelling[..., subject]
+        head = rig.express(self.neutral[..., subject], units)
         return torch.cat([head, self.sheets[..., subject]])
 
 
@@ -79,13 +79,16 @@ def cast(rig: Rig, seed: int, subjects: Sequence[int]) -> Cast:
         rng = np.random.default_rng([seed, 0, subject])
         people.append(sample_person(rig, rng))
         drawn.append(sample_look(people[-1], rng))
-    shape, looks = stack_shapes(people), stack_looks(drawn)
-    neutral = rig.vertices(shape, torch.zeros(len(people), len(rig.unit_names)))
+    neutral, looks = rig.neutral(stack_shapes(people)), stack_looks(drawn)
     eyes, lips = neutral[rig.part == EYE].mean(0), neutral[rig.lip > 0.5].mean(0)
     height = eyes[1] - lips[1]
     centre = torch.stack([eyes[0] * 0, 0.5 * (eyes[1] + lips[1]) - 0.02 * height, eyes[2] - 0.3], 1)
     return Cast(
-        shape, looks, centre, FRAME * height, swelling(rig, looks), sheets(rig, looks, neutral)
+        neutral=neutral + swelling(rig, looks),
+        looks=looks,
+        centre=centre,
+        half_width=FRAME * height,
+        sheets=sheets(rig, looks, neutral),
     )
 
 
@@ -150,7 +153,7 @@ def _units(
     habit = nuisance.stray * np.abs(shared[:, 2])  # of the sequence, in all its frames
     passing = 0.4 * nuisance.stray * np.abs(rng.standard_normal((frames, len(names))))
     stray = (habit + passing) * [n not in STILL for n in names]
-    return np.clip(weights + stray, 0, 1)
+    return np.asarray(np.clip(weights + stray, 0, 1))
 
 
 def _rotation(turn: Tensor) -> Tensor:

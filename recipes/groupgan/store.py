@@ -37,7 +37,7 @@ def read(path: Path, names: tuple[str, ...], notice: Callable[[str], None]
          ) -> dict[str, Array] | None:  # fmt: skip
     """The named arrays of a file; None if there is no file, or, with a notice, if it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return {name: data[name] for name in names}
     except FileNotFoundError:
         return None
@@ -58,7 +58,7 @@ def write(path: Path, arrays: Mapping[str, Array], notice: Callable[[str], None]
             np.savez_compressed(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         notice(f"The faces could not be kept in {path.parent} ({error}); going on without a cache.")
         if part is not None:

@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+
+import nvn
+from nvn.errors import ConfigError, RunError
+from tests.tiny import tiny
+
+
+def test_a_recipe_keeps_tuples() -> None:
+    recipe = tiny()
+    assert isinstance(recipe.phases, tuple)
+    assert [phase.name for phase in recipe.all_phases] == ["warmup", "main"]
+
+
+def test_a_recipe_is_replaced_with_checks() -> None:
+    assert tiny().replace(steps=9).steps == 9
+    with pytest.raises(ConfigError, match="no field 'step'. Did you mean 'steps'"):
+        tiny().replace(step=9)
+
+
+def phase(name: str = "p", steps: int = 1) -> nvn.Phase:
+    return nvn.Phase(name, tiny().schedule, steps)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "a/b"}, "not fit for a folder"),
+        ({"game": None}, "game: found None, expected nvn.Game"),
+        ({"schedule": 3}, "schedule: found int, expected nvn.Schedule"),
+        ({"steps": 0}, "steps: found 0, expected a whole number from 1 up"),
+        ({"steps": True}, "steps: found True"),
+        ({"phases": [3]}, "phases: found int, expected nvn.Phase"),
+        ({"phases": 3}, "phases: found int, expected a list"),
+        ({"phases": [phase(steps=-1)]}, "phase 'p': steps: found -1"),
+        ({"phases": [phase(), phase()]}, "phases: the name 'p' is used twice"),
+        ({"phases": [phase("main")]}, "'main' is the game itself"),
+        ({"evaluations": [nvn.Evaluation("e", dict, 0)]}, "evaluations: 'e': every: found 0"),
+        ({"previews": [nvn.Preview("../p", dict)]}, "'../p' is not fit for a file name"),
+        ({"evaluations": [nvn.Preview("p", dict)]}, "expected nvn.Evaluation"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_said(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        tiny(**changes)
+    assert message in str(error.value)
+
+
+def test_every_problem_with_a_recipe_is_said_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        tiny(steps=0, game=None, schedule=None)
+    assert len(str(error.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize("found", [None, 3, {"accuracy": "high"}, {"accuracy": [1, 2]}])
+def test_an_evaluation_gives_numbers(found: object) -> None:
+    with pytest.raises(RunError, match="evaluation 'e' returned"):
+        nvn.Evaluation("e", lambda engine: found).numbers(None)  # type: ignore
+
+
+def test_a_preview_gives_a_picture() -> None:
+    with pytest.raises(RunError, match="preview 'p' returned list"):
+        nvn.Preview("p", lambda engine: []).picture(None)  # type: ignore
