@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from torch import nn
+from torch.nn.parameter import is_lazy
+
 from nvn import tree
-from nvn.errors import GameError, GameWarning, Problem
-from nvn.game import Game, Player
-from nvn.graph import LossGraph, batch_names, differentiable_path, freeze
+from nvn.errors import GameError, GameWarning, Problem, did_you_mean
+from nvn.game import Game, Player, Team
+from nvn.graph import LossGraph, batch_names, differentiable_path, freeze, roots
 from nvn.schedule import Move, Schedule
-from nvn.values import Apply, Call, Gradient, Value, WeightedSum
+from nvn.values import Apply, Call, Gradient, Sample, Value, WeightedSum
 
 
 def loss_graph(game: Game, schedules: Sequence[Schedule], *, partial: bool = False) -> LossGraph:
@@ -79,24 +82,37 @@ class _Played:
 
 
 def _foreign_values(played: _Played) -> Iterator[Problem]:
-    for node in played.graph.nodes:
-        if node.game is not played.game:
-            found = f"`{node}` is a value of the game {node.game.name!r}"
-            edit = "declare it in this game: a value belongs to one game"
-            yield Problem(str(node.where), found, f"values of {played.game.name!r} alone", edit)
+    uses = [(str(n.where), n, n.inputs) for n in played.graph.nodes if n.game is played.game]
+    uses += [(where, goal, roots([goal])) for _, where, goal in _objectives(played)]
+    for where, user, values in uses:
+        for value in values:
+            if value.game is not played.game:
+                found = f"`{user}` takes `{value}`, a value of the game {value.game.name!r}"
+                edit = f"declare `{value}` in this game: a value belongs to one game"
+                yield Problem(where, found, f"values of {played.game.name!r} alone", edit)
 
 
 def _unknown_methods(played: _Played) -> Iterator[Problem]:
     for node in played.graph.nodes:
-        if isinstance(node.op, Call) and not hasattr(node.op.player.module, node.op.method):
-            module = type(node.op.player.module)
+        if not isinstance(node.op, Call):
+            continue
+        player, name = node.op.player, node.op.method
+        if not callable(getattr(player.module, name, None)):
+            known = _methods(player.module)
             yield Problem(
                 str(node.where),
-                f"`{node}` calls the method {node.op.method!r}, which {module.__name__} lacks",
-                "a method of the player's module",
-                "correct the name",
-                tuple(n for n in vars(module) if not n.startswith("_")),
+                f"`{node}` calls the method {name!r}, which {type(player.module).__name__} lacks",
+                f"a method of the module of `{player.name}`",
+                f"correct the name.{did_you_mean(name, known)}",
+                known,
             )
+
+
+def _methods(module: nn.Module) -> tuple[str, ...]:
+    """Return the names that a module's own classes define, torch's left out."""
+    own = (kind for kind in type(module).__mro__ if not kind.__module__.startswith("torch."))
+    names = dict.fromkeys(name for kind in own for name in vars(kind))
+    return tuple(name for name in names if not name.startswith("_"))
 
 
 def _independent_gradients(played: _Played) -> Iterator[Problem]:
@@ -111,16 +127,20 @@ def _independent_gradients(played: _Played) -> Iterator[Problem]:
 def _constants_with_gradients(played: _Played) -> Iterator[Problem]:
     for node in played.graph.nodes:
         for leaf in tree.leaves((node.args, dict(node.kwargs))):
-            if not isinstance(leaf, Value) and _is_learnable(leaf):
+            if isinstance(leaf, Player | Team):
+                found = f"`{node}` is given the {type(leaf).__name__.lower()} `{leaf.name}` itself"
+                edit = f"pass a call, `{leaf.name}(…)`; a penalty takes `nvn.gradient(y, x)`"
+                yield Problem(str(node.where), found, "the value that a player's call makes", edit)
+            elif not isinstance(leaf, Value) and _is_learnable(leaf):
                 found = f"`{node}` is given a {type(leaf).__name__} with parameters as a constant"
                 edit = "make it a player (its own or frozen), and pass that player's call"
                 yield Problem(str(node.where), found, "values and plain constants", edit)
 
 
 def _is_learnable(leaf: Any) -> bool:
-    return bool(getattr(leaf, "requires_grad", False)) or callable(
-        getattr(leaf, "parameters", None)
-    )
+    parameters = getattr(leaf, "parameters", None)
+    owns = callable(parameters) and any(True for _ in parameters())
+    return owns or bool(getattr(leaf, "requires_grad", False))
 
 
 # --- players ----------------------------------------------------------------------------------
@@ -140,12 +160,55 @@ def _shared_modules(played: _Played) -> Iterator[Problem]:
 
 
 def _shared(a: Player, b: Player) -> str:
+    """Say what two players share, in the names that it has in `a`; nothing if they don't."""
     if a.module is b.module:
         return "one module"
-    ours = {id(p): name for name, p in a.module.named_parameters()}
-    names = [ours[id(p)] for p in b.module.parameters() if id(p) in ours]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"the parameters {', '.join(names[:3])}{more}" if names else ""
+    parameters = _common(a.module.named_parameters(), b.module.parameters())
+    if parameters:
+        return f"the parameters {_first(parameters)}"
+    parts = _common(a.module.named_modules(), _with_buffers(b.module))
+    return f"the parts {_first(parts)}, which have buffers" if parts else ""
+
+
+def _common(ours: Iterable[tuple[str, Any]], theirs: Iterable[Any]) -> list[str]:
+    names = {id(x): name for name, x in ours}
+    return [names[id(x)] for x in theirs if id(x) in names]
+
+
+def _with_buffers(module: nn.Module) -> Iterator[nn.Module]:
+    return (part for part in module.modules() if any(True for _ in part.buffers(recurse=False)))
+
+
+def _first(names: Sequence[str], count: int = 3) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def _players_who_cannot_learn(played: _Played) -> Iterator[Problem]:
+    for player in sorted(played.scheduled, key=lambda p: p.name):
+        parameters = [*player.module.parameters()]
+        if player.frozen or any(p.requires_grad for p in parameters):
+            continue  # a frozen player who moves is told by another check
+        found = "none of its parameters requires a gradient" if parameters else "has no parameters"
+        yield Problem(
+            str(player.where),
+            f"`{player.name}` moves, but {found}",
+            "a module with something to learn",
+            f"take `{player.name}` out of the schedule and declare it with `game.frozen`, "
+            "or call `requires_grad_(True)` on what shall learn",
+        )
+
+
+def _parameters_without_shape(played: _Played) -> Iterator[Problem]:
+    for player in played.graph.players:
+        lazy = [n for n, p in player.module.named_parameters() if is_lazy(p)]
+        if lazy:
+            yield Problem(
+                str(player.where),
+                f"the parameters {_first(lazy)} of `{player.name}` have no shape yet",
+                "modules whose parameters are there",
+                "run the lazy module once on an example before declaring it",
+            )
 
 
 def _frozen_who_move(played: _Played) -> Iterator[Problem]:
@@ -275,9 +338,10 @@ def _bad_move(move: Move) -> Iterator[Problem]:
 
 def _unused_batch_names(played: _Played) -> Iterator[Problem]:
     used = batch_names(played.graph.nodes)
+    samples = any(isinstance(n.op, Sample) for n in played.graph.nodes)  # these see all names
     for value in played.game.batch_values:
         name = str(value)
-        if name not in used and not played.partial:
+        if name not in used and not played.partial and not samples:
             edit = "remove it from game.batch(…)"
             yield Problem(str(value.where), f"{name!r} of the batch is never used", "", edit)
 
@@ -307,6 +371,8 @@ PROBLEMS = (
     _independent_gradients,
     _constants_with_gradients,
     _shared_modules,
+    _players_who_cannot_learn,
+    _parameters_without_shape,
     _frozen_who_move,
     _foreign_players,
     _unreached_players,

@@ -79,7 +79,7 @@ def read_yaml(path: Path) -> Mapping[str, object]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(
-            f"{path}: expected lines `setting: value`, found a {type(content).__name__}"
+            f"{path}: expected lines `setting: value`, found {type(content).__name__}"
         )
     return content
 

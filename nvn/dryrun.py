@@ -140,7 +140,7 @@ class _DryRun:
     def _in_place(self, node: Value, changed: Value) -> Problem:
         return Problem(
             str(node.where),
-            f"`{self._graph.names[node]}` changes its input `{self._graph.names[changed]}` in place",
+            f"`{self._graph.names[node]}` changes `{self._graph.names[changed]}`, its input, in place",
             "inputs left as they are: other players use the same value",
             "use the out-of-place form (inplace=False; x = x + 1 instead of x += 1)",
         )

@@ -21,7 +21,7 @@ from nvn.game import Player, Team
 from nvn.interpreter import Interpreter
 from nvn.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
 from nvn.placement import Placement
-from nvn.planner import MovePlan, Plan
+from nvn.planner import MovePlan, Plan, demanded
 from nvn.records import Record
 from nvn.schedule import Fresh, Move
 from nvn.state import TrainState
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Minibatch = Mapping[str, Any]
+EXPECTED = "expected a dict of tensors, or an iterator of such dicts"
 
 
 class Engine:
@@ -69,7 +70,6 @@ class Engine:
         self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
         self._interpreter = Interpreter(self.state.modules, self._parameters, self._placement)
         self._add_steppers(optimizers)
-        self._last: Record | None = None
         self._checked = False
 
     @property
@@ -92,14 +92,14 @@ class Engine:
         """
         supply = _Supply(batch, self._placement, self.state)
         iteration = self.state.iterations.get(self.phase, 0)
-        tally = _Tally()
+        last, tally = self.state.records.get(self.phase), _Tally()
         for planned in self.plan.moves:
-            if planned.move.happens(iteration, self._last):
+            if planned.move.happens(iteration, last):
                 for _ in range(planned.move.times):
                     self._play(planned, supply.take(planned.move.fresh), tally)
         self.state.iterations[self.phase] = iteration + 1
-        self._last = tally.record(iteration + 1)
-        return self._last
+        record = self.state.records[self.phase] = tally.record(iteration + 1)
+        return record
 
     def metric(self, name: str, value: float) -> None:
         """Tell learning-rate schedules that wait for the metric `name` its new value."""
@@ -173,8 +173,8 @@ class Engine:
         self._check_placed(self._placement.batch(batch))
 
     def _check_placed(self, batch: Minibatch) -> None:
-        modules, parameters = self.state.modules, self._parameters
-        check_batch(self.plan.graph, self._interpreter, modules, parameters, batch)
+        needed = demanded(terms for move in self.plan.moves for terms in move.terms.values())
+        check_batch(self.plan.graph, needed, self._interpreter, self.state.parameters, batch)
         self._checked = True
 
     # --- state ---
@@ -256,6 +256,8 @@ class _Supply:
         self, source: Minibatch | Iterator[Minibatch], placement: Placement, state: TrainState
     ) -> None:
         self._source = iter([source]) if isinstance(source, Mapping) else source
+        if not isinstance(self._source, Iterator):
+            raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
         self._placement = placement
         self._state = state
         self._batch: Minibatch | None = None
@@ -272,7 +274,7 @@ class _Supply:
 
     def _next(self) -> Minibatch:
         try:
-            return next(self._source)
+            batch = next(self._source)
         except StopIteration:
             if self._batch is None:
                 raise
@@ -280,6 +282,9 @@ class _Supply:
                 "a move with fresh=True found no further batch: give engine.step an iterator with "
                 "as many batches as an iteration takes (plan.batches_per_step)"
             ) from None
+        if not isinstance(batch, Mapping):
+            raise DataError(f"engine.step took a {type(batch).__name__} as a batch; {EXPECTED}")
+        return batch
 
 
 def _slot(player: str, move: Move) -> str:
@@ -302,6 +307,7 @@ def _specified(optimizers: Optimizers, name: str, move: Move) -> Optimizer:
 
 def _lazy_share(plan: Plan, player: Player) -> float:
     """Return the share of a player's steps that its lazy regularisers do not take."""
-    own = (m for m in plan.schedule.moves if player in m.players and m.optimizer is None)
-    extra = sum(1.0 / move.every for move in own if move.lazy)
-    return 1.0 / (1.0 + extra)
+    own = [m for m in plan.schedule.moves if player in m.players and m.optimizer is None]
+    usual = sum(move.times / move.every for move in own if not move.lazy)
+    lazy = sum(move.times / move.every for move in own if move.lazy)
+    return usual / (usual + lazy) if usual else 1.0

@@ -23,6 +23,7 @@ from nvn.values import (
     Call,
     Energy,
     Gradient,
+    Item,
     Noise,
     Op,
     Sample,
@@ -31,6 +32,7 @@ from nvn.values import (
     Where,
     as_sum,
     caller,
+    hashable,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,13 @@ class Player:
         op = Call(self, name, training and not self.frozen)
 
         def call(*args: Any, **kwargs: Any) -> Value:
+            given = [*tree.leaves((args, kwargs))]
+            if any(map(_is_tensor, given)) and not any(isinstance(x, Value) for x in given):
+                raise TypeError(
+                    f"the player `{self.name}` is called with tensors; players are called while "
+                    f"declaring, with values. A function of values takes `{self.name}(x)` as an "
+                    f"argument, and a penalty takes `nvn.gradient({self.name}(x), x)`"
+                )
             return self.game.node(op, args, kwargs)
 
         return call
@@ -79,7 +88,8 @@ class Player:
 
     def maximizes(self, x: Energy | WeightedSum) -> None:
         """Subtract `x` from this player's objective: the same as `minimizes(-x)`."""
-        self.maximized += [(e, caller()) for e in as_sum(x).energies]
+        gains = (t.energy for t in as_sum(x).terms if t.weight.factor > 0)
+        self.maximized += [(energy, caller()) for energy in gains]
         self.minimizes(-as_sum(x))
 
     @property
@@ -157,6 +167,9 @@ class Game:
         """Declare players who act as one; in a schedule, the team moves together."""
         if name in self.teams:
             self._name_taken("team", name)
+        if not modules:
+            found, edit = f"the team {name!r} has no members", f"game.team({name!r}, G=…, E=…)"
+            self._note(Problem(str(caller()), found, "at least one player", edit))
         for reserved in {"name", "members", "minimizes", "maximizes"} & modules.keys():
             found = f"a team member named {reserved!r}"
             expected = f"a name that Team does not use itself (`team.{reserved}`)"
@@ -177,7 +190,7 @@ class Game:
 
         N (the samples of the minibatch), the dtype and the device are those of `like`.
         """
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        sizes = tuple(map(int, shape if isinstance(shape, tuple | list) else [shape]))
         return self._sample(name, Noise(name, sizes), (like,))
 
     def sample(self, name: str, fn: Callable[..., Any]) -> Value:
@@ -197,8 +210,9 @@ class Game:
         kind: type[Value] = Value,
     ) -> Value:
         """Return the value of `op` on these arguments: the same one for the same arguments."""
-        kwargs = dict(kwargs or {})
-        key = (kind, _hashable(op), tree.key((args, kwargs), _leaf_key))
+        # Copies: a list that the caller goes on changing must not change the graph.
+        args, kwargs = tree.map_leaves(lambda leaf: leaf, (args, dict(kwargs or {})))
+        key = (kind, _op_key(op), tree.key((args, dict(sorted(kwargs.items()))), _leaf_key))
         if key not in self._nodes:
             inputs = [v.index for v in tree.leaves((args, kwargs)) if isinstance(v, Value)]
             # Above every input's index, also those that (by mistake) come from another game.
@@ -213,10 +227,12 @@ class Game:
 
     def name_value(self, value: Value, name: str) -> None:
         """Name a value (what `value.named(name)` does)."""
-        other = next((v for v, n in self.names.items() if n == name and v is not value), None)
-        if other is not None:
+        if any(n == name for v, n in self.names.items() if v is not value):
             self._name_taken("value", name)
-        self.names[value] = name
+        if self.names.setdefault(value, name) != name:
+            found = f"{name!r} for the value already named {self.names[value]!r}"
+            edit = "name it once: the same call is the same value"
+            self._note(Problem(str(caller()), found, "one name a value", edit))
 
     def _sample(self, name: str, op: Op, args: tuple[Any, ...]) -> Value:
         value = self.node(op, args)
@@ -268,6 +284,11 @@ def gradient(y: Value, x: Value) -> Value:
     For a critic's output y of shape (N, …) whose samples don't mix, this is the gradient of each
     sample's output with respect to that sample.
     """
+    for role, given in (("y", y), ("x", x)):
+        if not isinstance(given, Value):
+            found = f"nvn.gradient(y, x) with a {type(given).__name__} as {role}"
+            edit = "take the gradient of one value, such as a critic's output"
+            raise GameError([Problem(str(caller()), found, "two values of the game", edit)])
     return y.game.node(Gradient(), (y, x))
 
 
@@ -285,17 +306,19 @@ def _lifted(fn: Callable[..., Any], name: str | None, kind: type[V]) -> Callable
     return lifted
 
 
+def _op_key(op: Op) -> Hashable:
+    return (Item, tree.key(op.index, _leaf_key)) if isinstance(op, Item) else hashable(op)
+
+
 def _leaf_key(leaf: Any) -> Hashable:
     """Tell leaves apart: values by identity, constants by type and value (True is not 1)."""
-    return leaf if isinstance(leaf, Value) else (type(leaf), _hashable(leaf))
+    if isinstance(leaf, slice):  # hashable only from Python 3.12 on
+        return (slice, leaf.start, leaf.stop, leaf.step)
+    return leaf if isinstance(leaf, Value) else (type(leaf), hashable(leaf))
 
 
-def _hashable(x: object) -> Hashable:
-    try:
-        hash(x)
-    except TypeError:
-        return ("id", id(x))
-    return x
+def _is_tensor(x: object) -> bool:
+    return hasattr(x, "requires_grad")  # told without importing torch
 
 
 __all__ = ["Energy", "Game", "Player", "Team", "Value", "WeightedSum"]

@@ -8,19 +8,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from nvn import tree
 from nvn.game import Game, Player
 from nvn.schedule import Schedule
 from nvn.values import (
+    Apply,
     Batch,
     Call,
     Energy,
     Gradient,
+    Item,
+    Noise,
+    Sample,
     StopGradient,
     Term,
     Value,
     WeightedSum,
-    expression,
+    expressions,
 )
 
 
@@ -106,7 +112,7 @@ def reach(nodes: Iterable[Value]) -> dict[Value, frozenset[str]]:
     found: dict[Value, frozenset[str]] = {}
     for node in nodes:
         own = {player.name for player in called_players([node]) if not player.frozen}
-        inputs = () if isinstance(node.op, StopGradient) else node.inputs
+        inputs = () if _is_cut(node) else node.inputs
         found[node] = frozenset(own).union(*(found[v] for v in inputs))
     return found
 
@@ -127,18 +133,20 @@ def differentiable_path(start: Value, end: Value) -> frozenset[Value]:
     """
     found: set[Value] = set()
     for node in ancestors([end]):
-        cut = isinstance(node.op, StopGradient)
-        if node is start or (not cut and any(v in found for v in node.inputs)):
+        passed = not _is_cut(node) and any(v in found for v in node.inputs)
+        if node is start or passed:
             found.add(node)
     return frozenset(found) if end in found else frozenset()
 
 
 def unique_names(nodes: Iterable[Value]) -> dict[Value, str]:
     """Return each node's expression, numbered where two nodes would read the same."""
+    nodes = tuple(nodes)
+    written = expressions(nodes)
     names: dict[Value, str] = {}
     taken: set[str] = set()
     for node in nodes:
-        base = expression(node)
+        base = written[node]
         name, count = base, 1
         while name in taken:
             count += 1
@@ -148,9 +156,41 @@ def unique_names(nodes: Iterable[Value]) -> dict[Value, str]:
     return names
 
 
-def seed_key(name: str) -> int:
-    """Return a 64-bit number for a node's name: its share of every random seed."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+def fingerprints(nodes: Iterable[Value]) -> dict[Value, int]:
+    """Return a 64-bit number for each of the nodes, which come in topological order.
+
+    It depends on how a value is computed, from what, and by whom; not on names given with
+    `.named`, nor on the order of declarations. Random seeds are made of it.
+    """
+    found: dict[Value, int] = {}
+    for node in nodes:
+        structure = tree.key((node.args, sorted(node.kwargs.items())), partial(_fingerprint, found))
+        found[node] = hashed(f"{_signature(node)}{structure}")
+    return found
+
+
+def hashed(text: str) -> int:
+    """Return a 64-bit number that depends on `text`."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _fingerprint(found: Mapping[Value, int], leaf: object) -> str:
+    if isinstance(leaf, Value):
+        return str(found[leaf])
+    return repr(leaf) if isinstance(leaf, int | float | str | None) else type(leaf).__name__
+
+
+def _signature(node: Value) -> str:
+    match node.op:
+        case Batch(name) | Noise(name) | Sample(name) | Apply(_, name):
+            detail = name
+        case Call(player, method, training):
+            detail = f"{player.name}.{method}, {training}"
+        case Item(index):
+            detail = repr(index)
+        case _:
+            detail = ""
+    return f"{type(node.op).__name__}({detail})"
 
 
 def batch_names(nodes: Iterable[Value]) -> tuple[str, ...]:
@@ -171,3 +211,8 @@ def owner(node: Value) -> Player | None:
 def called_players(nodes: Iterable[Value]) -> Iterator[Player]:
     """Yield the player of each call among `nodes`."""
     return (player for node in nodes if (player := owner(node)) is not None)
+
+
+def _is_cut(node: Value) -> bool:
+    """Tell whether no gradient flows from a node to its inputs; noise takes only their shape."""
+    return isinstance(node.op, StopGradient | Noise)

@@ -13,14 +13,15 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nvn import tree
-from nvn.errors import RunError
-from nvn.graph import ancestors, gradients_of, reads, roots, seed_key
+from nvn.errors import DataError, RunError
+from nvn.graph import ancestors, fingerprints, gradients_of, hashed, reads, roots
 from nvn.isolation import learning, lent_buffers, mode, seeded
 from nvn.placement import Placement
 from nvn.values import (
@@ -36,7 +37,6 @@ from nvn.values import (
     Term,
     Value,
     WeightedSum,
-    expression,
 )
 
 Values = dict[Value, Any]
@@ -84,12 +84,13 @@ class Program:
         """Find all that `wanted` is computed from."""
         nodes = ancestors(wanted)
         read = reads(nodes)
+        keys = fingerprints(nodes)
         calls = [node for node in nodes if isinstance(node.op, Call)]
         return Program(
             nodes,
             tuple(sorted({node.op.player.name for node in calls if isinstance(node.op, Call)})),
             frozenset(node.args[1] for node in gradients_of(nodes)),
-            {node: (seed_key(expression(node)), tuple(sorted(read[node]))) for node in calls},
+            {node: (keys[node], tuple(sorted(read[node]))) for node in calls},
         )
 
 
@@ -153,6 +154,8 @@ class Interpreter:
             gradients[player] = torch.autograd.grad(
                 objective, self._parameters[player], retain_graph=more, allow_unused=True
             )
+            if all(gradient is None for gradient in gradients[player]):
+                raise RunError(_no_path(player))
         return gradients
 
     # --- forward ---
@@ -187,7 +190,7 @@ class Interpreter:
         """Return the seed of a node's randomness: one draw for each value and version."""
         match node.op:
             case Noise(name) | Sample(name):
-                return _mixed(point.seed, seed_key(name), point.draws)
+                return _mixed(point.seed, hashed(name), point.draws)
             case Call():
                 key, players = program.seeds[node]
                 steps = (point.steps.get(player, 0) for player in players)
@@ -203,13 +206,17 @@ class Interpreter:
         kwargs = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.kwargs)
         match node.op:
             case Batch(name):
+                if name not in batch:
+                    raise DataError(f"the batch has no {name!r}; it has: {', '.join(batch)}")
                 return batch[name]
             case Noise(name) | Sample(name) if name in batch:
                 return batch[name]  # drawn by the caller: fixed noise for previews, say
             case Noise(_, shape):
-                return _noise(shape, args[0], seed)
+                with self._placement.computing():
+                    return _noise(shape, args[0], seed)
             case Sample(_, fn):
-                return _sample(fn, batch, seed)
+                with self._placement.computing():
+                    return _sample(fn, batch, seed)
             case Call():
                 return self._call(node.op, args, kwargs, seed, training)
             case Apply(fn):
@@ -224,10 +231,9 @@ class Interpreter:
 
     def _call(self, op: Call, args: Any, kwargs: Any, seed: int, training: bool) -> Any:
         module = self._modules[op.player.name]
-        device = next((t.device for t in tree.leaves(args) if isinstance(t, Tensor)), None)
         with (
             mode(module, training and op.training),
-            seeded(seed, device or torch.device("cpu")),
+            seeded(seed, _device(module, args, kwargs)),
             self._placement.calling(),
         ):
             function = module if op.method == "forward" else getattr(module, op.method)
@@ -290,9 +296,16 @@ def _differentiable(value: Tensor) -> Tensor:
     return value if value.requires_grad else value.detach().requires_grad_()
 
 
+def _device(module: nn.Module, *args: Any) -> torch.device:
+    """Return the device that a call of `module` computes on."""
+    owned = chain(module.parameters(), module.buffers())
+    given = (x for x in tree.leaves(args) if isinstance(x, Tensor))
+    return next((tensor.device for tensor in chain(owned, given)), torch.device("cpu"))
+
+
 def _where(node: Value, values: Values) -> str:
     shapes = ", ".join(f"{v}: {describe(values.get(v))}" for v in node.inputs)
-    return f"while computing `{node}` ({node.where}) from {shapes}"
+    return f"while computing `{node}` ({node.where})" + (f" from {shapes}" if shapes else "")
 
 
 def describe(value: Any) -> str:

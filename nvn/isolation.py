@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 Slot = tuple[nn.Module, str]  # a submodule and the name of one of its buffers
+Container = dict[Any, Any] | list[Any] | set[Any]
 
 
 @contextmanager
@@ -19,9 +21,12 @@ def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterabl
     originals are not written to before, so a graph that saved one of them stays valid.
     """
     originals = {name: dict(_buffers(module)) for name, module in modules.items()}
+    copies: dict[Tensor, Tensor] = {}  # one for each buffer, also if it has several owners
     for buffers in originals.values():
         for (owner, key), buffer in buffers.items():
-            setattr(owner, key, buffer.clone())
+            if buffer not in copies:
+                copies[buffer] = buffer.clone()
+            setattr(owner, key, copies[buffer])
 
     def keep(names: Iterable[str]) -> None:
         for name in names:
@@ -38,7 +43,7 @@ def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterabl
 
 def _buffers(module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
     for owner in module.modules():
-        for key, buffer in owner.named_buffers(recurse=False):
+        for key, buffer in owner.named_buffers(recurse=False, remove_duplicate=False):
             yield (owner, key), buffer
 
 
@@ -47,6 +52,28 @@ def _overwrite(buffer: Tensor, new: Tensor) -> None:
     if buffer.shape != new.shape:
         buffer.resize_(new.shape)  # a buffer that grows, such as a queue being filled
     buffer.copy_(new)
+
+
+@contextmanager
+def lent_attributes(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Put the attributes of modules back at the end: caches filled meanwhile are forgotten."""
+    parts = [part for module in modules for part in module.modules()]
+    attributes = [(vars(part), dict(vars(part))) for part in parts]
+    inside = [x for _, before in attributes for x in before.values()]
+    containers = [(x, x.copy()) for x in inside if type(x) in (dict, list, set)]
+    try:
+        yield
+    finally:
+        for present, before in attributes + containers:
+            _restore(present, before)
+
+
+def _restore(present: Container, before: Container) -> None:
+    if isinstance(present, list):
+        present[:] = before
+    else:
+        present.clear()
+        present.update(before)
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from nvn.errors import ConfigError
 
 Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -43,8 +45,8 @@ class Optimizer:
     Attributes:
         factory: A function from a list of parameters to a torch optimizer, such as
             `partial(torch.optim.Adam, lr=1e-4)`.
-        clip_norm: The gradient is scaled down to this 2-norm if it is longer.
         clip_value: Every element of the gradient is clamped to [-clip_value, clip_value].
+        clip_norm: The gradient (clamped, if it is) is scaled down to this 2-norm if it is longer.
         schedule: A function from the optimizer to a torch learning-rate scheduler, which then
             advances with every step of the optimizer; or a `Plateau`.
     """
@@ -59,8 +61,19 @@ Optimizers = Mapping[str, Factory | Optimizer] | Factory | Optimizer
 
 
 def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
-    """Return `spec` with everything but the factory at its default, if it is only a factory."""
-    return spec if isinstance(spec, Optimizer) else Optimizer(spec)
+    """Return `spec` with everything but the factory at its default, if it is only a factory.
+
+    Raises:
+        ConfigError: `spec` is neither.
+    """
+    if isinstance(spec, Optimizer):
+        return spec
+    if not callable(spec):
+        raise ConfigError(
+            f"an optimizer is given as a {type(spec).__name__}; expected a function of parameters, "
+            "such as partial(torch.optim.Adam, lr=1e-4), or an nvn.Optimizer"
+        )
+    return Optimizer(spec)
 
 
 class Stepper:
@@ -78,10 +91,8 @@ class Stepper:
 
     def step(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm."""
-        found = [g for g in gradients if g is not None]
-        norm = torch.nn.utils.get_total_norm(found)
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient
+        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+        _assign(self._parameters, gradients)
         self._clip(norm)
         self.optimizer.step()
         for parameter in self._parameters:
@@ -117,8 +128,26 @@ class Stepper:
     def _clip(self, norm: Tensor) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
+            norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in self._parameters if p.grad is not None]
+            )
         if self._spec.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, norm)
+
+
+def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | None]) -> None:
+    """Give each parameter its gradient as `backward` would: laid out like it, and its own.
+
+    torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
+    optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
+    """
+    seen: set[int] = set()
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None and gradient.layout is torch.strided:
+            if gradient.stride() != parameter.stride() or gradient.data_ptr() in seen:
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            seen.add(gradient.data_ptr())
+        parameter.grad = gradient
 
 
 def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:
@@ -141,4 +170,10 @@ def _scheduler(spec: Optimizer, optimizer: torch.optim.Optimizer) -> LRScheduler
         return ReduceLROnPlateau(
             optimizer, watch.mode, watch.factor, watch.patience, min_lr=watch.min_lr
         )
-    return spec.schedule(optimizer) if spec.schedule is not None else None
+    scheduler = spec.schedule(optimizer) if spec.schedule is not None else None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise ConfigError(
+            "a learning-rate schedule returns a ReduceLROnPlateau, which needs to know its metric; "
+            'expected schedule=nvn.Plateau("the metric\'s name", …)'
+        )
+    return scheduler

@@ -35,9 +35,13 @@ class Placement:
         """Return a batch on the device, its floating-point tensors in the run's dtype."""
         if self._fabric is None:
             return dict(batch)
-        moved = self._fabric.to_device(dict(batch))
-        converted: dict[str, Any] = self._fabric.strategy.precision.convert_input(moved)
-        return converted
+        from lightning_fabric.plugins.precision import MixedPrecision
+
+        moved: dict[str, Any] = self._fabric.to_device(dict(batch))
+        precision = self._fabric.strategy.precision
+        if not isinstance(precision, MixedPrecision):  # autocast casts what a module wants cast
+            moved = precision.convert_input(moved)
+        return moved
 
     def calling(self) -> AbstractContextManager[Any]:
         """Return the context of one module call.
@@ -48,7 +52,10 @@ class Placement:
         return nullcontext() if self._fabric is None else self._fabric.autocast()
 
     def computing(self) -> AbstractContextManager[Any]:
-        """Return the context of everything else: never autocast, so losses keep their precision."""
+        """Return the context of everything else: never autocast, so losses keep their precision.
+
+        New floating-point tensors, such as noise, are of the run's dtype.
+        """
         if self._fabric is None:
             return nullcontext()
         context: AbstractContextManager[Any] = self._fabric.strategy.precision.tensor_init_context()

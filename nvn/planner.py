@@ -123,7 +123,7 @@ def demanded(terms: Iterable[tuple[Term, ...]]) -> tuple[Value, ...]:
 def _heading(move: Move) -> str:
     details = [f"{move}"]
     details += [f"{move.times} times"] if move.times > 1 else []
-    details += [f"in every {move.every}th iteration"] if move.every > 1 else []
+    details += [f"once in {move.every} iterations"] if move.every > 1 else []
     details += ["when its condition holds"] if move.when is not None else []
     fresh = {True: "a new batch each time", "noise": "new samples each time", False: ""}
     details += [fresh[move.fresh]] if move.fresh else []

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
+
+
+GROUPS = ("energies", "objectives", "gradient_norms")
 
 
 class Record:
@@ -53,5 +57,20 @@ class Record:
         energies, objectives, norms = ({n: next(numbers) for n in g} for g in self._tensors)
         return energies, objectives, norms
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `Record.of_state` makes an equal record from."""
+        groups = (self.energies, self.objectives, self.gradient_norms)
+        return {"step": self.step, **dict(zip(GROUPS, groups, strict=True))}
+
+    @staticmethod
+    def of_state(state: Mapping[str, Any]) -> Record:
+        """Return the record whose `state_dict` this is."""
+        groups = ({n: _number(x) for n, x in state[group].items()} for group in GROUPS)
+        return Record(state["step"], *groups)
+
     def __repr__(self) -> str:
         return f"<Record of step {self.step}>"
+
+
+def _number(x: float) -> Tensor:
+    return torch.tensor(x, dtype=torch.float64)

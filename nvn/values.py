@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -93,7 +94,7 @@ class Apply:
 class Item:
     """An element of a tree (or of a tensor)."""
 
-    index: Hashable
+    index: Any
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ class Value:
         self.game.name_value(self, name)
         return self
 
-    def __getitem__(self, index: Hashable) -> Value:
-        return self.game.node(Item(index), (self,))
+    def __getitem__(self, index: Any) -> Value:
+        return self.game.node(Item(_constant_index(index)), (self,))
 
     def __iter__(self) -> NoReturn:
         raise TypeError(f"a value cannot be unpacked; write v[0], v[1], … for the parts of {self}")
@@ -164,7 +165,18 @@ class Value:
         """Weigh an energy by this (scalar) value, as a constant."""
         if isinstance(other, Energy | WeightedSum):
             return other * self
-        return NotImplemented
+        self._refuse()
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise TypeError(
+            f"{self} is declared, not computed: compute with it in a function of tensors, "
+            f"nvn.value(fn)({self}), or make it an energy to minimise, nvn.energy(fn)({self})"
+        )
+
+    if not TYPE_CHECKING:  # type checkers refuse these by themselves
+        __add__ = __radd__ = __sub__ = __rsub__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __abs__ = _refuse
+        __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
     def __str__(self) -> str:
         return expression(self)
@@ -202,7 +214,7 @@ class Energy(Value):
     def __rmul__(self, weight: object) -> WeightedSum:
         return as_sum(self) * weight
 
-    def __truediv__(self, number: float) -> WeightedSum:
+    def __truediv__(self, number: object) -> WeightedSum:
         return as_sum(self) / number
 
 
@@ -227,17 +239,28 @@ class Weight:
     def known_at(self, step: int) -> float:
         """Return the part of the weight that is known before anything is computed."""
         schedules = (s for s in self.symbols if not isinstance(s, Value))
-        return math.prod((float(fn(step)) for fn in schedules), start=self.factor)
+        try:
+            return math.prod((float(fn(step)) for fn in schedules), start=self.factor)
+        except Exception as error:
+            error.add_note(f"while computing the weight {self} of iteration {step}")
+            raise
 
     def scaled(self, other: object) -> Weight:
         """Return this weight times a number, a function of the step or a scalar value."""
         if isinstance(other, numbers.Real) and not isinstance(other, bool):
             return Weight(self.factor * float(other), self.symbols)
         if isinstance(other, Energy | WeightedSum):
-            raise _bad_weight(other, "write `a.stop_gradient() * b` to weigh `b` by the energy `a`")
-        if isinstance(other, Value) or callable(other):
+            edit = "write `a.stop_gradient() * b` to weigh `b` by the energy `a`"
+            raise _bad_weight(f"the energy `{other}` as a weight", edit)
+        if isinstance(other, Value) or _is_step_function(other):
             return Weight(self.factor, (*self.symbols, other))
-        raise _bad_weight(other, "write a number, a function of the step, or a scalar value")
+        raise _bad_weight(f"{other!r} as a weight", "write a float: `0.5 * energy`")
+
+    def divided(self, number: object) -> Weight:
+        """Return this weight divided by a number: not times its reciprocal, which is rounded."""
+        if isinstance(number, numbers.Real) and number != 0:
+            return Weight(self.factor / float(number), self.symbols)
+        raise _bad_weight(f"a division by {number!r}", "divide by a number that is not zero")
 
     def __str__(self) -> str:
         names = [_symbol_name(symbol) for symbol in self.symbols]
@@ -268,8 +291,10 @@ class WeightedSum:
         return tuple(dict.fromkeys(term.energy for term in self.terms))
 
     def __add__(self, other: Summand) -> WeightedSum:
-        if isinstance(other, numbers.Real) and other == 0:  # the start of Python's sum()
-            return self
+        if isinstance(other, numbers.Real):
+            if other == 0:  # the start of Python's sum()
+                return self
+            raise TypeError(f"{other} is added to energies: a constant moves nobody; leave it out")
         if not isinstance(other, Energy | WeightedSum):
             return NotImplemented
         return WeightedSum(_merged((*self.terms, *as_sum(other).terms)))
@@ -292,8 +317,8 @@ class WeightedSum:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, number: float) -> WeightedSum:
-        return self * (1.0 / number)
+    def __truediv__(self, number: object) -> WeightedSum:
+        return WeightedSum(tuple(Term(t.weight.divided(number), t.energy) for t in self.terms))
 
     def __bool__(self) -> bool:
         return bool(self.terms)
@@ -326,16 +351,40 @@ def as_sum(x: object) -> WeightedSum:
 
 def _merged(terms: tuple[Term, ...]) -> tuple[Term, ...]:
     """Add up the factors of terms that weigh the same energy by the same symbols."""
-    factors: dict[tuple[Energy, tuple[Symbol, ...]], float] = {}
+    merged: dict[Hashable, Term] = {}
     for term in terms:
-        slot = (term.energy, term.weight.symbols)
-        factors[slot] = factors.get(slot, 0.0) + term.weight.factor
-    return tuple(Term(Weight(f, symbols), energy) for (energy, symbols), f in factors.items())
+        slot = (term.energy, frozenset(Counter(map(hashable, term.weight.symbols)).items()))
+        before = merged[slot].weight.factor if slot in merged else 0.0
+        merged[slot] = Term(Weight(before + term.weight.factor, term.weight.symbols), term.energy)
+    return tuple(merged.values())
 
 
-def _bad_weight(found: object, edit: str) -> GameError:
+def hashable(x: object) -> Hashable:
+    """Return something hashable that stands for `x`: `x`, or its identity."""
+    try:
+        hash(x)
+    except TypeError:
+        return ("id", id(x))
+    return x
+
+
+def _is_step_function(x: object) -> bool:
+    # Players and modules are callable too, but nobody means them as weights.
+    return callable(x) and not hasattr(x, "objective") and not hasattr(x, "parameters")
+
+
+def _constant_index(index: Any) -> Any:
+    entries = index if isinstance(index, tuple) else (index,)
+    parts = [(e.start, e.stop, e.step) if isinstance(e, slice) else (e,) for e in entries]
+    if any(isinstance(part, Value) for group in parts for part in group):
+        edit = "write nvn.value(operator.getitem)(x, index) to index by a value"
+        raise GameError([Problem(str(caller()), "a value as an index", "a constant", edit)])
+    return index
+
+
+def _bad_weight(found: str, edit: str) -> GameError:
     expected = "a number, a function of the step, or a scalar value of the game"
-    return GameError([Problem(str(caller()), f"{found!r} as a weight", expected, edit)])
+    return GameError([Problem(str(caller()), found, expected, edit)])
 
 
 def _term(term: Term) -> str:
@@ -356,19 +405,31 @@ LONGEST = 160  # characters of an expression; beyond that its arguments are left
 
 def expression(value: Value) -> str:
     """Return `value` as it would be written, named values by their names."""
-    return _expression(value, {})
+    return expressions(_with_inputs(value))[value]
 
 
 def written(value: Value) -> str:
     """Return how `value` is made, also if it has a name."""
-    return _written(value, {})
+    return _written(value, expressions(_with_inputs(value)))
 
 
-def _expression(value: Value, known: dict[Value, str]) -> str:
-    """Write `value`, each shared part once: the work is linear in the size of the graph."""
-    if value not in known:
-        known[value] = value.game.names.get(value) or _written(value, known)
-    return known[value]
+def expressions(nodes: Iterable[Value]) -> dict[Value, str]:
+    """Return the expressions of nodes, each of which comes after all its inputs."""
+    known: dict[Value, str] = {}
+    for node in nodes:
+        known[node] = node.game.names.get(node) or _written(node, known)
+    return known
+
+
+def _with_inputs(value: Value) -> list[Value]:
+    """Return `value` and all that it is computed from, each after its inputs."""
+    found = {value}
+    waiting = [value]
+    while waiting:
+        new = [v for v in waiting.pop().inputs if v not in found]
+        found.update(new)
+        waiting += new
+    return sorted(found, key=lambda v: v.index)
 
 
 def _written(value: Value, known: dict[Value, str]) -> str:
@@ -376,7 +437,7 @@ def _written(value: Value, known: dict[Value, str]) -> str:
         case Batch(name) | Noise(name) | Sample(name):
             return name
         case Item(index):
-            return f"{_expression(value.args[0], known)}[{index!r}]"
+            return f"{known[value.args[0]]}[{_index(index)}]"
         case Call(player, method, training):
             head = player.name if method == "forward" else f"{player.name}.{method}"
             head += "" if training or player.frozen else ".eval"
@@ -390,10 +451,20 @@ def _written(value: Value, known: dict[Value, str]) -> str:
     return f"{head}({inside})" if len(head) + len(inside) < LONGEST else f"{head}(…)"
 
 
+def _index(index: Any) -> str:
+    """Write an index as Python does: `0:2`, not slice(0, 2, None)."""
+    if isinstance(index, slice):
+        ends = ["" if end is None else repr(end) for end in (index.start, index.stop)]
+        return ":".join(ends if index.step is None else [*ends, repr(index.step)])
+    if isinstance(index, tuple) and index:
+        return ", ".join(map(_index, index))
+    return "..." if index is Ellipsis else repr(index)
+
+
 def _arguments(value: Value, known: dict[Value, str]) -> Iterator[str]:
     def show(arg: Any) -> str:
         if isinstance(arg, Value):
-            return _expression(arg, known)
+            return known[arg]
         if isinstance(arg, tuple | list):
             return f"({', '.join(show(a) for a in arg)})"
         if isinstance(arg, dict):

@@ -16,21 +16,7 @@ from torch import Tensor
 
 SNAP = 16  # sub-pixel steps
 DEPTH_STEPS = 1 << 20
-SIDES = (
-    1,
-    2,
-    3,
-    4,
-    6,
-    9,
-    14,
-    24,
-    48,
-    96,
-    192,
-    384,
-    768,
-)  # bounding boxes share a bucket up to these
+SIDES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 48, 96, 192, 384, 768)  # boxes, by bucket
 BLOCK = 1 << 18  # candidates at once: they should stay in the cache
 
 

@@ -42,7 +42,7 @@ class Rig:
     base: (V, 3); triangles: (T, 3) int64; part: (V,) one of SKIN, EYE, TEETH, TONGUE.
     lip, mouth, ear, lash: (V,) how much a vertex belongs there, 0..1 (mouth is its inside).
     light: (V,) the ambient light that reaches it at rest, 0..1.
-    units: (3V, U) and shapes: (3V, K) displacements in float64, named by unit_names and shape_names.
+    units: (3V, U) and shapes: (3V, K) displacements in float64, named in that order.
     """
 
     base: Tensor

@@ -52,7 +52,9 @@ def test_rendering_again_gives_the_same_faces(spec, faces):
 
 def test_a_person_is_the_same_in_a_larger_set(faces, spec):
     fewer = render_faces(dataclasses.replace(spec, subjects=2))
-    assert torch.equal(fewer.weak, faces.weak[: len(fewer)])
+    difference = (fewer.weak.int() - faces.weak[: len(fewer)].int()).abs()
+    assert int(difference.max()) <= 2  # vector and scalar code round exp and pow differently
+    assert float(difference.float().mean()) < 0.01
 
 
 def test_another_seed_gives_other_people(spec, faces):

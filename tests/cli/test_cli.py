@@ -1,0 +1,205 @@
+"""The command, run in this process: what it prints, what it leaves, how it ends."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from nvn.cli import main
+from tests.tiny import FILE, NEIGHBOUR
+
+
+class Command:
+    """`nvn …` in a folder of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["nvn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = self._capsys.readouterr()
+        return end.value.code or 0, said.out, said.err  # type: ignore[return-value]
+
+
+@pytest.fixture
+def nvn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    (tmp_path / "game.py").write_text(FILE)
+    (tmp_path / "neighbour.py").write_text(NEIGHBOUR)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Command(monkeypatch, capsys)
+
+
+# --- run ---
+
+
+def test_run_leaves_a_complete_folder(nvn: Command) -> None:
+    code, said, error = nvn("run", "game.py", "--accelerator", "cpu")
+    assert (code, error) == (0, "")
+    (folder,) = Path("runs/tiny").iterdir()
+    assert "finished (steps: warmup 3, main 6;" in said
+    assert f"everything is in {folder}" in said
+    assert (folder / "recipe.py").read_text() == FILE
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == {"steps": 6, "lr": 0.1}
+    assert set(load_file(folder / "checkpoints" / "final" / "G.safetensors")) == {"by"}
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3 + 6 + 3
+
+
+def test_set_beats_config_beats_preset(nvn: Command) -> None:
+    Path("mine.yaml").write_text("steps: 8\nlr: 0.3\n")
+    code, _, _ = nvn(
+        *("run", "game.py", "--preset", "long", "--config", "mine.yaml", "--set", "lr=0.2"),
+        *("--out", "here"),
+    )
+    assert code == 0
+    assert yaml.safe_load(Path("here/config.yaml").read_text()) == {"steps": 8, "lr": 0.2}
+
+
+def test_the_seed_is_kept_and_decides(nvn: Command) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert nvn("run", "game.py", "--seed", seed, "--out", name)[0] == 0
+    first, same, other = (Path(name, "metrics.jsonl").read_text() for name in "abc")
+    assert first == same != other
+    assert yaml.safe_load(Path("c/run.yaml").read_text())["seed"] == 2
+
+
+def test_limits(nvn: Command) -> None:
+    assert nvn("run", "game.py", "--max-steps", 2, "--out", "a")[0] == 0
+    steps = [json.loads(line) for line in Path("a/metrics.jsonl").read_text().splitlines()]
+    assert [s["step"] for s in steps if "evaluation" not in s] == [1, 2, 1, 2]
+    code, said, _ = nvn("run", "game.py", "--set", "steps=100000000", "--max-time", "1s")
+    assert code == 0
+    assert "out of time: what was learnt so far is saved" in said
+
+
+def test_double_precision(nvn: Command) -> None:
+    assert nvn("run", "game.py", "--precision", "64-true", "--out", "a")[0] == 0
+    G = load_file("a/checkpoints/final/G.safetensors")
+    assert str(G["by"].dtype) == "torch.float64"
+
+
+# --- what goes wrong ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["gmae.py"], ["there is no recipe file gmae.py. Did you mean 'game.py'?"]),
+        (["nothing"], ["there is no installed recipe 'nothing'", "gaussians"]),
+        (["game.py", "--preset", "logn"], ["no preset 'logn'. Did you mean 'long'?"]),
+        (["game.py", "--preset", "wrong"], ["no setting 'stesp'. Did you mean 'steps'?"]),
+        (["game.py", "--set", "stesp=3"], ["no setting 'stesp'. Did you mean 'steps'?"]),
+        (["game.py", "--set", "steps"], ["--set steps: expected name=value"]),
+        (["game.py", "--set", "lr=-1", "--set", "steps=x"], ["lr = -1", "steps = 'x'"]),
+        (["game.py", "--config", "none.yaml"], ["cannot read none.yaml: No such file"]),
+        (["game.py", "--max-time", "soon"], ["--max-time soon: expected seconds"]),
+        (["game.py", "--devices", "2"], ["--devices 2: nvn trains on one device so far"]),
+        (["game.py", "--num-nodes", "2"], ["--num-nodes 2"]),
+        (["game.py", "--strategy", "ddp"], ["--strategy ddp"]),
+        (["game.py", "--precision", "16-mixed"], ["--precision 16-mixed", "bf16-mixed"]),
+        (["game.py", "--accelerator", "abacus"], ["--accelerator abacus"]),
+        (["game.py", "--out", "game.py/run"], ["cannot create game.py/run: Not a directory"]),
+        (["game.py", "--out", "."], [". is not empty"]),
+    ],
+)
+def test_what_is_foreseen_is_one_message(
+    nvn: Command, arguments: list[str], messages: list[str]
+) -> None:
+    code, _, error = nvn("run", *arguments)
+    assert code == 1
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    assert all(message in error for message in messages), error
+    assert not Path("runs").exists()
+
+
+def test_a_recipe_with_a_syntax_error(nvn: Command) -> None:
+    Path("game.py").write_text("def recipe(config:\n    pass\n")
+    code, _, error = nvn("run", "game.py")
+    assert code == 1
+    assert "game.py, line 1:" in error
+    assert "Traceback" not in error
+
+
+def test_a_folder_that_is_not_writable(nvn: Command) -> None:
+    code, _, error = nvn("run", "game.py", "--out", "/proc/run")
+    assert code == 1
+    assert error.startswith("error: cannot create /proc/run")
+
+
+def test_usage_errors_are_typers(nvn: Command) -> None:
+    assert nvn("run")[0] == 2
+    assert nvn("run", "game.py", "--sede", "3")[0] == 2
+
+
+# --- the other verbs ---
+
+
+def test_check_finds_nothing(nvn: Command) -> None:
+    code, said, _ = nvn("check", "game.py")
+    assert (code, said) == (0, "game: no problems\n")
+    assert not Path("runs").exists()
+
+
+BROKEN = """
+import nvn, torch
+from torch import nn
+
+class Config(nvn.Config):
+    pass
+
+def recipe(config):
+    game = nvn.Game("broken")
+    x = game.batch("x")
+    G, D = game.player("G", nn.Linear(3, 3)), game.player("D", nn.Linear(3, 3))
+    G.minimizes(nvn.energy(torch.mean)(D(x)))
+    return nvn.Recipe(name="broken", game=game, schedule=nvn.alternating(D),
+                      optimizers=torch.optim.SGD, data=[], steps=1)
+"""
+
+
+def test_check_reports_every_problem(nvn: Command) -> None:
+    Path("broken.py").write_text(BROKEN)
+    code, _, error = nvn("check", "broken.py")
+    assert code == 1
+    assert "problems with the game 'broken'" in error
+    assert "1. " in error
+    assert "2. " in error
+    assert "Traceback" not in error
+
+
+def test_graph_as_text_and_as_mermaid(nvn: Command) -> None:
+    code, said, _ = nvn("graph", "game.py")
+    assert code == 0
+    assert "G" in said
+    assert "pull" in said
+    code, said, _ = nvn("graph", "game.py", "--mermaid")
+    assert code == 0
+    assert said.startswith("flowchart")
+
+
+def test_recipes_are_listed(nvn: Command) -> None:
+    code, said, _ = nvn("recipes")
+    assert code == 0
+    assert "gaussians   " in said
+    assert "expression_2v2   " in said
+
+
+def test_the_settings_of_a_recipe(nvn: Command) -> None:
+    code, said, _ = nvn("recipes", "game.py")
+    assert code == 0
+    assert "learning rate" in said
+    assert "--preset long: steps=9" in said
+
+
+def test_version(nvn: Command) -> None:
+    code, said, _ = nvn("--version")
+    assert (code, said[:4]) == (0, "nvn ")

@@ -1,0 +1,336 @@
+"""Random games: gradients equal a reference written by hand, and how a game is written is nothing.
+
+The strategies are in strategies.py, the reference (plain autograd, no line of nvn) in reference.py.
+The default suite draws the same games each time; `-m slow` draws many more.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import nvn
+from tests.games import reference
+from tests.games.strategies import (
+    Declared,
+    GameSpec,
+    Style,
+    Taste,
+    batches,
+    declare,
+    games,
+    of_teams,
+)
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+TOLERANCE = 1e-10
+HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, suppress_health_check=HEALTH)
+
+
+any_game = st.one_of(games(), games(Taste(penalties=False)))
+adam = partial(torch.optim.Adam, lr=0.01)
+
+
+def rates(spec: GameSpec) -> dict[str, float]:
+    """A learning rate of its own for every player."""
+    return {player.name: 0.02 * (i + 1) for i, player in enumerate(spec.players)}
+
+
+def engine_of(declared: Declared, optimizers: Any) -> nvn.Engine:
+    return nvn.Engine(nvn.plan(declared.game, declared.schedule), optimizers)
+
+
+def sgd_for(spec: GameSpec) -> dict[str, Any]:
+    return {name: partial(torch.optim.SGD, lr=rate) for name, rate in rates(spec).items()}
+
+
+def assert_close(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], label: str) -> None:
+    """Compare to 1e-10 of the largest number in each tensor (at least 1e-10)."""
+    assert found.keys() == expected.keys(), label
+    for key, want in expected.items():
+        scale = max(1.0, want.abs().max().item())
+        error = (found[key] - want).abs().max().item()
+        assert error <= TOLERANCE * scale, f"{label}.{key}: off by {error} of {scale}"
+
+
+# --- against the reference --------------------------------------------------------------------------
+
+
+def check_gradients(spec: GameSpec) -> None:
+    modules = spec.modules()
+    engine = engine_of(declare(spec, modules), sgd_for(spec))
+    batch = next(batches())
+    names = [p.name for p in spec.active]
+    together = engine.gradients(batch, names)
+    assert list(together) == names
+    for name in names:
+        expected = reference.gradients(spec, modules, batch, name, step=0)
+        assert_close(together[name], expected, name)
+        assert_close(engine.gradients(batch, name)[name], expected, f"{name} alone")
+
+
+def check_steps(spec: GameSpec, steps: int = 2) -> None:
+    ours, theirs = spec.modules(), spec.modules()
+    engine = engine_of(declare(spec, ours), sgd_for(spec))
+    supply, same_supply = batches(), batches()
+    for step in range(steps):
+        engine.step(supply)
+        reference.play(spec, theirs, same_supply, step, rates(spec))
+        for name, expected in reference.state(theirs).items():
+            assert_close(reference.state(ours)[name], expected, f"step {step}: {name}")
+
+
+@examples(60)
+@given(any_game)
+def test_gradients_equal_autograd(spec: GameSpec) -> None:
+    """∂V_p/∂θ_p of every player, asked for together and alone, to 1e-10 in float64."""
+    check_gradients(spec)
+
+
+@examples(40)
+@given(any_game)
+def test_a_step_is_theta_minus_rate_times_gradient(spec: GameSpec) -> None:
+    """Two iterations of a random schedule equal the moves made by hand, buffers included."""
+    check_steps(spec)
+
+
+@pytest.mark.slow
+@settings(examples(1500), derandomize=False)
+@given(any_game)
+def test_many_more_games(spec: GameSpec) -> None:
+    """The two tests above on games never drawn before."""
+    check_gradients(spec)
+    check_steps(spec, steps=4)
+
+
+# --- nobody outside a move changes ------------------------------------------------------------------
+
+
+def fingerprint(engine: nvn.Engine, names: Iterator[str] | list[str]) -> dict[str, Any]:
+    """Everything about players that a move of others must leave alone, as comparable values."""
+    found: dict[str, Any] = {}
+    for name in names:
+        module = engine.modules[name]
+        for key, tensor in module.state_dict().items():
+            found[f"{name}.{key}"] = tensor.clone()
+        for key, parameter in module.named_parameters():
+            found[f"{name}.{key}.grad"] = parameter.grad
+            found[f"{name}.{key}.flag"] = parameter.requires_grad
+            found[f"{name}.{key}.id"] = id(parameter)
+        for key, buffer in module.named_buffers():
+            found[f"{name}.{key}.id"] = id(buffer)
+        for key, part in module.named_modules():
+            found[f"{name}.{key}.mode"] = part.training
+        for slot, stepper in engine.state.steppers.items():
+            if slot.partition(":")[0] == name:
+                found |= _flat(f"{name}.optimizer", stepper.state_dict())
+    return found
+
+
+def _flat(prefix: str, tree: Any) -> dict[str, Any]:
+    if isinstance(tree, dict):
+        branches = tree.items()
+    elif isinstance(tree, list | tuple):
+        branches = enumerate(tree)
+    else:
+        return {prefix: tree.clone() if isinstance(tree, Tensor) else tree}
+    return {k: v for key, branch in branches for k, v in _flat(f"{prefix}.{key}", branch).items()}
+
+
+def assert_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    assert before.keys() == after.keys()
+    for key, old in before.items():
+        new = after[key]
+        same = torch.equal(new, old) if isinstance(old, Tensor) else new == old
+        assert same, f"{key} was {old}, is {new}"
+
+
+def leave_gradients(modules: Mapping[str, nn.Module]) -> None:
+    """Put leftovers in every `.grad`, as a careless loop does (pytorch-lightning#591)."""
+    for module in modules.values():
+        for parameter in module.parameters():
+            parameter.grad = torch.full_like(parameter, 1e3)
+
+
+@examples(30)
+@given(any_game, st.data())
+def test_nobody_outside_a_move_changes(spec: GameSpec, data: st.DataObject) -> None:
+    """Parameters, .grad, optimizer state, buffers, modes and flags of everyone else stay."""
+    mover = data.draw(st.sampled_from([p.name for p in spec.active]))
+    declared = declare(spec)
+    engine = engine_of(declared, adam)
+    supply = batches()
+    engine.step(supply)  # so that Adam has a state to lose
+    leave_gradients(engine.modules)
+    plan = nvn.plan(declared.game, nvn.alternating(declared.players[mover]), partial=True)
+    solo = nvn.Engine(plan, adam, state=engine.state, phase="solo")
+    others = [p.name for p in spec.players if p.name != mover]
+    before = fingerprint(engine, others)
+    solo.step(supply)
+    assert_same(before, fingerprint(engine, others))
+
+
+@examples(30)
+@given(any_game)
+def test_leftover_gradients_do_not_leak(spec: GameSpec) -> None:
+    """What stands in .grad before a step makes no difference to it."""
+    ours, theirs = spec.modules(), spec.modules()
+    clean, messy = (engine_of(declare(spec, m), adam) for m in (ours, theirs))
+    leave_gradients(theirs)
+    clean.step(batches())
+    messy.step(batches())
+    assert_equal_states(reference.state(ours), reference.state(theirs))
+
+
+@examples(30)
+@given(any_game)
+def test_looking_changes_nothing(spec: GameSpec) -> None:
+    """`values`, `gradients` and `check` leave buffers, modes, .grad, flags and streams alone."""
+    declared = declare(spec)
+    engine = engine_of(declared, adam)
+    supply = batches()
+    engine.step(supply)
+    leave_gradients(engine.modules)
+    batch = next(supply)
+    copies = {name: tensor.clone() for name, tensor in batch.items()}
+    before = fingerprint(engine, [p.name for p in spec.players])
+    counters = {k: v for k, v in engine.state_dict().items() if isinstance(v, int)}
+    stream = torch.get_rng_state()
+    wanted = [v for v in declared.values if v is not None]
+    engine.gradients(batch, [p for p in declared.players.values() if not p.frozen])
+    engine.values(batch, wanted)
+    engine.values(batch, wanted, training=True)
+    engine.check(batch)
+    assert_same(before, fingerprint(engine, [p.name for p in spec.players]))
+    assert_same(copies, batch)
+    assert all(tensor.grad is None and not tensor.requires_grad for tensor in batch.values())
+    assert counters == {k: v for k, v in engine.state_dict().items() if isinstance(v, int)}
+    assert torch.equal(stream, torch.get_rng_state())
+
+
+@examples(20)
+@given(any_game)
+def test_a_step_leaves_the_random_stream_alone(spec: GameSpec) -> None:
+    """nvn's randomness is its own: the global stream goes on as if nothing had happened."""
+    stream = torch.get_rng_state()
+    engine_of(declare(spec), adam).step(batches())
+    assert torch.equal(stream, torch.get_rng_state())
+
+
+# --- how a game is written makes no difference --------------------------------------------------------
+
+
+def played(
+    spec: GameSpec, style: Style, optimizers: Any, steps: int = 3, batches_seed: int = 0
+) -> reference.State:
+    """Write `spec` in `style`, play it, and return the players' states."""
+    modules = spec.modules()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nvn.GameWarning)  # of maximising a saturating energy
+        engine = engine_of(declare(spec, modules, style), optimizers)
+    supply = batches(batches_seed)
+    for _ in range(steps):
+        engine.step(supply)
+    return reference.state(modules)
+
+
+def assert_equal_states(ours: reference.State, theirs: reference.State) -> None:
+    for name, expected in theirs.items():
+        for key, tensor in expected.items():
+            assert torch.equal(ours[name][key], tensor), f"{name}.{key}"
+
+
+def assert_close_states(ours: reference.State, theirs: reference.State) -> None:
+    for name, expected in theirs.items():
+        assert_close(ours[name], expected, name)
+
+
+plain = Style()
+sgd = partial(torch.optim.SGD, lr=0.05)
+
+
+@examples(20)
+@given(any_game, st.permutations("UVWXYZ"))
+def test_renaming_players_changes_nothing(spec: GameSpec, letters: list[str]) -> None:
+    """To the bit, Adam's state included. (Seeds of dropout are made of names: no dropout here.)"""
+    names = {p.name: letter for p, letter in zip(spec.players, letters, strict=False)}
+    assert_equal_states(played(spec, Style(names=names), adam), played(spec, plain, adam))
+
+
+@examples(20)
+@given(any_game, st.floats(-2.0, 3.0))
+def test_splitting_a_weight_changes_nothing(spec: GameSpec, share: float) -> None:
+    """w·e is w₁·e + w₂·e, w₁ + w₂ = w, in two calls of `minimizes`."""
+    assert_close_states(played(spec, Style(split=share), sgd), played(spec, plain, sgd))
+
+
+@examples(20)
+@given(any_game)
+def test_splitting_an_energy_changes_nothing(spec: GameSpec) -> None:
+    """e is e/2 + e'/2, with e' another energy of the same value."""
+    assert_close_states(played(spec, Style(twins=True), sgd), played(spec, plain, sgd))
+
+
+@examples(20)
+@given(any_game)
+def test_negating_energy_and_weight_changes_nothing(spec: GameSpec) -> None:
+    """w·e is (−w)·(−e), to the bit."""
+    assert_equal_states(played(spec, Style(negate=True), adam), played(spec, plain, adam))
+
+
+@examples(20)
+@given(any_game)
+def test_maximizing_is_minimizing_the_negative(spec: GameSpec) -> None:
+    """`maximizes(-x)` is `minimizes(x)`, to the bit."""
+    assert_equal_states(played(spec, Style(maximize=True), adam), played(spec, plain, adam))
+
+
+@examples(20)
+@given(any_game)
+def test_naming_a_value_or_writing_it_again_is_the_same(spec: GameSpec) -> None:
+    """The same call is the same value: written out again each time, it is still made once."""
+    modules = spec.modules()
+    again, once = declare(spec, modules, Style(afresh=True)), declare(spec, modules)
+    counts = [nvn.plan(d.game, d.schedule).counts for d in (again, once)]
+    assert counts[0] == counts[1]
+    assert_close_states(played(spec, Style(afresh=True), sgd), played(spec, plain, sgd))
+
+
+def parameters_only(state: reference.State, spec: GameSpec) -> reference.State:
+    named = {p.name: dict(p.module().named_parameters()) for p in spec.players}
+    return {n: {k: t for k, t in group.items() if k in named[n]} for n, group in state.items()}
+
+
+@examples(20)
+@given(any_game, st.integers(0, 2**16))
+def test_reordering_declarations_changes_nothing(spec: GameSpec, seed: int) -> None:
+    """Players, values, objectives, terms and who stands first in a move may come in any order.
+
+    But running statistics remember the order of several calls in one move: parameters only.
+    """
+    ours, theirs = played(spec, Style(shuffle=seed), sgd), played(spec, plain, sgd)
+    assert_close_states(parameters_only(ours, spec), parameters_only(theirs, spec))
+
+
+@examples(20)
+@given(any_game.map(of_teams), st.sampled_from([sgd, partial(torch.optim.Adam, lr=0.01, eps=1e-3)]))
+def test_merging_teammates_changes_nothing(spec: GameSpec, optimizer: Any) -> None:
+    """Teammates with one objective who move together are one player with all their parameters.
+
+    Metamorphic test of games.md section 3; it holds for Adam, which treats parameters alone.
+    """
+    merged = Style(merged=frozenset(spec.teams))
+    assert_close_states(played(spec, merged, optimizer), played(spec, plain, optimizer))
