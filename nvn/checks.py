@@ -82,12 +82,16 @@ class _Played:
 
 
 def _foreign_values(played: _Played) -> Iterator[Problem]:
-    uses = [(str(n.where), n, n.inputs) for n in played.graph.nodes if n.game is played.game]
-    uses += [(where, goal, roots([goal])) for _, where, goal in _objectives(played)]
-    for where, user, values in uses:
+    ours = (node for node in played.graph.nodes if node.game is played.game)
+    uses = [(str(node.where), f"`{node}` takes", node.inputs) for node in ours]
+    uses += [
+        (where, f"`{player.name}` descends", roots([objective]))
+        for player, where, objective in _objectives(played)
+    ]
+    for where, use, values in uses:
         for value in values:
             if value.game is not played.game:
-                found = f"`{user}` takes `{value}`, a value of the game {value.game.name!r}"
+                found = f"{use} `{value}`, a value of the game {value.game.name!r}"
                 edit = f"declare `{value}` in this game: a value belongs to one game"
                 yield Problem(where, found, f"values of {played.game.name!r} alone", edit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -159,6 +160,9 @@ def recipes(
 
 def main() -> None:
     """Run the command; an error that was foreseen is one message, without a traceback."""
+    # Before torch is imported. Its threads otherwise spin while they wait for one another, which
+    # makes small steps many times slower wherever another process wants the cores too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except NvnError as error:

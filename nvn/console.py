@@ -250,16 +250,15 @@ def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def _closing_line(run: Run) -> str:
-    steps = ", ".join(f"{phase} {count}" for phase, count in run.steps.items()) or "none"
-    what = {
-        "finished": "finished",
-        "interrupted": "interrupted: what was learnt so far is saved",
-        "out of time": "out of time: what was learnt so far is saved",
-        "failed": "failed: what was learnt before is saved",
-    }[run.outcome]
-    return (
-        f"{what} (steps: {steps}; {_duration(run.seconds)}); everything is in {_near(run.folder)}"
-    )
+    steps = ", ".join(f"{phase} {count}" for phase, count in run.steps.items())
+    took = _duration(run.seconds)
+    if run.outcome == "finished":
+        what = f"finished (steps: {steps}; {took})"
+    elif steps:
+        what = f"{run.outcome}: what was learnt so far is saved (steps: {steps}; {took})"
+    else:
+        what = f"{run.outcome} before the first step ({took})"
+    return f"{what}; everything is in {_near(run.folder)}"
 
 
 def _near(path: Path) -> Path:

@@ -6,7 +6,7 @@ Its checks stand in nvn/checks.py (structure) and nvn/dryrun.py (what only shape
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -95,15 +95,18 @@ def roots(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
     return tuple(found)
 
 
-def ancestors(values: Iterable[Value]) -> tuple[Value, ...]:
-    """Return `values` and all they are computed from, each after its inputs."""
+def ancestors(values: Iterable[Value], given: Collection[Value] = frozenset()) -> tuple[Value, ...]:
+    """Return `values` and all they are computed from, each after its inputs.
+
+    What the values `given` are computed from is left out.
+    """
     found: set[Value] = set()
     waiting = list(values)
     while waiting:
         value = waiting.pop()
         if value not in found:
             found.add(value)
-            waiting.extend(value.inputs)
+            waiting.extend(() if value in given else value.inputs)
     return tuple(sorted(found, key=lambda v: v.index))
 
 

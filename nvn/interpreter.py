@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -80,11 +80,12 @@ class Program:
     seeds: Mapping[Value, tuple[int, tuple[str, ...]]]  # a call's key, and the players it reads
 
     @staticmethod
-    def of(wanted: Iterable[Value]) -> Program:
-        """Find all that `wanted` is computed from."""
-        nodes = ancestors(wanted)
-        read = reads(nodes)
-        keys = fingerprints(nodes)
+    def of(wanted: Iterable[Value], batch: Collection[str]) -> Program:
+        """Find all that `wanted` is computed from; nothing for samples that the batch gives."""
+        every = ancestors(wanted)
+        read = reads(every)
+        keys = fingerprints(every)
+        nodes = ancestors(wanted, given={n for n in every if _sample_name(n) in batch})
         calls = [node for node in nodes if isinstance(node.op, Call)]
         return Program(
             nodes,
@@ -106,13 +107,13 @@ class Interpreter:
         self._modules = modules
         self._parameters = parameters
         self._placement = placement
-        self._programs: dict[tuple[Value, ...], Program] = {}
+        self._programs: dict[Hashable, Program] = {}
 
     def values(
         self, wanted: Iterable[Value], batch: Mapping[str, Any], point: Point, *, training: bool
     ) -> Values:
         """Return the values of `wanted` and of all they are computed from, as constants."""
-        program = self._program(wanted)
+        program = self._program(wanted, batch)
         with self._lent_buffers(program), learning(self._parameters, movers=()):
             found = self._forward(program, batch, point, training)
         return {node: tree.map_leaves(_detached, value) for node, value in found.items()}
@@ -133,7 +134,7 @@ class Interpreter:
             point: The versions.
             keep: The players whose buffers advance.
         """
-        program = self._program(roots(WeightedSum(t) for t in terms.values()))
+        program = self._program(roots(WeightedSum(t) for t in terms.values()), batch)
         with self._lent_buffers(program) as advance, learning(self._parameters, movers=terms):
             values = self._forward(program, batch, point, training=True)
             objectives = {p: _objective(p, t, values, point.step) for p, t in terms.items() if t}
@@ -160,10 +161,10 @@ class Interpreter:
 
     # --- forward ---
 
-    def _program(self, wanted: Iterable[Value]) -> Program:
-        key = tuple(wanted)
+    def _program(self, wanted: Iterable[Value], batch: Mapping[str, Any]) -> Program:
+        key = (tuple(wanted), frozenset(batch))
         if key not in self._programs:
-            self._programs[key] = Program.of(key)
+            self._programs[key] = Program.of(*key)
         return self._programs[key]
 
     def _lent_buffers(
@@ -201,7 +202,9 @@ class Interpreter:
     def compute(
         self, node: Value, values: Values, batch: Mapping[str, Any], seed: int, training: bool
     ) -> Any:
-        """Compute one node from the values of its inputs."""
+        """Compute one node from the values of its inputs; a sample that the batch gives is that."""
+        if isinstance(node.op, Noise | Sample) and node.op.name in batch:
+            return batch[node.op.name]
         args = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.args)
         kwargs = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.kwargs)
         match node.op:
@@ -209,8 +212,6 @@ class Interpreter:
                 if name not in batch:
                     raise DataError(f"the batch has no {name!r}; it has: {', '.join(batch)}")
                 return batch[name]
-            case Noise(name) | Sample(name) if name in batch:
-                return batch[name]  # drawn by the caller: fixed noise for previews, say
             case Noise(_, shape):
                 with self._placement.computing():
                     return _noise(shape, args[0], seed)
@@ -282,6 +283,10 @@ def _mixed(*numbers: int) -> int:
     """Return a 63-bit number that depends on all of `numbers`."""
     packed = struct.pack(f"<{len(numbers)}Q", *(n % 2**64 for n in numbers))
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+
+
+def _sample_name(node: Value) -> str | None:
+    return node.op.name if isinstance(node.op, Noise | Sample) else None
 
 
 # --- small things -------------------------------------------------------------------------------

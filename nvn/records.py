@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 GROUPS = ("energies", "objectives", "gradient_norms")
 
 

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from nvn import tree
 from nvn.errors import GameError, Problem
@@ -163,9 +163,9 @@ class Value:
 
     def __mul__(self, other: object) -> WeightedSum:
         """Weigh an energy by this (scalar) value, as a constant."""
-        if isinstance(other, Energy | WeightedSum):
-            return other * self
-        self._refuse()
+        if not isinstance(other, Energy | WeightedSum):
+            self._refuse()
+        return other * self
 
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError(
@@ -368,7 +368,7 @@ def hashable(x: object) -> Hashable:
     return x
 
 
-def _is_step_function(x: object) -> bool:
+def _is_step_function(x: object) -> TypeGuard[StepFunction]:
     # Players and modules are callable too, but nobody means them as weights.
     return callable(x) and not hasattr(x, "objective") and not hasattr(x, "parameters")
 

@@ -95,7 +95,7 @@ def samples(engine: nvn.Engine, fake: nvn.Value, count: int = 2048) -> Tensor:
     """Return `count` samples (count, 2) of the generator, from the same noise each time."""
     inputs = next(iter(engine.modules["G"].parameters())).shape[1]
     noise = torch.randn(count, inputs, generator=torch.Generator().manual_seed(1))
-    points: Tensor = engine.values({"real": torch.zeros(count, 2), "noise": noise}, [fake])[0]
+    points: Tensor = engine.values({"noise": noise}, [fake])[0]
     return points.float().cpu()
 
 

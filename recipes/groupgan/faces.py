@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +23,13 @@ from torch import Tensor
 
 from . import store
 from .paint import paint, surface
-from .render import render
-from .rig import EXPRESSIONS, RIG_FILE, load_rig
+from .render import Surface, render
+from .rig import EXPRESSIONS, RIG_FILE, Rig, load_rig
 from .scenes import Nuisance, cast, film
 
-RENDERER = 2  # raise it when the same spec would give other pictures
+RENDERER = 3  # raise it when the same spec would give other pictures
 TOGETHER = 32  # frames rendered at once
-PEOPLE = 10  # subjects painted at once
+PEOPLE = 4  # subjects at once
 FIELDS = ("neutral", "weak", "peak", "intensity")
 
 
@@ -156,21 +158,17 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
     shared = surface(rig)
     frames = 2 + spec.levels
     total, done = spec.sequences * frames, 0
+    groups = [
+        range(first, min(first + PEOPLE, spec.subjects))
+        for first in range(0, spec.subjects, PEOPLE)
+    ]
     pictures, intensity = [], []
-    for first in range(0, spec.subjects, PEOPLE):
-        subjects = range(first, min(first + PEOPLE, spec.subjects))
-        people = cast(rig, spec.seed, subjects)
-        takes = film(rig, people, spec.seed, subjects, spec.levels, spec.weak, spec.nuisance)
-        skins = paint(people.looks, 256 if spec.size <= 64 else 512)
-        for chosen in torch.split(torch.arange(len(takes.units)), TOGETHER):
-            subject = takes.subject[chosen]
-            heads = people.vertices(rig, takes.units[chosen], subject)
-            pictures.append(
-                render(shared, heads, takes.shots.take(chosen), skins, subject, spec.size)
-            )
-            done += len(chosen)
+    with _workers() as pool:
+        for shown, strength in pool.map(lambda group: _shoot(spec, rig, shared, group), groups):
+            pictures.append(shown)
+            intensity.append(strength)
+            done += len(shown)
             progress(done, total)
-        intensity.append(takes.intensity)
     stacked = torch.cat(pictures).view(spec.sequences, frames, 3, spec.size, spec.size)
     levels = torch.cat(intensity).view(spec.sequences, frames)[:, 2:]
     return {
@@ -179,6 +177,37 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
         "weak": stacked[:, 2:].flatten(0, 1).numpy(),
         "intensity": levels.flatten().numpy(),
     }
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch would use, each working on frames of its own with one.
+
+    The tensors of a few frames are small: threads inside of every operation would wait for each
+    other most of the time, and endlessly on a machine that has other work.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what new threads start with
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _shoot(spec: FacesSpec, rig: Rig, shared: Surface, subjects: range) -> tuple[Tensor, Tensor]:
+    """All frames (N, 3, H, W) of some subjects and their intensities (N,)."""
+    people = cast(rig, spec.seed, subjects)
+    takes = film(rig, people, spec.seed, subjects, spec.levels, spec.weak, spec.nuisance)
+    skins = paint(people.looks, 256 if spec.size <= 64 else 512)
+    pictures = []
+    for chosen in torch.split(torch.arange(len(takes.units)), TOGETHER):
+        subject = takes.subject[chosen]
+        heads = people.vertices(rig, takes.units[chosen], subject)
+        shots = takes.shots.take(chosen)
+        pictures.append(render(shared, heads, shots, skins, subject, spec.size))
+    return torch.cat(pictures), takes.intensity
 
 
 def _assemble(spec: FacesSpec, stored: dict[str, Tensor]) -> Faces:

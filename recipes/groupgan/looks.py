@@ -77,7 +77,7 @@ def sample_look(person: Person, rng: np.random.Generator) -> dict[str, NDArray[n
     african, asian, _ = person.ancestry
     male = person.male > 0.5
     tone = 0.10 + 0.72 * african + 0.15 * asian + 0.13 * rng.standard_normal()
-    skin = _palette(TONES, tone) * (1 + 0.03 * rng.standard_normal(3))
+    skin = _palette(TONES, tone) * (1 + 0.02 * rng.standard_normal(3))
     fair = (rng.random() < 1 - african - asian) and tone < 0.4
     grey = person.old > 0.5 and rng.random() < 0.6
     hair = HAIR[rng.integers(0, 6) if fair else rng.integers(0, 3)]

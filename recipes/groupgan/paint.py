@@ -129,7 +129,7 @@ def _beard(colour: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> 
     )
     full = torch.maximum(looks.beard, looks.stubble)[:, None, None] * jaw
     full = torch.maximum(full, torch.maximum(looks.moustache, looks.stubble)[:, None, None] * lip)
-    density = (full * (0.9 + 0.25 * fine)).clamp(0, 1)
+    density = (full * (0.92 + 0.1 * fine)).clamp(0, 1)
     hue = 0.8 * looks.hair[:, :, None, None]
     return torch.lerp(colour, torch.minimum(hue, colour), density[:, None])
 
@@ -182,6 +182,6 @@ def _eye(looks: Looks, size: int) -> Tensor:
     colour = torch.lerp(colour, torch.tensor(0.02), pupil).clamp(0, 1)
     # The lamp's reflection is painted: the iris of the mesh is flat and would flash as a whole.
     off = (at[None, :] - 0.022) ** 2 + (at[:, None] + 0.026) ** 2
-    colour = torch.lerp(colour, torch.tensor(0.95), torch.sigmoid((0.014 - off.sqrt()) / soft))
+    colour = torch.lerp(colour, torch.tensor(0.95), torch.sigmoid((0.010 - off.sqrt()) / soft))
     gloss = torch.full((len(colour), 1, size, size), 0.12)
     return torch.cat([colour**2, gloss], dim=1)

@@ -59,7 +59,9 @@ class FacePairs:
         faces = subset(self.faces, split(self.faces, self.fold, self.folds)[1])
         start = (self.spec.size - self.size) // 2
         seen = slice(start, start + self.size)
-        cut: dict[str, Any] = {name: getattr(faces, name)[..., seen, seen] for name in ("neutral", "weak", "peak")}
+        cut: dict[str, Any] = {
+            name: getattr(faces, name)[..., seen, seen] for name in ("neutral", "weak", "peak")
+        }
         return replace(faces, **cut)
 
     def batches(self, count: int, seed: int) -> Batches:

@@ -78,7 +78,7 @@ def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path) -> None:
     assert process.returncode == 1
     assert "in broken\n    return 1 / 0" in error
     assert error.splitlines()[-1] == "ZeroDivisionError: division by zero"
-    assert "failed: what was learnt before is saved (steps: warmup 3, main 2;" in said
+    assert "failed: what was learnt so far is saved (steps: warmup 3, main 2;" in said
     assert (folder / "run" / "checkpoints" / "final" / "G.safetensors").exists()
 
 

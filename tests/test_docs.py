@@ -1,0 +1,37 @@
+"""Every block of code in the documentation runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+SKIPPED = "<!-- not run"  # on the line before a block
+BLOCK = re.compile(r"(?P<before>[^\n]*)\n```python\n(?P<code>.*?)```", re.DOTALL)
+
+
+def blocks(page: Path) -> list[str]:
+    found = BLOCK.finditer(page.read_text())
+    return [m["code"] for m in found if not m["before"].startswith(SKIPPED)]
+
+
+def test_there_are_blocks_to_run() -> None:
+    assert sum(len(blocks(page)) for page in PAGES) > 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": page.stem}
+    for code in blocks(page):
+        exec(compile(code, str(page), "exec"), names)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
