@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nvn.console import progress
     from nvn.engine import Engine
     from nvn.errors import GameError, GameWarning, NvnError
-    from nvn.game import Energy, Game, Player, Team, Value, energy, gradient, value
+    from nvn.game import Energy, Game, Player, Team, Value, WeightedSum, energy, gradient, value
     from nvn.optimizers import Optimizer, Plateau
     from nvn.planner import Plan, plan
     from nvn.recipe import Evaluation, Phase, Preview, Recipe
@@ -46,6 +46,8 @@ _HOME = {
     "Schedule": "schedule",
     "Team": "game",
     "Value": "game",
+    "WeightedSum": "game",
+    "WeightedSum": "game",
     "alternating": "schedule",
     "energy": "game",
     "gradient": "game",
@@ -80,6 +82,7 @@ __all__ = [
     "Schedule",
     "Team",
     "Value",
+    "WeightedSum",
     "alternating",
     "data",
     "energies",

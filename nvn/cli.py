@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -163,6 +164,7 @@ def main() -> None:
     # Before torch is imported. Its threads otherwise spin while they wait for one another, which
     # makes small steps many times slower wherever another process wants the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.showwarning = _warn
     try:
         app()
     except NvnError as error:
@@ -170,6 +172,20 @@ def main() -> None:
 
         fail(str(error))
         sys.exit(1)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning; what Python calls when one is raised."""
+    from nvn.console import warn
+
+    warn(message, category, f"{filename}:{lineno}")
 
 
 def _configured(

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from nvn.errors import GameWarning
 from nvn.plugins import hook
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ def fail(message: str) -> None:
     """Print an error, to where errors go."""
     error = Text("error: ", style="bold red") + Text(message, style="default")
     Console(stderr=True).print(error, soft_wrap=True)
+
+
+def warn(message: Warning | str, category: type[Warning], place: str) -> None:
+    """Print a warning in place of Python; nvn's own say where in the game they apply."""
+    where = "" if issubclass(category, GameWarning) else f"{place}: "
+    told = Text("warning: ", style="bold yellow") + Text(f"{where}{message}", style="default")
+    Console(stderr=True).print(told, soft_wrap=True)
 
 
 def show_recipes(recipes: Iterable[Summary]) -> None:

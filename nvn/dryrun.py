@@ -7,6 +7,7 @@ random streams are as before afterwards.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -20,7 +21,7 @@ from nvn import tree
 from nvn.errors import GameError, Problem
 from nvn.game import Player
 from nvn.graph import LossGraph, batch_names, owner
-from nvn.interpreter import Interpreter, describe
+from nvn.interpreter import Interpreter, describe, device_of
 from nvn.isolation import learning, lent_attributes, lent_buffers, seeded
 from nvn.values import Batch, Call, Energy, Gradient, Sample, Value
 
@@ -49,7 +50,11 @@ def check_batch(
     """
     modules = {player.name: player.module for player in graph.players}
     run = _DryRun(graph, needed, interpreter, parameters)
-    with lent_attributes(modules.values()), lent_buffers(modules), seeded(0, _device(batch)):
+    with (
+        lent_attributes(modules.values()),
+        lent_buffers(modules),
+        seeded(0, device_of(dict(batch))),
+    ):
         problems = [*_missing_names(needed, batch), *run.problems(batch)]
     if problems:
         raise GameError(problems, graph.name)
@@ -92,14 +97,17 @@ class _DryRun:
     def problems(self, batch: Mapping[str, Any]) -> list[Problem]:
         """Return every problem, from fake tensors if those find none, else from real ones."""
         try:
-            fake = FakeTensorMode(allow_non_fake_inputs=True)
-            if not self._pass(_map_tensors(fake.from_tensor, batch), fake):
-                return []
+            with _silent("torch._subclasses.fake_tensor"):
+                fake = FakeTensorMode(allow_non_fake_inputs=True)
+                if not self._pass(_map_tensors(fake.from_tensor, batch), fake):
+                    return []
         except Exception:  # noqa: BLE001, S110  (fake tensors fail in many ways: ask real ones)
             pass
-        few = _map_tensors(lambda x: x[:SAMPLES] if x.dim() else x, batch)
-        # Two samples may be too few for some module, or what is cut no samples at all.
-        return self._pass(few, nullcontext()) and self._pass(batch, nullcontext())
+        # Two samples may be too few for some module, or what is cut no samples at all: then all.
+        # Copies, because what works in place is about to be found.
+        few = _map_tensors(lambda x: (x[:SAMPLES] if x.dim() else x).clone(), batch)
+        problems = self._pass(few, nullcontext())
+        return problems and self._pass(_map_tensors(Tensor.clone, batch), nullcontext())
 
     def _pass(
         self, batch: Mapping[str, Any], tensors: AbstractContextManager[Any]
@@ -129,6 +137,9 @@ class _DryRun:
         with learning(self._parameters, movers=others), _innermost(player) as failing:
             try:
                 result = self._compute(node, values, batch)
+            except GameError as error:
+                yield from error.problems
+                return
             except Exception as error:  # noqa: BLE001  (whatever the user's code raises)
                 yield self._misfit(node, values, error, failing())
                 return
@@ -177,16 +188,16 @@ class _DryRun:
         for player, parameter in (self._owners[x] for x in leaves if x in self._owners):
             return Problem(
                 place,
-                f"`{name}` uses the parameter {parameter!r} of the player `{player}` by itself",
-                f"`{player}` called while declaring: what is used inside a function, or inside "
-                "another module, gets no gradient from it",
+                f"`{name}` uses the player `{player}` inside (its parameter {parameter!r})",
+                "players called while declaring: one that is used inside a function, or inside "
+                "another module, would get no gradient from it",
                 f"pass `{player}(…)` as an argument; a penalty takes `nvn.gradient(y, x)`",
             )
         shapes = ", ".join(describe(x) for x in leaves[:3])
         return Problem(
             place,
             f"`{name}` uses parameters that belong to no player, of shape {shapes}",
-            "all that learns inside players: hidden parameters never would",
+            "all that learns to be a player's: hidden parameters never learn",
             "make their module a player (frozen, if it should not learn), and pass its call as an "
             "argument; make parameters of a module nn.Parameter",
         )
@@ -202,6 +213,17 @@ class _DryRun:
                 "one floating-point number: shape ()",
                 "take its mean or its sum",
             )
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Keep a logger from printing what is caught here and told as a problem."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 @contextmanager
@@ -240,7 +262,8 @@ def _is_tensor(x: Any) -> bool:
 
 
 def _versions(value: Any) -> list[int]:
-    return [leaf._version for leaf in tree.leaves(value) if _is_tensor(leaf)]
+    tensors = (leaf for leaf in tree.leaves(value) if _is_tensor(leaf))
+    return [tensor._version for tensor in tensors if not tensor.is_inference()]
 
 
 def _learning_leaves(value: Any) -> list[Tensor]:
@@ -263,8 +286,3 @@ def _map_tensors(fn: Callable[[Tensor], Tensor], batch: Mapping[str, Any]) -> di
         lambda x: fn(x) if isinstance(x, Tensor) else x, dict(batch)
     )
     return mapped
-
-
-def _device(batch: Mapping[str, Any]) -> torch.device:
-    tensors = (x for x in tree.leaves(dict(batch)) if isinstance(x, Tensor))
-    return next((x.device for x in tensors), torch.device("cpu"))

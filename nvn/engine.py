@@ -222,7 +222,8 @@ class Engine:
         objective = graph.objectives.get(name)
         if player is None or not objective:
             known = tuple(n for n, o in graph.objectives.items() if o)
-            found = f"no player {name!r} with an objective"
+            hint = did_you_mean(name, known)
+            found = f"no player {name!r} with an objective.{hint}"
             problem = Problem("gradients(…)", found, "a player that minimises something", "", known)
             raise GameError([problem], graph.name)
         terms = graph.moving_terms(player, objective)

@@ -73,11 +73,15 @@ class Player:
         def call(*args: Any, **kwargs: Any) -> Value:
             given = [*tree.leaves((args, kwargs))]
             if any(map(_is_tensor, given)) and not any(isinstance(x, Value) for x in given):
-                raise TypeError(
-                    f"the player `{self.name}` is called with tensors; players are called while "
-                    f"declaring, with values. A function of values takes `{self.name}(x)` as an "
-                    f"argument, and a penalty takes `nvn.gradient({self.name}(x), x)`"
+                found = f"the player `{self.name}` is called with tensors"
+                expected = (
+                    "values: players are called while declaring, not in a function of tensors"
                 )
+                edit = (
+                    f"pass `{self.name}(x)` to the function as an argument; a penalty takes "
+                    f"`nvn.gradient({self.name}(x), x)`"
+                )
+                raise GameError([Problem(str(caller()), found, expected, edit)])
             return self.game.node(op, args, kwargs)
 
         return call

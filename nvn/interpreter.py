@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -105,6 +105,7 @@ class Interpreter:
         placement: Placement,
     ) -> None:
         self._modules = modules
+        self._devices = {name: _home(module) for name, module in modules.items()}
         self._parameters = parameters
         self._placement = placement
         self._programs: dict[Hashable, Program] = {}
@@ -114,7 +115,7 @@ class Interpreter:
     ) -> Values:
         """Return the values of `wanted` and of all they are computed from, as constants."""
         program = self._program(wanted, batch)
-        with self._lent_buffers(program), learning(self._parameters, movers=()):
+        with self._computing(program):
             found = self._forward(program, batch, point, training)
         return {node: tree.map_leaves(_detached, value) for node, value in found.items()}
 
@@ -135,7 +136,7 @@ class Interpreter:
             keep: The players whose buffers advance.
         """
         program = self._program(roots(WeightedSum(t) for t in terms.values()), batch)
-        with self._lent_buffers(program) as advance, learning(self._parameters, movers=terms):
+        with self._computing(program, movers=terms) as advance:
             values = self._forward(program, batch, point, training=True)
             objectives = {p: _objective(p, t, values, point.step) for p, t in terms.items() if t}
             gradients = self._gradients(objectives)
@@ -167,24 +168,31 @@ class Interpreter:
             self._programs[key] = Program.of(*key)
         return self._programs[key]
 
-    def _lent_buffers(
-        self, program: Program
-    ) -> AbstractContextManager[Callable[[Iterable[str]], None]]:
-        return lent_buffers({name: self._modules[name] for name in program.players})
+    @contextmanager
+    def _computing(
+        self, program: Program, movers: Iterable[str] = ()
+    ) -> Iterator[Callable[[Iterable[str]], None]]:
+        """Let nothing be changed by what is computed; yields what lets players' buffers advance."""
+        modules = {name: self._modules[name] for name in program.players}
+        with (
+            torch.enable_grad(),  # also where the caller has switched it off
+            lent_buffers(modules) as keep,
+            learning(self._parameters, movers),
+        ):
+            yield keep
 
     def _forward(
         self, program: Program, batch: Mapping[str, Any], point: Point, training: bool
     ) -> Values:
         values: Values = {}
-        with torch.enable_grad():
-            for node in program.nodes:
-                seed = self._seed(node, program, point)
-                try:
-                    value = self.compute(node, values, batch, seed, training)
-                except Exception as error:
-                    error.add_note(_where(node, values))
-                    raise
-                values[node] = _differentiable(value) if node in program.differentiated else value
+        for node in program.nodes:
+            seed = self._seed(node, program, point)
+            try:
+                value = self.compute(node, values, batch, seed, training)
+            except Exception as error:
+                error.add_note(_where(node, values))
+                raise
+            values[node] = _differentiable(value) if node in program.differentiated else value
         return values
 
     def _seed(self, node: Value, program: Program, point: Point) -> int:
@@ -234,7 +242,7 @@ class Interpreter:
         module = self._modules[op.player.name]
         with (
             mode(module, training and op.training),
-            seeded(seed, _device(module, args, kwargs)),
+            seeded(seed, self._devices[op.player.name] or device_of((args, kwargs))),
             self._placement.calling(),
         ):
             function = module if op.method == "forward" else getattr(module, op.method)
@@ -274,9 +282,7 @@ def _noise(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
 
 
 def _sample(fn: Any, batch: Mapping[str, Any], seed: int) -> Any:
-    tensors = (t for t in tree.leaves(dict(batch)) if isinstance(t, Tensor))
-    device = next((t.device for t in tensors), torch.device("cpu"))
-    return fn(torch.Generator(device).manual_seed(seed), dict(batch))
+    return fn(torch.Generator(device_of(dict(batch))).manual_seed(seed), dict(batch))
 
 
 def _mixed(*numbers: int) -> int:
@@ -301,11 +307,15 @@ def _differentiable(value: Tensor) -> Tensor:
     return value if value.requires_grad else value.detach().requires_grad_()
 
 
-def _device(module: nn.Module, *args: Any) -> torch.device:
-    """Return the device that a call of `module` computes on."""
-    owned = chain(module.parameters(), module.buffers())
-    given = (x for x in tree.leaves(args) if isinstance(x, Tensor))
-    return next((tensor.device for tensor in chain(owned, given)), torch.device("cpu"))
+def _home(module: nn.Module) -> torch.device | None:
+    """Return the device that a module is on; None if it has no tensors, and so is nowhere."""
+    return next((t.device for t in chain(module.parameters(), module.buffers())), None)
+
+
+def device_of(tensors: Any) -> torch.device:
+    """Return the device of a tree of tensors; the CPU if it has none."""
+    found = (x.device for x in tree.leaves(tensors) if isinstance(x, Tensor))
+    return next(found, torch.device("cpu"))
 
 
 def _where(node: Value, values: Values) -> str:

@@ -91,7 +91,7 @@ class Stepper:
 
     def step(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm."""
-        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+        norm = _norm(gradients)
         _assign(self._parameters, gradients)
         self._clip(norm)
         self.optimizer.step()
@@ -128,11 +128,15 @@ class Stepper:
     def _clip(self, norm: Tensor) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
-            norm = torch.nn.utils.get_total_norm(
-                [p.grad for p in self._parameters if p.grad is not None]
-            )
+            norm = _norm(parameter.grad for parameter in self._parameters)
         if self._spec.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, norm)
+
+
+def _norm(gradients: Iterable[Tensor | None]) -> Tensor:
+    found = (g for g in gradients if g is not None)
+    numbers = [g.coalesce().values() if g.is_sparse else g for g in found]
+    return torch.nn.utils.get_total_norm(numbers)
 
 
 def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | None]) -> None:

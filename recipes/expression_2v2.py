@@ -26,21 +26,24 @@ FAMILIES = {
     "hinge": en.Hinge(),
     "least_squares": en.LeastSquares(),
 }
+CONTENTS = {"l1": en.l1, "mse": en.mse}
 
 
 class Config(FaceConfig):
     """Settings of the game."""
 
+    content: Literal["l1", "mse"] = Field("l1", description="likeness of made and real peaks")
     adversarial: Literal["minimax", "non_saturating", "hinge", "least_squares"] = Field(
         "non_saturating", description="the family of the adversarial energies"
     )
-    a: float = Field(2e-4, ge=0, description="G's weight on fooling D")
-    b: float = Field(2e-4, ge=0, description="G's weight on fooling D′")
-    c: float = Field(1e-3, ge=0, description="G's weight on the class that C sees")
-    ae: float = Field(2e-4, ge=0, description="E's weight on fooling D")
-    be: float = Field(2e-4, ge=0, description="E's weight on fooling D′")
+    a: float = Field(3e-3, ge=0, description="G's weight on fooling D")
+    b: float = Field(3e-3, ge=0, description="G's weight on fooling D′")
+    c: float = Field(3e-3, ge=0, description="G's weight on the class that C sees")
+    ae: float = Field(3e-3, ge=0, description="E's weight on fooling D")
+    be: float = Field(3e-3, ge=0, description="E's weight on fooling D′")
     head: float = Field(0.3, ge=0, description="E's weight on the class that its own head sees")
     weak_negatives: bool = Field(False, description="D′ also learns that weak faces are no peaks")
+    e_learns_weak: bool = Field(True, description="before the game, E learns weak faces too")
     autoencode: bool = Field(False, description="before the game, G copies peaks: no magnifying")
     algorithm1: bool = Field(False, description="D, D′, G, E each move alone, on a fresh batch")
 
@@ -54,14 +57,17 @@ class Config(FaceConfig):
             "width": 64,
             "residual": False,
             "published_init": True,
+            "content": "mse",
             "adversarial": "minimax",
             **dict.fromkeys(("a", "b", "ae", "be"), 2e-3),
             "c": 1.0,
             "head": 0.0,
-            "pretraining": 10_000,
+            "e_learns_weak": False,
             "autoencode": True,
-            "warmup": 10_000,
             "algorithm1": True,
+            "peaks": 10_000,
+            "pretraining": 10_000,
+            "warmup": 10_000,
             "steps": 50_000,
             "optimizer": "sgd",
             "lr": 1e-4,
@@ -81,25 +87,28 @@ def recipe(config: Config) -> nvn.Recipe:
     f = E(weak).named("f")
     fake = G(weak, f).named("fake")
     adv = FAMILIES[config.adversarial]
+    likeness = CONTENTS[config.content]
     fool, fool_p = adv.fool(D(fake, f)), adv.fool(Dp(fake, f))
-    content = en.mse(fake, peak)
+    content = likeness(fake, peak)
     expression = en.cross_entropy(C.method("forward", training=False)(fake), label)
-    own_head = config.head * en.cross_entropy(E.method("recognise")(f), label)
+    own_head = en.cross_entropy(E.method("recognise")(f), label)
 
     D.minimizes(0.5 * adv.real(D(peak, f)) + 0.5 * adv.real(D(weak, f)) + adv.fake(D(fake, f)))
     Dp.minimizes(adv.real(Dp(peak, f)) + adv.fake(Dp(fake, f)))
     if config.weak_negatives:
         Dp.minimizes(adv.fake(Dp(weak, f)))
     G.minimizes(content + config.a * fool + config.b * fool_p + config.c * expression)
-    E.minimizes(expression + config.ae * fool + config.be * fool_p + own_head)
+    E.minimizes(expression + config.ae * fool + config.be * fool_p + config.head * own_head)
 
-    # Before the game, C learns peaks and E learns expressions. Beside it, two judges that the game
-    # never meets learn to recognise real peaks and real weak pictures: they are what it is measured
-    # with.
-    judges = [game.player(f"{kind}_judge", config.network(Classifier)) for kind in ("peak", "weak")]
-    told = [C(peak), E.method("recognise")(E(peak)), judges[0](peak), judges[1](weak)]
-    classes = own_head + sum(en.cross_entropy(logits, label) for logits in told)
-    first = en.mse(G(peak, E(peak)), peak) if config.autoencode else content
+    # Before the game, C learns peaks, E learns expressions and G learns to magnify without critics.
+    # Beside it, two judges that the game never meets learn real peaks and real weak faces: they are
+    # what it is measured with.
+    peak_judge = game.player("peak_judge", config.network(Classifier))
+    weak_judge = game.player("weak_judge", config.network(Classifier))
+    peaks = en.cross_entropy(C(peak), label) + en.cross_entropy(peak_judge(peak), label)
+    own_heads = [en.cross_entropy(E.method("recognise")(E(peak)), label), own_head]
+    features = sum(own_heads[: 1 + config.e_learns_weak], en.cross_entropy(weak_judge(weak), label))
+    first = likeness(G(peak, E(peak)), peak) if config.autoencode else content
 
     pairs = config.pairs
     alone = nvn.alternating(D, Dp, G, E, fresh=True)
@@ -110,22 +119,16 @@ def recipe(config: Config) -> nvn.Recipe:
         schedule=alone if config.algorithm1 else nvn.alternating(critics, synthesis),
         optimizers={
             **dict.fromkeys(("G", "E", "D", "Dp"), config.in_play()),
-            "classes": config.early(config.pretraining),
+            "peaks": config.early(config.peaks),
+            "features": config.early(config.pretraining),
             "warmup": config.early(config.warmup),
         },
         data=pairs.batches(config.batch, seed=1),
         steps=config.steps,
         phases=[
-            nvn.Phase(
-                "pretraining",
-                nvn.alternating(nvn.move(C, E, judges, toward=classes, optimizer="classes")),
-                config.pretraining,
-            ),
-            nvn.Phase(
-                "warmup",
-                nvn.alternating(nvn.move(G, toward=first, optimizer="warmup")),
-                config.warmup,
-            ),
+            before("peaks", config.peaks, C, peak_judge, toward=peaks),
+            before("features", config.pretraining, E, weak_judge, toward=features),
+            before("warmup", config.warmup, G, toward=first),
         ],
         evaluations=[
             nvn.Evaluation(
@@ -134,12 +137,20 @@ def recipe(config: Config) -> nvn.Recipe:
                     pairs,
                     weak,
                     fake,
-                    peak_logits=judges[0](weak),
-                    weak_logits=judges[1](weak),
+                    peak_logits=peak_judge(weak),
+                    weak_logits=weak_judge(weak),
                     own_logits=E.method("recognise")(f),
                     C_logits=C(weak),
                 ),
             )
         ],
-        previews=[nvn.Preview("faces", Faces(pairs, weak, fake), every=100)],
+        previews=[nvn.Preview("faces", Faces(pairs, weak, fake), every=50)],
     )
+
+
+def before(
+    name: str, steps: int, *players: nvn.Player, toward: nvn.Energy | nvn.WeightedSum
+) -> nvn.Phase:
+    """Return a phase before the game, in which players step with the optimizer of its name."""
+    move = nvn.move(*players, toward=toward, optimizer=name)
+    return nvn.Phase(name, nvn.alternating(move), steps)

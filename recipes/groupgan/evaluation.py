@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .faces import Faces, to_float
 
 Pictures = Callable[[Tensor], Tensor]  # (N, C, H, W) → the same or (N, K) logits
 AT_ONCE = 256  # pictures through a network at once
+SCALE, GAP, HEADER = 2, 2, 42  # of sheets: enlargement, pixels between pictures, and above them
 
 
 def in_parts(fn: Pictures, pictures: Tensor) -> Tensor:
@@ -40,19 +41,30 @@ def extrapolated(faces: Faces, intensity: float) -> Tensor:
     return (neutral + (weak - neutral) / intensity).clamp(-1, 1)
 
 
-def blocks(groups: list[list[Tensor]], scale: int = 2, gap: int = 2) -> Image.Image:
-    """Lay groups of columns out side by side, a wider gap between groups."""
-    rows = list(_block_rows(groups, gap))
-    return to_image(_stack(rows, gap), scale)
+def blocks(groups: Mapping[str, Sequence[Tensor]], columns: str) -> Image.Image:
+    """Lay groups of columns of pictures (N, C, H, W) in [-1, 1] out side by side.
+
+    Row i shows picture i of every column; above stand the groups' names and what the columns are.
+    """
+    rows = list(_block_rows(list(groups.values())))
+    image = to_image(_stack(rows, GAP), SCALE)
+    sheet = Image.new("RGB", (image.width, image.height + HEADER), "white")
+    sheet.paste(image, (0, HEADER))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
+    step = (image.width + SCALE * 4 * GAP) / len(groups)
+    for number, name in enumerate(groups):
+        pen.text((number * step, 2), name, fill="black", font=font)
+        pen.text((number * step, 20), columns, fill="#666666", font=font)
+    return sheet
 
 
-def _block_rows(groups: list[list[Tensor]], gap: int) -> Iterator[Tensor]:
+def _block_rows(groups: Sequence[Sequence[Tensor]]) -> Iterator[Tensor]:
     for i in range(len(groups[0][0])):
-        parts = [_row([column[i] for column in group], gap) for group in groups]
-        yield _row(parts, 4 * gap)
+        parts = [_row([column[i] for column in group], GAP) for group in groups]
+        yield _row(parts, 4 * GAP)
 
 
-def _row(pictures: list[Tensor], gap: int) -> Tensor:
+def _row(pictures: Sequence[Tensor], gap: int) -> Tensor:
     """Put pictures (C, H, W) side by side, with white between them."""
     channels, height, _ = pictures[0].shape
     white = pictures[0].new_ones(channels, height, gap)
@@ -60,7 +72,7 @@ def _row(pictures: list[Tensor], gap: int) -> Tensor:
     return torch.cat(parts, dim=2)
 
 
-def _stack(rows: list[Tensor], gap: int) -> Tensor:
+def _stack(rows: Sequence[Tensor], gap: int) -> Tensor:
     """Put rows (C, H, W) below one another, with white between them."""
     channels, _, width = rows[0].shape
     white = rows[0].new_ones(channels, gap, width)

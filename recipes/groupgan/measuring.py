@@ -81,10 +81,10 @@ class Faces:
         test = self.pairs.test
         levels = self.pairs.spec.levels
         middle = torch.arange(len(test)) % levels == levels // 2
-        groups = []
-        for expression in range(len(test.classes)):
-            chosen = ((test.label == expression) & middle).nonzero().flatten()[: self.rows]
+        groups = {}
+        for number, name in enumerate(test.classes):
+            chosen = ((test.label == number) & middle).nonzero().flatten()[: self.rows]
             weak, peak = to_float(test.weak[chosen]), to_float(test.peak[chosen])
             made = engine.values({str(self.weak): weak}, [self.fake])[0].float().cpu()
-            groups.append([weak, made, peak])
-        return ev.blocks(groups)
+            groups[name] = [weak, made, peak]
+        return ev.blocks(groups, "weak, magnified, real peak")

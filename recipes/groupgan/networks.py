@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 CHANNELS = 3
+FLOW = 2
 
 
 def small_stages(width: int) -> list[tuple[int, int]]:
@@ -82,8 +83,11 @@ class Classifier(Extractor):
 class Generator(nn.Module):
     """G: four convolutions (7, 5, 3, 3), each with a residual block; four transposed ones back.
 
-    The features of the expression enter at the bottleneck. With `residual=True` the network makes
-    the difference to its input, and its decoder sees the encoder's outputs (skips).
+    The first three halve the picture. The features of the expression enter at the bottleneck.
+
+    With `residual=True` the network edits its input instead of painting a picture: it moves pixels
+    along a flow, as muscles do, and adds what no moving can bring forth, such as teeth. Its decoder
+    then sees the encoder's outputs (skips), and at the start it changes nothing.
     """
 
     def __init__(self, width: int, features: int, *, residual: bool) -> None:
@@ -93,7 +97,7 @@ class Generator(nn.Module):
         self.encoder = nn.ModuleList(
             nn.Sequential(_convolution(a, b, kernel, stride), ResidualBlock(b))
             for a, b, kernel, stride in zip(
-                [CHANNELS, *widths], widths, (7, 5, 3, 3), (1, 2, 2, 2), strict=False
+                [CHANNELS, *widths], widths, (7, 5, 3, 3), (2, 2, 2, 1), strict=False
             )
         )
         outs = [4 * width, 2 * width, width, width]
@@ -101,13 +105,16 @@ class Generator(nn.Module):
         ins = [8 * width + features, *outs[:3]]
         self.decoder = nn.ModuleList(
             _transposed(a + skip, b, stride)
-            for a, skip, b, stride in zip(ins, skipped, outs, (2, 2, 2, 1), strict=True)
+            for a, skip, b, stride in zip(ins, skipped, outs, (1, 2, 2, 2), strict=True)
         )
         self.last = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(width, CHANNELS, 3, padding=1),
+            nn.Conv2d(width, CHANNELS + FLOW if residual else CHANNELS, 3, padding=1),
         )
+        if residual:
+            for parameter in self.last[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, pictures: Tensor, features: Tensor | None = None) -> Tensor:
         """Return pictures (N, C, H, W), made from pictures and features (N, F) of an expression."""
@@ -121,8 +128,12 @@ class Generator(nn.Module):
             if self.residual and number > 0:
                 x = torch.cat([x, encoded.pop()], dim=1)
             x = stage(x)
-        change: Tensor = self.last(x)
-        return pictures + change if self.residual else torch.tanh(change)
+        x = self.last(x)
+        if not self.residual:
+            return torch.tanh(x)
+        change, flow = x.split([CHANNELS, FLOW], dim=1)
+        edited: Tensor = moved(pictures, flow) + change
+        return edited
 
 
 class ResidualBlock(nn.Module):
@@ -162,6 +173,21 @@ class Critic(nn.Module):
         x = self.convolutions(pictures)
         logits: Tensor = self.dense(x if features is None else torch.cat([x, features], dim=1))
         return logits
+
+
+def moved(pictures: Tensor, flow: Tensor) -> Tensor:
+    """Return pictures (N, C, H, W), each pixel taken from where its flow (N, 2, H, W) points.
+
+    A flow of 1 is half a picture, to the right or down; beyond the edge, the edge goes on.
+    """
+    height, width = pictures.shape[2:]
+    down, right = (
+        torch.linspace(-1 + 1 / n, 1 - 1 / n, n, dtype=flow.dtype, device=flow.device)
+        for n in (height, width)
+    )
+    here = torch.stack(torch.meshgrid(right, down, indexing="xy"), dim=-1)
+    there = here + flow.permute(0, 2, 3, 1)
+    return nn.functional.grid_sample(pictures, there, padding_mode="border", align_corners=False)
 
 
 def standardised(pictures: Tensor) -> Tensor:

@@ -108,7 +108,8 @@ class Augmented:
 
         def seen(pictures: Tensor) -> Tensor:
             part = pictures[..., top : top + self.size, left : left + self.size]
-            return to_float(torch.where(mirrored[:, None, None, None], part.flip(3), part))
+            turned = torch.where(mirrored[:, None, None, None], part.flip(3), part)
+            return to_float(turned).contiguous(memory_format=torch.channels_last)
 
         return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
 

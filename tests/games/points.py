@@ -1,7 +1,7 @@
-"""Players that are points: games whose play is known in closed form (research games.md, section 3).
+"""Players that are points: games whose play is known in closed form (games.md, section 3).
 
-Conventions there and here: player i descends L_i; v = (∇_i L_i); H = Dv; c = η·s, with η the learning
-rate and s the strength of the coupling.
+Conventions there and here: player i descends L_i; v = (∇_i L_i); H = Dv; c = η·s, with η the
+learning rate and s the strength of the coupling.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _parameters(engine: nvn.Engine) -> list[nn.Parameter]:
     return [p for module in engine.modules.values() for p in module.parameters()]
 
 
-# --- functions of points ------------------------------------------------------------------------
+# --- functions of points ----------------------------------------------------------------------
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:

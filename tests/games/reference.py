@@ -33,6 +33,8 @@ from tests.games.strategies import (
 Batch = Mapping[str, Tensor]
 State = dict[str, dict[str, Tensor]]
 
+TOLERANCE = 1e-10
+
 
 class Evaluation:
     """Everything that some terms need, computed once on copies of the modules."""
@@ -71,8 +73,8 @@ class Evaluation:
         match node:
             case Given(name):
                 return self.batch[name].clone().requires_grad_()
-            case Called(player, _, method):
-                return self._call(player, method, *args)
+            case Called():
+                return self._call(node, *args)
             case Applied(function):
                 return FUNCTIONS[function](*args)
             case Summed(_, scale):
@@ -81,14 +83,14 @@ class Evaluation:
                 return _constant(args[0])
         raise AssertionError(node)
 
-    def _call(self, player: str, method: str, x: Tensor, side: Tensor | None = None) -> Any:
-        net, spec = self.nets[player], self.spec.player(player)
-        training = spec.training and not spec.frozen
-        net.train(training)
-        lend(net, self.ends[player] if training else self.starts[player])
-        result = net.encode(x) if method == "encode" else net(x, side=side)
-        if training:
-            self.ends[player] = _buffers(net)
+    def _call(self, node: Called, x: Tensor, side: Tensor | None = None) -> Any:
+        name, net = node.player, self.nets[node.player]
+        net.train(node.training)
+        # In eval mode, the statistics are those found at the start of the move.
+        lend(net, self.ends[name] if node.training else self.starts[name])
+        result = net.encode(x) if node.method == "encode" else net(x, side=side)
+        if node.training:
+            self.ends[name] = _buffers(net)
         return result
 
 
@@ -152,6 +154,15 @@ def state(modules: Mapping[str, nn.Module]) -> State:
         name: {key: t.detach().clone() for key, t in module.state_dict().items()}
         for name, module in modules.items()
     }
+
+
+def assert_close(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], label: str) -> None:
+    """Compare to 1e-10 of the largest number in each tensor (at least 1e-10)."""
+    assert found.keys() == expected.keys(), label
+    for key, want in expected.items():
+        scale = max(1.0, want.abs().max().item())
+        error = (found[key] - want).abs().max().item()
+        assert error <= TOLERANCE * scale, f"{label}.{key}: off by {error} of {scale}"
 
 
 def lend(net: nn.Module, buffers: Mapping[str, Tensor]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ SAMPLES = 4
 DATA = ("a", "b")
 NOISE = "z"
 
-# --- the players' modules -----------------------------------------------------------------------
+# --- the players' modules ---------------------------------------------------------------------
 
 
 class Net(nn.Module):
@@ -67,7 +68,6 @@ class PlayerSpec:
     kind: str = "tanh"  # linear, tanh, norm
     output: str = "tensor"  # tensor, pair, dict
     frozen: bool = False
-    training: bool = True  # whether its calls run in training mode
     team: str | None = None
     seed: int = 0
 
@@ -81,7 +81,7 @@ class PlayerSpec:
         return {"tensor": (None,), "pair": (0, 1), "dict": ("out", "hidden")}[self.output]
 
 
-# --- pure functions -----------------------------------------------------------------------------
+# --- pure functions ---------------------------------------------------------------------------
 
 
 def added(x: Tensor, y: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "squashed": squashed,
 }
 
-# --- energies: as nvn declares them, and as formulas on tensors -----------------------------------
+# --- energies: as nvn declares them, and as formulas on tensors -------------------------------
 
 
 def inner_product(x: Tensor, y: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ def formula(name: str) -> Formula:
     return {**FORMULAS, **PENALTIES}[name]
 
 
-# --- the data of a game ---------------------------------------------------------------------------
+# --- the data of a game -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,7 @@ class Called:
     player: str
     refs: tuple[Ref, ...]
     method: str = "forward"
+    training: bool = True
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,7 @@ class GameSpec:
         return tuple(term for terms in self.objectives.values() for term in terms)
 
 
-# --- writing a game down --------------------------------------------------------------------------
+# --- writing a game down ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -472,8 +473,8 @@ class _Writer:
         match node:
             case Given(name):
                 return self.game.noise(name, (WIDTH,), like=args[0])
-            case Called(player, _, method):
-                return self._call(player, method)(args[0], **dict(zip(["side"], args[1:])))  # noqa: B905
+            case Called():
+                return self._call(node)(args[0], **({"side": args[1]} if args[1:] else {}))
             case Applied(function):
                 return nvn.value(FUNCTIONS[function])(*args)
             case Summed(_, scale):
@@ -482,14 +483,13 @@ class _Writer:
                 return args[0].stop_gradient()
         raise AssertionError(node)
 
-    def _call(self, name: str, method: str) -> Callable[..., nvn.Value]:
-        player = self.players[name]
-        training = self.spec.player(name).training
-        if self.spec.player(name).team in self.style.merged:
-            method = f"{name}__{method}"
-        elif method == "forward" and training:
+    def _call(self, node: Called) -> Callable[..., nvn.Value]:
+        player, method = self.players[node.player], node.method
+        if self.spec.player(node.player).team in self.style.merged:
+            method = f"{node.player}__{method}"
+        elif method == "forward" and node.training:
             return player
-        return player.method(method, training=training)
+        return player.method(method, training=node.training)
 
     # --- energies and objectives ---
 
@@ -542,7 +542,8 @@ class _Writer:
         movers: dict[nvn.Player | nvn.Team, None] = {}
         for name in self._mixed(move.players):
             team = self.spec.player(name).team
-            movers[self.teams[team] if team in whole and team in self.teams else self.players[name]] = None
+            together = team in whole and team in self.teams
+            movers[self.teams[team] if together else self.players[name]] = None
         return nvn.move(*movers, times=move.times, every=move.every, fresh=move.fresh)
 
     def _mixed(self, things: Any) -> list[Any]:
@@ -561,13 +562,25 @@ def _sign(energy: Any) -> float:
     return 1.0 if isinstance(energy, nvn.Energy) else energy.terms[0].weight.factor
 
 
-# --- drawing games --------------------------------------------------------------------------------
+# --- drawing games ----------------------------------------------------------------------------
 
 NUMBERS = st.one_of(
     st.sampled_from([1.0, -1.0, 0.0, 0.5, 1e-9, -1e-12]),
     st.floats(-2.0, 2.0, allow_nan=False).map(lambda x: round(x, 3)),
 )
-RAMPS = st.sampled_from([Ramp((1.0, 0.0)), Ramp((0.0, 2.0, -1.0)), Ramp((0.3, 0.7))])
+STEADY = (Ramp((0.3, 0.7)), Ramp((-1.0, 2.0, 0.5)))
+RAMPS = (*STEADY, Ramp((1.0, 0.0)), Ramp((0.0, 2.0, -1.0)))
+
+
+def examples(count: int, *, new: bool = False) -> settings:
+    """How many games to draw, the same each time or new ones. (Explaining failures takes long.)"""
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=not new,
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
 
 
 @dataclass(frozen=True)
@@ -576,21 +589,21 @@ class Taste:
 
     penalties: bool = True
     norms: bool = True
-    weights: bool = True  # besides plain numbers: functions of the step, scalar values
-    zeros: bool = True
+    zeros: bool = True  # whether weights may be zero, always or in some iterations
+    modes: bool = False  # whether a player's calls may be some in training, some in eval mode
 
 
 @st.composite
-def games(draw: st.DrawFn, taste: Taste = Taste()) -> GameSpec:  # noqa: B008
+def games(draw: st.DrawFn, taste: Taste = Taste()) -> GameSpec:
     """Games of 2 to 6 players that nvn accepts, with a random schedule."""
     players = tuple(_player(draw, i, taste) for i in range(draw(st.integers(2, 6))))
     if all(p.frozen for p in players):
         players = (replace(players[0], frozen=False), *players[1:])
     spec = GameSpec(players, (Given("a"), Given("b"), Given(NOISE, True, (Ref(0),))), (), {})
     for player in players:  # everyone is called once at least, in a random order of players
-        spec = _with_call(draw, spec, player)
+        spec = _with_call(draw, spec, player, taste)
     for _ in range(draw(st.integers(0, 4))):
-        spec = _with_node(draw, spec)
+        spec = _with_node(draw, spec, taste)
     for _ in range(draw(st.integers(1, 5))):
         spec = _with_energy(draw, spec, taste)
     spec = _with_objectives(draw, spec, taste)
@@ -606,7 +619,6 @@ def _player(draw: st.DrawFn, index: int, taste: Taste) -> PlayerSpec:
         kind=draw(st.sampled_from(kinds)),
         output=draw(st.sampled_from(["tensor", "tensor", "pair", "dict"])),
         frozen=frozen,
-        training=draw(st.sampled_from([True, True, True, False])),
         team=None if frozen else draw(st.sampled_from([None, "red", "blue"])),
         seed=draw(st.integers(0, 2**16)),
     )
@@ -631,17 +643,21 @@ def _ref(draw: st.DrawFn, spec: GameSpec) -> Ref:
     return draw(st.sampled_from(_refs(spec)))
 
 
-def _with_call(draw: st.DrawFn, spec: GameSpec, player: PlayerSpec) -> GameSpec:
+def _with_call(draw: st.DrawFn, spec: GameSpec, player: PlayerSpec, taste: Taste) -> GameSpec:
     shape = draw(st.sampled_from(["forward", "forward", "side", "encode"]))
     refs = (_ref(draw, spec),) + ((_ref(draw, spec),) if shape == "side" else ())
     method = "encode" if shape == "encode" else "forward"
-    return replace(spec, nodes=(*spec.nodes, Called(player.name, refs, method)))
+    before = [n.training for n in spec.nodes if isinstance(n, Called) and n.player == player.name]
+    training = draw(st.sampled_from([True, True, True, False]))
+    if before and not taste.modes:
+        training = before[0]
+    return _with(spec, Called(player.name, refs, method, training and not player.frozen))
 
 
-def _with_node(draw: st.DrawFn, spec: GameSpec) -> GameSpec:
+def _with_node(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
     kind = draw(st.sampled_from(["call", "call", "apply", "sum", "stop"]))
     if kind == "call":
-        return _with_call(draw, spec, draw(st.sampled_from(spec.players)))
+        return _with_call(draw, spec, draw(st.sampled_from(spec.players)), taste)
     refs = (_ref(draw, spec), _ref(draw, spec))
     whole = tuple(Ref(ref.node) for ref in refs)
     node = {
@@ -649,7 +665,12 @@ def _with_node(draw: st.DrawFn, spec: GameSpec) -> GameSpec:
         "sum": Summed(whole),
         "stop": Stopped(draw(st.sampled_from([refs[:1], whole[:1]]))),
     }[kind]
-    return replace(spec, nodes=(*spec.nodes, node))
+    return _with(spec, node)
+
+
+def _with(spec: GameSpec, node: Node) -> GameSpec:
+    """Add a node, if it is not there yet: the same call is the same value."""
+    return spec if node in spec.nodes else replace(spec, nodes=(*spec.nodes, node))
 
 
 def _with_energy(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
@@ -671,9 +692,9 @@ def _sources(spec: GameSpec, ref: Ref) -> Iterator[Ref]:
     if isinstance(node, Stopped | Given):
         return
     for r in node.refs:
-        if r.part is not None or _parts(spec, spec.nodes[r.node]) == (None,):
-            if isinstance(node, Called):
-                yield r
+        is_tensor = r.part is not None or _parts(spec, spec.nodes[r.node]) == (None,)
+        if is_tensor and isinstance(node, Called):
+            yield r
         yield from _sources(spec, r)
 
 
@@ -700,11 +721,11 @@ def _with_energy_of(draw: st.DrawFn, spec: GameSpec, player: str) -> GameSpec:
 
 def _term(draw: st.DrawFn, spec: GameSpec, energy: int, taste: Taste) -> TermSpec:
     number = draw(NUMBERS if taste.zeros else NUMBERS.filter(bool))
-    kind = draw(st.sampled_from(["number"] * 3 + ["ramp", "value"])) if taste.weights else "number"
+    kind = draw(st.sampled_from(["number", "number", "number", "ramp", "value"]))
     return TermSpec(
         energy,
         number,
-        ramp=draw(RAMPS) if kind == "ramp" else None,
+        ramp=draw(st.sampled_from(RAMPS if taste.zeros else STEADY)) if kind == "ramp" else None,
         by=draw(st.sampled_from(range(len(spec.energies)))) if kind == "value" else None,
     )
 
@@ -744,7 +765,7 @@ def _move(draw: st.DrawFn, players: tuple[str, ...]) -> MoveSpec:
     )
 
 
-# --- other forms of a game ------------------------------------------------------------------------
+# --- other forms of a game --------------------------------------------------------------------
 
 
 def of_teams(spec: GameSpec) -> GameSpec:

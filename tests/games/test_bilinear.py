@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nvn
 from tests.games.points import Point, engine, place, product, rates, step, transition
+from tests.games.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -30,7 +31,7 @@ def bilinear(strength: float) -> tuple[nvn.Game, nvn.Player, nvn.Player]:
     return game, x, y
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(strengths, learning_rates)
 def test_simultaneous_play_grows(s: float, rate: float) -> None:
     """‖w‖ is multiplied by √(1 + c²) in every step, from everywhere."""
@@ -42,7 +43,7 @@ def test_simultaneous_play_grows(s: float, rate: float) -> None:
     np.testing.assert_allclose(norms, np.hypot(1.0, 0.5) * growth ** np.arange(1, 11), rtol=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(strengths, learning_rates, learning_rates, st.booleans())
 def test_alternating_play_stays_on_an_ellipse(
     s: float, rate_x: float, rate_y: float, x_first: bool
@@ -63,7 +64,7 @@ def test_alternating_play_stays_on_an_ellipse(
 
 
 def test_the_invariant_with_equal_rates() -> None:
-    """x² + y² − c·xy with x first, x² + y² + c·xy with y first: the one is not kept by the other."""
+    """x² + y² − c·xy is kept with x first; x² + y² + c·xy, which is for y first, is not."""
     c = 0.4
     game, x, y = bilinear(1.0)
     place(made := engine(game, nvn.alternating(x, y), c), (1.0, 0.0))
@@ -104,7 +105,7 @@ def test_several_steps_in_a_row(n: int, m: int, s: float) -> None:
     assert np.trace(matrix) == pytest.approx(2.0 - n * m * (rate * s) ** 2, abs=1e-12)
 
 
-# --- the same with data --------------------------------------------------------------------------
+# --- the same with data -----------------------------------------------------------------------
 
 
 class Along(nn.Module):

@@ -1,4 +1,4 @@
-"""Games that go round: three players in a cycle, and rock, paper, scissors (games.md, section 3)."""
+"""Games that go round: three in a cycle; rock, paper, scissors (games.md, section 3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.games.points import (
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-# --- L₁ = x(y − z), L₂ = y(z − x), L₃ = z(x − y), each with μ/2·x_i² + b_i·x_i --------------------
+# --- L₁ = x(y − z), L₂ = y(z − x), L₃ = z(x − y), each with μ/2·x_i² + b_i·x_i ----------------
 
 C = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])
 START = (1.0, -0.4, 0.7)
@@ -98,7 +98,7 @@ def test_the_cycle_ends_in_its_nash_equilibrium() -> None:
     np.testing.assert_allclose(step(made, 250), star, atol=1e-12)
 
 
-# --- rock, paper, scissors --------------------------------------------------------------------------
+# --- rock, paper, scissors --------------------------------------------------------------------
 
 PAYOFF = ((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))
 

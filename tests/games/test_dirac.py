@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nvn
 from nvn import energies as en
 from tests.games.points import engine, field, hessian, place, step, transition
+from tests.games.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -80,10 +81,10 @@ def sigma(t: float) -> float:
 places = st.tuples(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0))
 
 
-# --- without a penalty ------------------------------------------------------------------------------
+# --- without a penalty ------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(places, st.floats(0.01, 1.0))
 def test_minimax_grows_everywhere(start: tuple[float, float], h: float) -> None:
     """‖w⁺‖² = ‖w‖²(1 + h²σ(θψ)²) for simultaneous play: everywhere, not only near 0."""
@@ -96,7 +97,7 @@ def test_minimax_grows_everywhere(start: tuple[float, float], h: float) -> None:
         assert at @ at == pytest.approx(expected, rel=1e-12, abs=1e-14)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(places)
 def test_the_non_saturating_field_points_inwards(start: tuple[float, float]) -> None:
     """⟨w, −v⟩ = −θψ·tanh(θψ/2), never positive."""
@@ -116,7 +117,7 @@ def test_alternating_play_neither_grows_nor_shrinks_near_zero(family: Any) -> No
     assert np.trace(matrix) == pytest.approx(2.0 - h**2 / 4.0, abs=1e-10)
 
 
-# --- with R1 ------------------------------------------------------------------------------------------
+# --- with R1 ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.5])

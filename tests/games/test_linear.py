@@ -1,7 +1,8 @@
 """The master property of linear games, under random schedules: play is a product of matrices.
 
-v = Hw + b, H_ij = Σ_k W_ik ∇²_ij T_k. A move of the players S takes w to w − E_S diag(η)(Hw + b), so
-w_T − w* = ∏(I − E_S diag(η) H)(w₀ − w*), w* = −H⁻¹b (research games.md, section 3).
+v = Hw + b, H_ij = Σ_k W_ik ∇²_ij T_k. A move of the players S takes w to
+w − E_S diag(η)(Hw + b), so w_T − w* = ∏(I − E_S diag(η) H)(w₀ − w*), w* = −H⁻¹b
+(research games.md, section 3).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 import nvn
 from tests.games.points import Array, Point, engine, hessian, place, step, transition, where
+from tests.games.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -212,7 +214,7 @@ def assert_on_paper(game: Linear, iterations: int) -> None:
     np.testing.assert_allclose(game.play(iterations), expected, rtol=0, atol=1e-10 * scale)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(linear_games(), st.integers(1, 6))
 def test_any_schedule_is_a_product_of_matrices(game: Linear, iterations: int) -> None:
     """w_T = ∏(I − E_S diag(η)(H | b)) w₀ to 1e-10: teams, times, every, toward, step weights.
@@ -224,14 +226,14 @@ def test_any_schedule_is_a_product_of_matrices(game: Linear, iterations: int) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None, derandomize=False)
+@examples(2000, new=True)
 @given(linear_games(), st.integers(1, 12))
 def test_many_more_schedules(game: Linear, iterations: int) -> None:
     """The same for games never drawn before."""
     assert_on_paper(game, iterations)
 
 
-# --- special schedules of one strictly monotone game ------------------------------------------------
+# --- special schedules of one strictly monotone game ------------------------------------------
 
 SIZES = (2, 1, 3)
 RATE = 0.05

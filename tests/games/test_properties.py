@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nvn
 from tests.games import reference
+from tests.games.reference import assert_close
 from tests.games.strategies import (
     Declared,
     GameSpec,
@@ -26,19 +27,12 @@ from tests.games.strategies import (
     Taste,
     batches,
     declare,
+    examples,
     games,
     of_teams,
 )
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-TOLERANCE = 1e-10
-HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large]
-
-
-def examples(count: int) -> settings:
-    return settings(max_examples=count, deadline=None, suppress_health_check=HEALTH)
-
 
 any_game = st.one_of(games(), games(Taste(penalties=False)))
 adam = partial(torch.optim.Adam, lr=0.01)
@@ -57,16 +51,7 @@ def sgd_for(spec: GameSpec) -> dict[str, Any]:
     return {name: partial(torch.optim.SGD, lr=rate) for name, rate in rates(spec).items()}
 
 
-def assert_close(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], label: str) -> None:
-    """Compare to 1e-10 of the largest number in each tensor (at least 1e-10)."""
-    assert found.keys() == expected.keys(), label
-    for key, want in expected.items():
-        scale = max(1.0, want.abs().max().item())
-        error = (found[key] - want).abs().max().item()
-        assert error <= TOLERANCE * scale, f"{label}.{key}: off by {error} of {scale}"
-
-
-# --- against the reference --------------------------------------------------------------------------
+# --- against the reference --------------------------------------------------------------------
 
 
 def check_gradients(spec: GameSpec) -> None:
@@ -107,8 +92,16 @@ def test_a_step_is_theta_minus_rate_times_gradient(spec: GameSpec) -> None:
     check_steps(spec)
 
 
+@examples(30)
+@given(games(Taste(modes=True)))
+def test_calls_in_either_mode(spec: GameSpec) -> None:
+    """The same where a player is called in training and in eval mode: statistics of the start."""
+    check_gradients(spec)
+    check_steps(spec)
+
+
 @pytest.mark.slow
-@settings(examples(1500), derandomize=False)
+@examples(1500, new=True)
 @given(any_game)
 def test_many_more_games(spec: GameSpec) -> None:
     """The two tests above on games never drawn before."""
@@ -116,7 +109,7 @@ def test_many_more_games(spec: GameSpec) -> None:
     check_steps(spec, steps=4)
 
 
-# --- nobody outside a move changes ------------------------------------------------------------------
+# --- nobody outside a move changes ------------------------------------------------------------
 
 
 def fingerprint(engine: nvn.Engine, names: Iterator[str] | list[str]) -> dict[str, Any]:
@@ -230,7 +223,7 @@ def test_a_step_leaves_the_random_stream_alone(spec: GameSpec) -> None:
     assert torch.equal(stream, torch.get_rng_state())
 
 
-# --- how a game is written makes no difference --------------------------------------------------------
+# --- how a game is written makes no difference ------------------------------------------------
 
 
 def played(

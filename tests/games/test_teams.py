@@ -96,7 +96,7 @@ def test_teams_that_alternate_stay_on_an_ellipse(rate: float) -> None:
     np.testing.assert_allclose(kept, start, rtol=1e-12)
 
 
-# --- where teams fail: arXiv 2111.04178 -------------------------------------------------------------
+# --- where teams fail: arXiv 2111.04178 -------------------------------------------------------
 
 
 def failing(omega: float) -> tuple[nvn.Game, nvn.Team, nvn.Team]:
@@ -135,7 +135,7 @@ def test_failing_teams_leave_their_only_equilibrium() -> None:
     assert np.abs(np.linalg.eigvals(transition(made))).max() == pytest.approx(modulus, rel=1e-10)
 
 
-# --- a shared loss is one optimizer's -----------------------------------------------------------------
+# --- a shared loss is one optimizer's ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(

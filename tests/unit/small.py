@@ -86,11 +86,14 @@ def gan(generator: nn.Module | None = None, critic: nn.Module | None = None) -> 
 
 def problems(game: nvn.Game, *moves: Any, batch: dict[str, Any] | None = None) -> list[Problem]:
     """Return what is wrong with a game in which `moves` alternate, and with a batch if given."""
-    schedule = nvn.alternating(*moves)
-    with pytest.raises(GameError) as caught:
-        plan = nvn.plan(game, schedule)
+
+    def declare_and_check() -> None:
+        plan = nvn.plan(game, nvn.alternating(*moves))
         assert batch is not None, "the structure is in order"
         nvn.Engine(plan, sgd).check(batch)
+
+    with pytest.raises(GameError) as caught:
+        declare_and_check()
     assert caught.value.game == game.name
     return list(caught.value.problems)
 

@@ -25,8 +25,8 @@ def x(game: nvn.Game) -> nvn.Value:
     return game.batch("x")
 
 
-@pytest.fixture
-def G(game: nvn.Game, x: nvn.Value) -> nvn.Player:
+@pytest.fixture(name="G")
+def maker(game: nvn.Game, x: nvn.Value) -> nvn.Player:
     """A player with whom all is well."""
     G = game.player("G", linear())
     G.minimizes(mean(G(x)).named("all is well"))
@@ -35,7 +35,7 @@ def G(game: nvn.Game, x: nvn.Value) -> nvn.Player:
 
 HERE = "test_checks.py:"
 
-# --- players ----------------------------------------------------------------------------------------
+# --- players ------------------------------------------------------------------------------------
 
 
 def test_a_player_without_an_objective(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
@@ -49,7 +49,9 @@ def test_a_player_without_an_objective(game: nvn.Game, x: nvn.Value, G: nvn.Play
     assert problem(game, G) == found  # also if it is not scheduled
 
 
-def test_a_goal_of_a_move_does_for_an_objective(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+def test_a_goal_of_a_move_does_for_an_objective(
+    game: nvn.Game, x: nvn.Value, G: nvn.Player
+) -> None:
     E = game.player("E", linear())
     goal = mean(G(E(x)))
     nvn.plan(game, nvn.alternating(G, nvn.move(E, toward=goal)))
@@ -115,7 +117,7 @@ def test_a_lazy_module_has_to_have_run(game: nvn.Game, x: nvn.Value, G: nvn.Play
     assert found.found == "the parameters weight, bias of `E` have no shape yet"
 
 
-# --- shared modules ---------------------------------------------------------------------------------
+# --- shared modules -----------------------------------------------------------------------------
 
 
 class Headed(nn.Module):
@@ -182,7 +184,7 @@ def test_what_has_no_state_may_be_shared() -> None:
     nvn.plan(game, nvn.alternating(*players))
 
 
-# --- values -----------------------------------------------------------------------------------------
+# --- values -------------------------------------------------------------------------------------
 
 
 def test_a_value_of_another_game(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
@@ -265,7 +267,7 @@ def test_a_gradient_through_stop_gradient(game: nvn.Game, x: nvn.Value, G: nvn.P
     assert "does not depend on `x`" in problem(game, G).found
 
 
-# --- objectives -------------------------------------------------------------------------------------
+# --- objectives ---------------------------------------------------------------------------------
 
 
 def test_an_objective_that_does_not_depend_on_its_player(game: nvn.Game, x: nvn.Value) -> None:
@@ -307,11 +309,13 @@ def test_a_step_function_that_is_not_finite_is_found_when_it_is_so(weight: float
     batch = {"x": torch.ones(2, 3)}
     engine.step(batch)
     engine.step(batch)
-    with pytest.raises(nvn.NvnError, match=rf"explode\(step\) of `G` on .* is {weight} in iteration 2"):
+    with pytest.raises(
+        nvn.NvnError, match=rf"explode\(step\) of `G` on .* is {weight} in iteration 2"
+    ):
         engine.step(batch)
 
 
-# --- moves ------------------------------------------------------------------------------------------
+# --- moves --------------------------------------------------------------------------------------
 
 
 def test_a_schedule_without_moves(game: nvn.Game, G: nvn.Player) -> None:
@@ -347,7 +351,7 @@ def test_a_move_of_nobody_and_a_player_twice(game: nvn.Game, G: nvn.Player) -> N
     assert (found.found, found.edit) == ("a player twice in one move", "use `times=`")
 
 
-# --- warnings ---------------------------------------------------------------------------------------
+# --- warnings -----------------------------------------------------------------------------------
 
 
 def test_an_unused_name_of_the_batch(game: nvn.Game, G: nvn.Player) -> None:
@@ -408,7 +412,7 @@ def test_warnings_are_about_games_without_problems(game: nvn.Game, G: nvn.Player
     assert problems(game, G)  # a warning would be an error here
 
 
-# --- everything at once -----------------------------------------------------------------------------
+# --- everything at once -------------------------------------------------------------------------
 
 
 def test_every_problem_is_told_at_once() -> None:

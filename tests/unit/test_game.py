@@ -25,8 +25,8 @@ def v(game: nvn.Game) -> Value:
     return game.batch("v")
 
 
-@pytest.fixture
-def G(game: nvn.Game) -> nvn.Player:
+@pytest.fixture(name="G")
+def maker(game: nvn.Game) -> nvn.Player:
     return game.player("G", linear())
 
 
@@ -49,7 +49,7 @@ def only_problem(game: nvn.Game) -> str:
     return str(problem)
 
 
-# --- batches, noise, samples ------------------------------------------------------------------------
+# --- batches, noise, samples --------------------------------------------------------------------
 
 
 def test_one_name_gives_a_value_and_several_a_tuple(game: nvn.Game) -> None:
@@ -84,7 +84,7 @@ def test_two_samples_of_one_name_are_a_problem(game: nvn.Game, v: Value) -> None
     assert "a second sample named 'z'" in only_problem(game)
 
 
-# --- the same call is the same value ----------------------------------------------------------------
+# --- the same call is the same value ------------------------------------------------------------
 
 
 def test_the_same_call_is_the_same_value(G: nvn.Player, v: Value) -> None:
@@ -103,7 +103,18 @@ def test_the_order_of_keywords_does_not_matter(G: nvn.Player, v: Value) -> None:
 
 def test_other_calls_are_other_values(game: nvn.Game, G: nvn.Player, v: Value) -> None:
     w = game.batch("w")
-    calls = [G(v), G(w), G(v, w), G(w, v), G(v, x=w), G(v, 1), G(v, 1.0), G(v, True), G([v]), G((v,))]
+    calls = [
+        G(v),
+        G(w),
+        G(v, w),
+        G(w, v),
+        G(v, x=w),
+        G(v, 1),
+        G(v, 1.0),
+        G(v, True),
+        G([v]),
+        G((v,)),
+    ]
     calls += [G.method("encode")(v), G.method("forward", training=False)(v), G({"v": v})]
     assert len(set(calls)) == len(calls)
 
@@ -121,7 +132,9 @@ def test_families_of_energies_are_compared_by_equality(G: nvn.Player, v: Value) 
 
 
 @pytest.mark.parametrize("family", [en.Minimax(), en.Wasserstein()])
-def test_a_zero_sum_makers_energy_is_the_critics(family: en.Family, G: nvn.Player, v: Value) -> None:
+def test_a_zero_sum_makers_energy_is_the_critics(
+    family: en.Family, G: nvn.Player, v: Value
+) -> None:
     assert family.fool(G(v)) == -family.fake(G(v))
     (term,) = family.fool(G(v)).terms
     assert term.energy is family.fake(G(v))
@@ -142,7 +155,7 @@ def test_changing_an_argument_later_does_not_change_the_graph(G: nvn.Player, v: 
     assert G(parts) is not joined
 
 
-# --- players and teams ------------------------------------------------------------------------------
+# --- players and teams --------------------------------------------------------------------------
 
 
 def test_a_player_is_of_no_team(game: nvn.Game) -> None:
@@ -158,6 +171,13 @@ def test_a_frozen_player_always_runs_in_eval_mode(game: nvn.Game, v: Value) -> N
     assert C.frozen
     assert not C(v).op.training
     assert C(v) is C.method("forward", training=False)(v)
+
+
+def test_players_teams_and_games_have_names_in_a_debugger(game: nvn.Game) -> None:
+    team = game.team("critics", D=linear(), Dp=linear())
+    assert repr(team.D) == "<Player D>"
+    assert repr(team) == "<Team critics: D, Dp>"
+    assert repr(game) == "<Game game: D, Dp>"
 
 
 def test_a_team_gives_its_members(game: nvn.Game) -> None:
@@ -191,8 +211,9 @@ def test_a_team_needs_members(game: nvn.Game) -> None:
 
 
 def test_calling_a_player_with_a_tensor_is_refused(G: nvn.Player, v: Value) -> None:
-    with pytest.raises(TypeError, match="the player `G` is called with tensors"):
+    with pytest.raises(GameError, match="the player `G` is called with tensors") as caught:
         G(torch.ones(2, 3))
+    assert "a penalty takes `nvn.gradient(G(x), x)`" in caught.value.problems[0].edit
     assert G(v, torch.ones(3)).inputs == (v,)  # a constant beside a value is in order
 
 
@@ -201,7 +222,7 @@ def test_a_player_may_take_nothing(G: nvn.Player) -> None:
     assert G().inputs == ()
 
 
-# --- names used twice -------------------------------------------------------------------------------
+# --- names used twice ---------------------------------------------------------------------------
 
 
 def test_a_players_name_is_used_once(game: nvn.Game) -> None:
@@ -238,7 +259,7 @@ def test_a_players_name_must_do_for_a_file(game: nvn.Game, name: str) -> None:
     assert "letters, digits and . _ -" in only_problem(game)
 
 
-# --- functions --------------------------------------------------------------------------------------
+# --- functions ----------------------------------------------------------------------------------
 
 
 def test_a_function_has_a_name(v: Value) -> None:
@@ -263,7 +284,7 @@ def test_a_gradient_is_of_one_value_with_respect_to_another(G: nvn.Player, v: Va
         nvn.gradient(G(v), 2 * mean(v))
 
 
-# --- objectives -------------------------------------------------------------------------------------
+# --- objectives ---------------------------------------------------------------------------------
 
 
 def test_an_objective_can_be_read_and_added_to(G: nvn.Player, v: Value) -> None:

@@ -32,7 +32,12 @@ def test_a_frozen_game_says_everything() -> None:
     assert graph.players == (small.G, small.D)
     assert graph.objectives == {"G": small.G.objective, "D": small.D.objective}
     assert graph.energies == (small.fool, small.judge)
-    assert set(graph.nodes) == {*graph.energies, small.D(small.fake), small.D(small.x), small.fake} | {
+    assert set(graph.nodes) == {
+        *graph.energies,
+        small.D(small.fake),
+        small.D(small.x),
+        small.fake,
+    } | {
         small.z,
         small.x,
     }
@@ -166,7 +171,16 @@ def test_fingerprints_depend_on_structure_alone() -> None:
         first = G(x, k=1, j=2) if named else G(x, j=2, k=1)
         if named:
             first.named("first")
-        values = [first, G(x), G(first), G.method("encode")(x), G(x)[0], G(x)[1], G(x, 2), G(x, "2")]
+        values = [
+            first,
+            G(x),
+            G(first),
+            G.method("encode")(x),
+            G(x)[0],
+            G(x)[1],
+            G(x, 2),
+            G(x, "2"),
+        ]
         found = fingerprints(ancestors(values))
         return [found[value] for value in values]
 

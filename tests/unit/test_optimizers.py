@@ -25,14 +25,15 @@ def parameters(made: Stepper) -> list[nn.Parameter]:
     return made.optimizer.param_groups[0]["params"]
 
 
-# --- one step ---------------------------------------------------------------------------------------
+# --- one step -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("factory", [sgd, adam, torch.optim.Adam, partial(torch.optim.RMSprop)])
 def test_a_step_is_the_optimizers(factory: Any) -> None:
     ours, theirs = mlp(), mlp()
-    made, optimizer = Stepper(as_optimizer(factory), [*ours.parameters()]), factory(
-        theirs.parameters()
+    made, optimizer = (
+        Stepper(as_optimizer(factory), [*ours.parameters()]),
+        factory(theirs.parameters()),
     )
     for seed in range(3):
         gradients = [tensor(*p.shape, seed=seed) for p in ours.parameters()]
@@ -63,7 +64,9 @@ def test_a_parameter_without_a_gradient_is_not_touched() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
-@pytest.mark.parametrize("options", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str
+)
 def test_gradients_may_lie_in_memory_as_they_like(kind: Any, options: dict[str, bool]) -> None:
     """torch.autograd.grad may return views; fused optimizers read memory as it lies."""
     transposed = tensor(4, 3).t()
@@ -108,11 +111,13 @@ def test_a_gradient_that_is_a_view_can_be_clipped() -> None:
     torch.testing.assert_close(parameters(made)[0].detach(), torch.full((4,), -0.05))
 
 
-# --- clipping ---------------------------------------------------------------------------------------
+# --- clipping -----------------------------------------------------------------------------------
 
 
 def clipped(gradient: list[float], **clip: float) -> list[float]:
-    made = stepper(nvn.Optimizer(partial(torch.optim.SGD, lr=1.0), **clip), torch.zeros(len(gradient)))
+    made = stepper(
+        nvn.Optimizer(partial(torch.optim.SGD, lr=1.0), **clip), torch.zeros(len(gradient))
+    )
     made.step([torch.tensor(gradient)])
     return (-parameters(made)[0]).tolist()
 
@@ -136,7 +141,7 @@ def test_the_norm_reported_is_the_one_before_clipping() -> None:
     assert made.step([torch.tensor([3.0, 4.0])]).item() == 5.0
 
 
-# --- learning rates ---------------------------------------------------------------------------------
+# --- learning rates -----------------------------------------------------------------------------
 
 
 def rates(made: Stepper, steps: int) -> list[float]:
@@ -187,7 +192,7 @@ def test_a_plateau_of_torch_itself_is_refused() -> None:
         stepper(nvn.Optimizer(sgd, schedule=ReduceLROnPlateau), torch.zeros(1))
 
 
-# --- lazy regularisers ------------------------------------------------------------------------------
+# --- lazy regularisers --------------------------------------------------------------------------
 
 
 def test_the_correction_of_stylegan2() -> None:
@@ -203,7 +208,7 @@ def test_the_correction_comes_before_the_schedule() -> None:
     assert rates(stepper(spec, torch.zeros(1), correction=0.8), 2) == pytest.approx([0.08, 0.04])
 
 
-# --- specifications ---------------------------------------------------------------------------------
+# --- specifications -----------------------------------------------------------------------------
 
 
 def test_a_function_of_parameters_is_enough() -> None:
@@ -217,7 +222,7 @@ def test_an_optimizer_that_is_already_made_is_refused() -> None:
         as_optimizer(sgd([nn.Parameter(torch.ones(1))]))
 
 
-# --- state ------------------------------------------------------------------------------------------
+# --- state --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from nvn.records import Record
 @pytest.fixture
 def record() -> Record:
     energies = {"mse": torch.tensor(0.1), "adv": torch.tensor(2.0, dtype=torch.float64)}
-    return Record(3, energies, {"G": torch.tensor(0.5, dtype=torch.bfloat16)}, {"G": torch.ones(())})
+    return Record(
+        3, energies, {"G": torch.tensor(0.5, dtype=torch.bfloat16)}, {"G": torch.ones(())}
+    )
 
 
 def test_a_record_gives_floats_by_name(record: Record) -> None:
@@ -29,7 +31,11 @@ def test_numbers_are_fetched_once_and_only_when_read(monkeypatch: pytest.MonkeyP
     record = Record(1, {"a": torch.tensor(1.0)}, {"G": torch.tensor(2.0)}, {})
     assert repr(record) == "<Record of step 1>"
     assert not fetched
-    assert (record.energies, record.objectives, record.gradient_norms) == ({"a": 1.0}, {"G": 2.0}, {})
+    assert (record.energies, record.objectives, record.gradient_norms) == (
+        {"a": 1.0},
+        {"G": 2.0},
+        {},
+    )
     assert record.energies is record.energies
     assert len(fetched) == 1
 

@@ -19,8 +19,8 @@ def critics(game: nvn.Game) -> nvn.Team:
     return game.team("critics", D=linear(), Dp=linear())
 
 
-@pytest.fixture
-def G(game: nvn.Game) -> nvn.Player:
+@pytest.fixture(name="G")
+def maker(game: nvn.Game) -> nvn.Player:
     return game.player("G", linear())
 
 

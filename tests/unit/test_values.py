@@ -9,7 +9,18 @@ import torch
 import nvn
 from nvn import energies as en
 from nvn.errors import GameError
-from nvn.values import LONGEST, Item, Term, Value, Weight, WeightedSum, as_sum, caller, expression, written
+from nvn.values import (
+    LONGEST,
+    Item,
+    Term,
+    Value,
+    Weight,
+    WeightedSum,
+    as_sum,
+    caller,
+    expression,
+    written,
+)
 from tests.unit.small import linear, mean, square
 
 
@@ -128,7 +139,7 @@ def test_a_sum_is_empty_or_not(a: nvn.Energy) -> None:
     assert a - a  # zero, but of something
 
 
-# --- what can't be written ------------------------------------------------------------------------
+# --- what can't be written ----------------------------------------------------------------------
 
 REFUSED = {
     "v + 1": lambda v, e: v + 1,
@@ -183,7 +194,7 @@ def test_only_energies_can_be_minimised(game: nvn.Game, v: Value) -> None:
         as_sum(1.0)
 
 
-# --- parts ------------------------------------------------------------------------------------------
+# --- parts --------------------------------------------------------------------------------------
 
 
 def test_equal_parts_are_one_value(v: Value) -> None:
@@ -212,7 +223,7 @@ def test_an_index_is_a_constant(v: Value) -> None:
             wrong()
 
 
-# --- names and expressions ------------------------------------------------------------------------
+# --- names and expressions ----------------------------------------------------------------------
 
 
 def test_expressions_read_as_written(game: nvn.Game, v: Value) -> None:
