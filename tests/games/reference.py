@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.games.strategies import (
+from tests.games.specs import (
     FUNCTIONS,
     Applied,
     Called,

@@ -1,13 +1,15 @@
 """Random games: gradients equal a reference written by hand, and how a game is written is nothing.
 
-The strategies are in strategies.py, the reference (plain autograd, no line of nvn) in reference.py.
+Games are plain data (specs.py), drawn at random (strategies.py), written in nvn (styles.py), and
+computed by plain autograd without a line of nvn (reference.py).
 The default suite draws the same games each time; `-m slow` draws many more.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,22 +22,15 @@ from torch import Tensor, nn
 import nvn
 from tests.games import reference
 from tests.games.reference import assert_close
-from tests.games.strategies import (
-    Declared,
-    GameSpec,
-    Style,
-    Taste,
-    batches,
-    declare,
-    examples,
-    games,
-    of_teams,
-)
+from tests.games.specs import Called, GameSpec, MoveSpec, batches, of_teams
+from tests.games.strategies import Taste, examples, games
+from tests.games.styles import Declared, Style, declare, energy_of, sign_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 any_game = st.one_of(games(), games(Taste(penalties=False)))
 adam = partial(torch.optim.Adam, lr=0.01)
+sgd = partial(torch.optim.SGD, lr=0.05)
 
 
 def rates(spec: GameSpec) -> dict[str, float]:
@@ -93,6 +88,44 @@ def test_a_step_is_theta_minus_rate_times_gradient(spec: GameSpec) -> None:
 
 
 @examples(30)
+@given(any_game, st.booleans())
+def test_values_equal_autograd(spec: GameSpec, training: bool) -> None:
+    """`engine.values` of all energies; with training=False every call runs in eval mode."""
+    modules = spec.modules()
+    declared = declare(spec, modules)
+    engine = engine_of(declared, sgd)
+    batch = next(batches())
+    known = {i: e for i, e in enumerate(declared.energies) if e is not None}
+    found = engine.values(batch, [energy_of(e) for e in known.values()], training=training)
+    if not training:
+        nodes = (replace(n, training=False) if isinstance(n, Called) else n for n in spec.nodes)
+        spec = replace(spec, nodes=tuple(nodes))
+    expected = reference.Evaluation(spec, modules, batch, spec.needed(spec.all_terms))
+    for (index, energy), value in zip(known.items(), found, strict=True):
+        want = expected.energy(index).item()
+        assert sign_of(energy) * value.item() == pytest.approx(want, rel=1e-10, abs=1e-12)
+        assert not value.requires_grad
+
+
+@examples(30)
+@given(any_game)
+def test_records_say_what_was_descended(spec: GameSpec) -> None:
+    """A record's objectives and gradient norms, of everybody moving at once."""
+    spec = replace(spec, schedule=(MoveSpec(tuple(p.name for p in spec.active)),))
+    modules, batch = spec.modules(), next(batches())
+    record = engine_of(declare(spec, spec.modules()), sgd).step(batch)
+    moving = {p.name: spec.terms(p.name, 0) for p in spec.active if spec.terms(p.name, 0)}
+    assert record.objectives.keys() == record.gradient_norms.keys() == moving.keys()
+    for name, terms in moving.items():
+        evaluation = reference.Evaluation(spec, modules, batch, spec.needed(terms))
+        objective = evaluation.objective(terms, 0).item()
+        gradients = reference.gradients(spec, modules, batch, name, 0).values()
+        norm = torch.cat([g.ravel() for g in gradients]).norm().item()
+        assert record.objectives[name] == pytest.approx(objective, rel=1e-10, abs=1e-12)
+        assert record.gradient_norms[name] == pytest.approx(norm, rel=1e-8, abs=1e-12)
+
+
+@examples(30)
 @given(games(Taste(modes=True)))
 def test_calls_in_either_mode(spec: GameSpec) -> None:
     """The same where a player is called in training and in eval mode: statistics of the start."""
@@ -112,7 +145,7 @@ def test_many_more_games(spec: GameSpec) -> None:
 # --- nobody outside a move changes ------------------------------------------------------------
 
 
-def fingerprint(engine: nvn.Engine, names: Iterator[str] | list[str]) -> dict[str, Any]:
+def fingerprint(engine: nvn.Engine, names: list[str]) -> dict[str, Any]:
     """Everything about players that a move of others must leave alone, as comparable values."""
     found: dict[str, Any] = {}
     for name in names:
@@ -226,15 +259,13 @@ def test_a_step_leaves_the_random_stream_alone(spec: GameSpec) -> None:
 # --- how a game is written makes no difference ------------------------------------------------
 
 
-def played(
-    spec: GameSpec, style: Style, optimizers: Any, steps: int = 3, batches_seed: int = 0
-) -> reference.State:
+def played(spec: GameSpec, style: Style, optimizers: Any, steps: int = 3) -> reference.State:
     """Write `spec` in `style`, play it, and return the players' states."""
     modules = spec.modules()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nvn.GameWarning)  # of maximising a saturating energy
         engine = engine_of(declare(spec, modules, style), optimizers)
-    supply = batches(batches_seed)
+    supply = batches()
     for _ in range(steps):
         engine.step(supply)
     return reference.state(modules)
@@ -252,7 +283,6 @@ def assert_close_states(ours: reference.State, theirs: reference.State) -> None:
 
 
 plain = Style()
-sgd = partial(torch.optim.SGD, lr=0.05)
 
 
 @examples(20)

@@ -22,7 +22,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 import nvn
 from nvn import energies as en
 from tests.games import reference
-from tests.games.strategies import Net, PlayerSpec, examples, mean_square
+from tests.games.specs import Net, PlayerSpec, mean_square
+from tests.games.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -14,16 +14,9 @@ from torch import Tensor, nn
 
 import nvn
 from nvn import energies as en
-from tests.games.strategies import (
-    GameSpec,
-    Net,
-    PlayerSpec,
-    Taste,
-    batches,
-    declare,
-    examples,
-    games,
-)
+from tests.games.specs import GameSpec, Net, PlayerSpec, batches
+from tests.games.strategies import Taste, examples, games
+from tests.games.styles import declare
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -1,0 +1,88 @@
+"""GroupGAN's networks: shapes, and what they promise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from nvn_recipes.groupgan.networks import (
+    VGG13,
+    Classifier,
+    Critic,
+    Extractor,
+    Generator,
+    initialise_as_published,
+    moved,
+    small_stages,
+    standardised,
+)
+
+
+@pytest.mark.parametrize("size", [16, 48])
+@pytest.mark.parametrize("residual", [True, False])
+def test_the_generator_keeps_the_size(size: int, residual: bool) -> None:
+    pictures, features = torch.rand(3, 3, size, size), torch.rand(3, 5)
+    assert Generator(4, 5, residual=residual)(pictures, features).shape == pictures.shape
+    assert Generator(4, 0, residual=residual)(pictures).shape == pictures.shape
+
+
+def test_a_painting_generator_stays_in_range() -> None:
+    made = Generator(4, 0, residual=False)(10 * torch.randn(2, 3, 16, 16))
+    assert made.abs().max() <= 1
+
+
+def test_an_editing_generator_begins_as_the_identity() -> None:
+    pictures, features = torch.rand(2, 3, 16, 16), torch.rand(2, 5)
+    made = Generator(4, 5, residual=True)(pictures, features)
+    assert torch.allclose(made, pictures, atol=1e-6)
+
+
+def test_the_features_matter_to_generator_and_critic() -> None:
+    pictures, features = torch.rand(2, 3, 16, 16), torch.rand(2, 5, requires_grad=True)
+    for network in (Generator(4, 5, residual=False), Critic([4, 8], 5, 16)):
+        (gradient,) = torch.autograd.grad(network(pictures, features).sum(), features)
+        assert gradient.abs().sum() > 0
+
+
+def test_backbones() -> None:
+    for stages, size in ((small_stages(4), 16), (VGG13, 32)):
+        pictures = torch.rand(2, 3, size, size)
+        features = Extractor(stages, 7, size, 6)(pictures)
+        assert features.shape == (2, 7)
+        assert Classifier(stages, 7, size, 6)(pictures).shape == (2, 6)
+
+
+def test_an_extractor_recognises_as_a_classifier_does() -> None:
+    extractor, classifier = (kind(small_stages(4), 7, 16, 6) for kind in (Extractor, Classifier))
+    classifier.load_state_dict(extractor.state_dict())
+    pictures = torch.rand(2, 3, 16, 16)
+    logits = extractor.eval().recognise(extractor(pictures))
+    assert torch.equal(logits, classifier.eval()(pictures))
+
+
+def test_light_and_contrast_tell_nothing() -> None:
+    pictures = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    assert torch.allclose(standardised(pictures), standardised(0.5 * pictures - 0.2), atol=1e-3)
+
+
+def test_no_flow_moves_nothing() -> None:
+    pictures = torch.rand(2, 3, 6, 8, dtype=torch.float64)
+    assert torch.allclose(moved(pictures, torch.zeros(2, 2, 6, 8, dtype=torch.float64)), pictures)
+
+
+def test_a_flow_takes_pixels_from_where_it_points() -> None:
+    pictures = torch.rand(1, 1, 4, 8, dtype=torch.float64)
+    flow = torch.zeros(1, 2, 4, 8, dtype=torch.float64)
+    flow[:, 0] = 2 / 8  # one pixel of eight to the right
+    assert torch.allclose(moved(pictures, flow)[..., :-1], pictures[..., 1:])
+    flow = torch.zeros(1, 2, 4, 8, dtype=torch.float64)
+    flow[:, 1] = 2 / 4  # one pixel of four down
+    assert torch.allclose(moved(pictures, flow)[..., :-1, :], pictures[..., 1:, :])
+
+
+def test_the_published_initialisation() -> None:
+    critic = Critic([32, 64], 16, 32).apply(initialise_as_published)
+    for name, parameter in critic.named_parameters():
+        if name.endswith("bias"):
+            assert (parameter == 1).all()
+        elif parameter.numel() > 1000:
+            assert parameter.std().item() == pytest.approx(0.01, rel=0.1)

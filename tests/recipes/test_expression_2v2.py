@@ -1,0 +1,75 @@
+"""The 2 v 2 game is the paper's, and trains from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from nvn_recipes import expression_2v2
+from nvn_recipes.expression_2v2 import Config
+from safetensors.torch import load_file
+
+import nvn
+from nvn.assembly import make_plans
+from tests.golden.curves import small
+
+TINY = {"subjects": 10, "levels": 1, "size": 16, "width": 4, "features": 8, "batch": 6, "fold": 1}
+SHORT = {"peaks": 2, "pretraining": 2, "warmup": 2, "steps": 2}
+
+
+def weights(recipe: nvn.Recipe) -> dict[str, dict[str, float]]:
+    """Each player's weights on the energies, by name."""
+    return {
+        name: {str(t.energy): t.weight.factor for t in player.objective.terms}
+        for name, player in recipe.game.players.items()
+    }
+
+
+def test_objectives_are_equations_13_to_17() -> None:
+    config = small().replace(a=0.1, b=0.2, c=0.3, ae=0.4, be=0.5, head=0.0, content="mse")
+    found = weights(expression_2v2.recipe(config))
+    seen = "cross_entropy(C.eval(fake), label)"
+    assert found["D"] == {"real(D(peak, f))": 0.5, "real(D(weak, f))": 0.5, "fake(D(fake, f))": 1}
+    assert found["Dp"] == {"real(Dp(peak, f))": 1, "fake(Dp(fake, f))": 1}
+    fool = ("fool(D(fake, f))", "fool(Dp(fake, f))")
+    assert found["G"] == {"mse(fake, peak)": 1, fool[0]: 0.1, fool[1]: 0.2, seen: 0.3}
+    own = "cross_entropy(E.recognise(f), label)"
+    assert found["E"] == {seen: 1, fool[0]: 0.4, fool[1]: 0.5, own: 0}
+
+
+def test_minimax_is_algorithm_1s_sign() -> None:
+    found = weights(expression_2v2.recipe(small().replace(adversarial="minimax", a=0.1)))
+    assert found["G"]["fake(D(fake, f))"] == -0.1  # α · log(1 − D(fake)), minimised
+
+
+def test_weak_negatives() -> None:
+    found = weights(expression_2v2.recipe(small().replace(weak_negatives=True)))
+    assert found["Dp"]["fake(Dp(weak, f))"] == 1
+
+
+def test_algorithm_1_takes_a_batch_for_each_player() -> None:
+    plan = make_plans(expression_2v2.recipe(small().replace(algorithm1=True)))["main"]
+    assert [str(move.move) for move in plan.moves] == ["D", "Dp", "G", "E"]
+    assert plan.batches_per_step == 4
+
+
+@pytest.mark.parametrize("preset", [None, *Config.presets])
+def test_presets_are_complete(preset: str | None) -> None:
+    plans = make_plans(expression_2v2.recipe(Config.build(preset)))
+    assert [*plans] == ["peaks", "features", "warmup", "main"]
+
+
+def test_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVN_CACHE", str(tmp_path / "cache"))
+    config = Config.build(settings={**TINY, **SHORT})
+    run = nvn.train(lambda: expression_2v2.recipe(config), out=tmp_path / "run")
+    measured = run.metrics["recognition"]
+    assert measured["psnr of weak"] > 15
+    assert all(0 <= measured[name] <= 100 for name in measured if "judged" in name)
+    steps = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert {"peaks", "features", "warmup", "main"} <= {step.get("phase") for step in steps}
+    assert list((tmp_path / "run/images").glob("faces*.png"))
+    loaded = load_file(tmp_path / "run/checkpoints/final/G.safetensors")
+    assert all(torch.equal(v, loaded[k]) for k, v in run.engine.modules["G"].state_dict().items())
