@@ -22,7 +22,7 @@ def in_parts(fn: Pictures, pictures: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Return the share of rows of logits (N, K) whose largest entry is at the label (N,)."""
-    return (logits.argmax(dim=1) == labels).float().mean().item()
+    return (logits.argmax(dim=1) == labels).double().mean().item()
 
 
 def psnr(made: Tensor, real: Tensor) -> float:
