@@ -47,7 +47,6 @@ _HOME = {
     "Team": "game",
     "Value": "game",
     "WeightedSum": "game",
-    "WeightedSum": "game",
     "alternating": "schedule",
     "energy": "game",
     "gradient": "game",

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from nvn.dryrun import check_batch
 from nvn.errors import ConfigError, DataError, GameError, Problem, did_you_mean
 from nvn.game import Player, Team
+from nvn.graph import ancestors, roots
 from nvn.interpreter import Interpreter
 from nvn.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
 from nvn.placement import Placement
-from nvn.planner import MovePlan, Plan, demanded
+from nvn.planner import MovePlan, Plan
 from nvn.records import Record
 from nvn.schedule import Fresh, Move
 from nvn.state import TrainState
@@ -173,7 +174,9 @@ class Engine:
         self._check_placed(self._placement.batch(batch))
 
     def _check_placed(self, batch: Minibatch) -> None:
-        needed = demanded(terms for move in self.plan.moves for terms in move.terms.values())
+        # Also the terms that don't depend on their player: one may hide the player's module.
+        moves = self.plan.schedule.moves
+        needed = ancestors(roots(move.objective(p) for move in moves for p in move.players))
         check_batch(self.plan.graph, needed, self._interpreter, self.state.parameters, batch)
         self._checked = True
 

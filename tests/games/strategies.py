@@ -29,10 +29,11 @@ from tests.games.specs import (
     TermSpec,
 )
 
-NUMBERS = st.one_of(
-    st.sampled_from([1.0, -1.0, 0.0, 0.5, 1e-9, -1e-12]),
-    st.floats(-2.0, 2.0, allow_nan=False).map(lambda x: round(x, 3)),
+PLAIN = st.one_of(
+    st.sampled_from([1.0, -1.0, 0.5, -0.3, 2.0]),
+    st.floats(-2.0, 2.0).map(lambda x: round(x, 3)).filter(lambda x: abs(x) > 0.1),
 )
+ODD = st.sampled_from([0.0, 1e-9, -1e-12])
 STEADY = (Ramp((0.3, 0.7)), Ramp((-1.0, 2.0, 0.5)))
 RAMPS = (*STEADY, Ramp((1.0, 0.0)), Ramp((0.0, 2.0, -1.0)))
 
@@ -197,11 +198,11 @@ def _with_energy_of(draw: st.DrawFn, spec: GameSpec, player: str) -> GameSpec:
 
 
 def _term(draw: st.DrawFn, spec: GameSpec, energy: int, taste: Taste) -> TermSpec:
-    number = draw(NUMBERS if taste.zeros else NUMBERS.filter(bool))
+    odd = taste.zeros and draw(st.sampled_from([False] * 5 + [True]))
     kind = draw(st.sampled_from(["number", "number", "number", "ramp", "value"]))
     return TermSpec(
         energy,
-        number,
+        draw(ODD if odd else PLAIN),
         ramp=draw(st.sampled_from(RAMPS if taste.zeros else STEADY)) if kind == "ramp" else None,
         by=draw(st.sampled_from(range(len(spec.energies)))) if kind == "value" else None,
     )

@@ -22,7 +22,19 @@ from torch import Tensor, nn
 import nvn
 from tests.games import reference
 from tests.games.reference import assert_close
-from tests.games.specs import Called, GameSpec, MoveSpec, batches, of_teams
+from tests.games.specs import (
+    Called,
+    EnergySpec,
+    GameSpec,
+    Given,
+    MoveSpec,
+    PlayerSpec,
+    Ref,
+    Stopped,
+    TermSpec,
+    batches,
+    of_teams,
+)
 from tests.games.strategies import Taste, examples, games
 from tests.games.styles import Declared, Style, declare, energy_of, sign_of
 
@@ -44,6 +56,25 @@ def engine_of(declared: Declared, optimizers: Any) -> nvn.Engine:
 
 def sgd_for(spec: GameSpec) -> dict[str, Any]:
     return {name: partial(torch.optim.SGD, lr=rate) for name, rate in rates(spec).items()}
+
+
+def game_of(
+    players: tuple[PlayerSpec, ...],
+    nodes: tuple[Any, ...],
+    energies: Mapping[str, tuple[Ref, ...]],
+    objectives: Mapping[str, list[tuple[Any, ...]]],
+) -> GameSpec:
+    """A game in which everybody moves at once; a term is (energy, weight[, energy as weight])."""
+    return GameSpec(
+        players,
+        nodes,
+        tuple(EnergySpec(name, refs) for name, refs in energies.items()),
+        {
+            name: tuple(TermSpec(e, w, by=rest[0] if rest else None) for e, w, *rest in terms)
+            for name, terms in objectives.items()
+        },
+        (MoveSpec(tuple(objectives)),),
+    )
 
 
 # --- against the reference --------------------------------------------------------------------
@@ -73,18 +104,80 @@ def check_steps(spec: GameSpec, steps: int = 2) -> None:
             assert_close(reference.state(ours)[name], expected, f"step {step}: {name}")
 
 
-@examples(60)
+@examples(100)
 @given(any_game)
 def test_gradients_equal_autograd(spec: GameSpec) -> None:
     """∂V_p/∂θ_p of every player, asked for together and alone, to 1e-10 in float64."""
     check_gradients(spec)
 
 
-@examples(40)
+@examples(60)
 @given(any_game)
 def test_a_step_is_theta_minus_rate_times_gradient(spec: GameSpec) -> None:
     """Two iterations of a random schedule equal the moves made by hand, buffers included."""
     check_steps(spec)
+
+
+P, Q = PlayerSpec("P", seed=1), PlayerSpec("Q", output="dict", seed=2)
+BATCH = (Given("a"), Given("b"))
+MADE_BY_HAND = {
+    # P minimises mse(P(a), constant P(b)).
+    "a target": game_of(
+        (P,),
+        (*BATCH, Called("P", (Ref(0),)), Called("P", (Ref(1),)), Stopped((Ref(3),))),
+        {"mse": (Ref(2), Ref(4))},
+        {"P": [(0, 1.0)]},
+    ),
+    # Q judges what P makes, one energy with opposite signs.
+    "an opponent": game_of(
+        (P, Q),
+        (*BATCH, Called("P", (Ref(0),)), Called("Q", (Ref(2), Ref(1)))),
+        {"minimax.fake": (Ref(3, "out"),)},
+        {"P": [(0, -1.0)], "Q": [(0, 1.0)]},
+    ),
+    # A penalty on the slope of Q at what P makes moves both.
+    "a penalty": game_of(
+        (P, Q),
+        (*BATCH, Called("P", (Ref(0),)), Called("Q", (Ref(2),))),
+        {"penalty": (Ref(3, "out"), Ref(2)), "square": (Ref(3, "hidden"),)},
+        {"P": [(0, 0.5), (1, -1.0)], "Q": [(0, 2.0)]},
+    ),
+    # P's weight on its second energy is the first one, which it does not move through the weight.
+    "a weight": game_of(
+        (P,),
+        (*BATCH, Called("P", (Ref(0),)), Called("P", (Ref(2),), method="encode")),
+        {"square": (Ref(2),), "inner": (Ref(3), Ref(1))},
+        {"P": [(0, 0.0), (1, 1.0, 0)]},
+    ),
+    # One player, called on what it made itself.
+    "a loop": game_of(
+        (Q,),
+        (*BATCH, Called("Q", (Ref(0),)), Called("Q", (Ref(2, "hidden"), Ref(2, "out")))),
+        {"saturating.not": (Ref(3, "out"),)},
+        {"Q": [(0, -0.7)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("spec", MADE_BY_HAND.values(), ids=MADE_BY_HAND)
+def test_games_made_by_hand(spec: GameSpec) -> None:
+    """What random games may happen not to do: targets, opponents, penalties, weights, loops."""
+    check_gradients(spec)
+    check_steps(spec)
+
+
+@pytest.mark.parametrize("weight", [1e-13, -1e-30, 1e20])
+def test_a_weight_scales_the_gradient_exactly(weight: float) -> None:
+    """∂(w·e)/∂θ = w·∂e/∂θ, however small w is beside others' weights (cost.md, section 7)."""
+    spec = MADE_BY_HAND["an opponent"]
+    one, batch = {"P": (TermSpec(0, -1.0),)}, next(batches())
+    found = {}
+    for number in (1.0, weight):
+        weighed = replace(spec, objectives=one | {"Q": (TermSpec(0, number),)})
+        engine = engine_of(declare(weighed), sgd)
+        found[number] = engine.gradients(batch, ["P", "Q"])["Q"]
+    for key, gradient in found[1.0].items():
+        torch.testing.assert_close(found[weight][key], weight * gradient, rtol=1e-13, atol=0.0)
 
 
 @examples(30)

@@ -608,3 +608,20 @@ def test_the_first_step_checks_and_later_ones_do_not() -> None:
     assert len(calls) == 5
     with pytest.raises(GameError, match="shape"):
         gan(generator=linear(4, 3)).engine().step(BATCH)
+
+
+def test_a_hidden_player_in_a_term_that_cannot_move_it() -> None:
+    """The term does not depend on D, as far as the graph tells: it would be dropped silently."""
+    game = nvn.Game("hidden")
+    x = game.batch("x")
+    module = linear(3, 1)
+    D = game.player("D", module)
+
+    def penalty(t: Tensor) -> Tensor:
+        return module(t).square().mean()
+
+    D.minimizes(mean(D(x)))
+    D.minimizes(nvn.energy(penalty, name="penalty")(x))
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(D)), sgd)
+    with pytest.raises(nvn.GameError, match="parameter 'weight' of the player `D` by itself"):
+        engine.check({"x": torch.randn(4, 3)})
