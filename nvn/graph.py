@@ -134,12 +134,18 @@ def differentiable_path(start: Value, end: Value) -> frozenset[Value]:
 
     Empty if `end` does not depend on `start` differentiably.
     """
-    found: set[Value] = set()
+    after: set[Value] = set()  # what depends on `start`
     for node in ancestors([end]):
-        passed = not _is_cut(node) and any(v in found for v in node.inputs)
-        if node is start or passed:
-            found.add(node)
-    return frozenset(found) if end in found else frozenset()
+        if node is start or (not _is_cut(node) and any(v in after for v in node.inputs)):
+            after.add(node)
+    path: set[Value] = set()
+    waiting = [end] if end in after else []
+    while waiting:
+        node = waiting.pop()
+        if node not in path:
+            path.add(node)
+            waiting += [v for v in node.inputs if v in after and node is not start]
+    return frozenset(path)
 
 
 def unique_names(nodes: Iterable[Value]) -> dict[Value, str]:

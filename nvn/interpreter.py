@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nvn import tree
 from nvn.errors import DataError, RunError
 from nvn.graph import ancestors, fingerprints, gradients_of, hashed, reads, roots
-from nvn.isolation import learning, lent_buffers, mode, seeded
+from nvn.isolation import copied_buffers, learning, lent_buffers, mode, seeded, with_buffers
 from nvn.placement import Placement
 from nvn.values import (
     Apply,
@@ -76,6 +76,7 @@ class Program:
 
     nodes: tuple[Value, ...]
     players: tuple[str, ...]  # whose modules are called
+    both_modes: tuple[str, ...]  # who of these is called in training mode and in eval mode
     differentiated: frozenset[Value]  # what a gradient node differentiates with respect to
     seeds: Mapping[Value, tuple[int, tuple[str, ...]]]  # a call's key, and the players it reads
 
@@ -89,7 +90,8 @@ class Program:
         calls = [node for node in nodes if isinstance(node.op, Call)]
         return Program(
             nodes,
-            tuple(sorted({node.op.player.name for node in calls if isinstance(node.op, Call)})),
+            tuple(sorted(_called(nodes, True) | _called(nodes, False))),
+            tuple(sorted(_called(nodes, True) & _called(nodes, False))),
             frozenset(node.args[1] for node in gradients_of(nodes)),
             {node: (keys[node], tuple(sorted(read[node]))) for node in calls},
         )
@@ -185,10 +187,15 @@ class Interpreter:
         self, program: Program, batch: Mapping[str, Any], point: Point, training: bool
     ) -> Values:
         values: Values = {}
+        # Calls in eval mode use the buffers of the start, whatever calls in training mode make of
+        # them meanwhile.
+        start = {name: copied_buffers(self._modules[name]) for name in program.both_modes}
         for node in program.nodes:
             seed = self._seed(node, program, point)
+            still = [start[name] for name in _called([node], False) if name in start]
             try:
-                value = self.compute(node, values, batch, seed, training)
+                with with_buffers(still[0] if still else {}):
+                    value = self.compute(node, values, batch, seed, training)
             except Exception as error:
                 error.add_note(_where(node, values))
                 raise
@@ -289,6 +296,12 @@ def _mixed(*numbers: int) -> int:
     """Return a 63-bit number that depends on all of `numbers`."""
     packed = struct.pack(f"<{len(numbers)}Q", *(n % 2**64 for n in numbers))
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+
+
+def _called(nodes: Iterable[Value], training: bool) -> set[str]:
+    """Return the players called in training mode, or those called in eval mode."""
+    calls = (node.op for node in nodes if isinstance(node.op, Call))
+    return {op.player.name for op in calls if op.training == training}
 
 
 def _sample_name(node: Value) -> str | None:

@@ -20,31 +20,51 @@ def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterabl
     Yields `keep(names)`: the named modules' originals take over what the copies have become. The
     originals are not written to before, so a graph that saved one of them stays valid.
     """
-    originals = {name: dict(_buffers(module)) for name, module in modules.items()}
-    copies: dict[Tensor, Tensor] = {}  # one for each buffer, also if it has several owners
-    for buffers in originals.values():
-        for (owner, key), buffer in buffers.items():
-            if buffer not in copies:
-                copies[buffer] = buffer.clone()
-            setattr(owner, key, copies[buffer])
+    originals = {name: _buffers(module) for name, module in modules.items()}
 
     def keep(names: Iterable[str]) -> None:
         for name in names:
             for (owner, key), buffer in originals.get(name, {}).items():
                 _overwrite(buffer, getattr(owner, key))
 
-    try:
+    everyones = {slot: b for buffers in originals.values() for slot, b in buffers.items()}
+    with with_buffers(_copied(everyones)):
         yield keep
+
+
+def copied_buffers(module: nn.Module) -> dict[Slot, Tensor]:
+    """Return copies of a module's buffers as they are now."""
+    return _copied(_buffers(module))
+
+
+@contextmanager
+def with_buffers(buffers: Mapping[Slot, Tensor]) -> Iterator[None]:
+    """Let modules work on other buffers; put those back at the end that they had before."""
+    before = {(owner, key): getattr(owner, key) for owner, key in buffers}
+    _put(buffers)
+    try:
+        yield
     finally:
-        for buffers in originals.values():
-            for (owner, key), buffer in buffers.items():
-                setattr(owner, key, buffer)
+        _put(before)
 
 
-def _buffers(module: nn.Module) -> Iterator[tuple[Slot, Tensor]]:
-    for owner in module.modules():
-        for key, buffer in owner.named_buffers(recurse=False, remove_duplicate=False):
-            yield (owner, key), buffer
+def _put(buffers: Mapping[Slot, Tensor]) -> None:
+    for (owner, key), buffer in buffers.items():
+        setattr(owner, key, buffer)
+
+
+def _buffers(module: nn.Module) -> dict[Slot, Tensor]:
+    return {
+        (owner, key): buffer
+        for owner in module.modules()
+        for key, buffer in owner.named_buffers(recurse=False, remove_duplicate=False)
+    }
+
+
+def _copied(buffers: Mapping[Slot, Tensor]) -> dict[Slot, Tensor]:
+    """Copy each buffer once, also if it has several owners."""
+    copies = {buffer: buffer.clone() for buffer in dict.fromkeys(buffers.values())}
+    return {slot: copies[buffer] for slot, buffer in buffers.items()}
 
 
 @torch.no_grad()

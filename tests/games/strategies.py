@@ -140,19 +140,21 @@ def _with(spec: GameSpec, node: Node) -> GameSpec:
 
 
 def _with_energy(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
-    if taste.penalties and draw(st.sampled_from([False, False, True])):
+    kind = draw(st.sampled_from(["one", "two", "target", *(["penalty", "penalty"] * taste.penalties)]))
+    if kind == "penalty":
         y = draw(st.sampled_from(_judgements(spec)))
-        sources = sorted(_sources(spec, y), key=lambda ref: (ref.node, str(ref.part)))
-        if sources:
-            x = draw(st.sampled_from(sources))
-            energy = EnergySpec(draw(st.sampled_from(sorted(PENALTIES))), (y, x))
-            return replace(spec, energies=(*spec.energies, energy))
-    name = draw(st.sampled_from(sorted(FORMULAS)))
-    refs = tuple(_ref(draw, spec) for _ in range(FORMULAS[name].arity))
-    if len(refs) == 2 and draw(st.booleans()):  # the second is a target, as in BYOL
-        spec = _with(spec, Stopped(refs[1:]))
-        refs = (refs[0], Ref(spec.nodes.index(Stopped(refs[1:]))))
-    return replace(spec, energies=(*spec.energies, EnergySpec(name, refs)))
+        x = draw(st.sampled_from(sorted(_sources(spec, y), key=str)))
+        name = draw(st.sampled_from(sorted(PENALTIES)))
+        return replace(spec, energies=(*spec.energies, EnergySpec(name, (y, x))))
+    refs = [_ref(draw, spec) for _ in range(1 if kind == "one" else 2)]
+    if kind == "target":  # the second a constant, made by the same players if that can be
+        kin = [r for r in _refs(spec) if spec.movable(r) & spec.movable(refs[0])]
+        stopped = Stopped((draw(st.sampled_from(kin)) if kin else refs[1],))
+        spec = _with(spec, stopped)
+        refs[1] = Ref(spec.nodes.index(stopped))
+    names = sorted(name for name, formula in FORMULAS.items() if formula.arity == len(refs))
+    name = draw(st.sampled_from(names))
+    return replace(spec, energies=(*spec.energies, EnergySpec(name, tuple(refs))))
 
 
 def _judgements(spec: GameSpec) -> list[Ref]:

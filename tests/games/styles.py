@@ -74,6 +74,10 @@ def halved(x: Tensor) -> Tensor:
     return 0.5 * x
 
 
+def copied(x: Tensor) -> Tensor:
+    return x.clone()
+
+
 def opposite(x: Tensor) -> Tensor:
     return -x
 
@@ -207,8 +211,10 @@ class _Writer:
             if term.ramp is not None:
                 weighted = weighted * term.ramp
             if term.by is not None:
-                by = energies[term.by]
-                weighted = weighted * energy_of(by).stop_gradient() * sign_of(by)
+                by, sign = energy_of(energies[term.by]), sign_of(energies[term.by])
+                # As a weight, a value is a constant, whether it is declared as one or not.
+                by = nvn.value(copied)(by) if term.number > 0 else by.stop_gradient()
+                weighted = weighted * by * sign
             if self.style.maximize:
                 player.maximizes(-weighted)
             else:

@@ -623,5 +623,5 @@ def test_a_hidden_player_in_a_term_that_cannot_move_it() -> None:
     D.minimizes(mean(D(x)))
     D.minimizes(nvn.energy(penalty, name="penalty")(x))
     engine = nvn.Engine(nvn.plan(game, nvn.alternating(D)), sgd)
-    with pytest.raises(nvn.GameError, match="parameter 'weight' of the player `D` by itself"):
+    with pytest.raises(nvn.GameError, match="uses the player `D` inside"):
         engine.check({"x": torch.randn(4, 3)})
