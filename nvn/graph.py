@@ -144,7 +144,7 @@ def differentiable_path(start: Value, end: Value) -> frozenset[Value]:
         node = waiting.pop()
         if node not in path:
             path.add(node)
-            waiting += [v for v in node.inputs if v in after and node is not start]
+            waiting += [v for v in node.inputs if v in after]
     return frozenset(path)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nvn import tree
 from nvn.errors import DataError, RunError
-from nvn.graph import ancestors, fingerprints, gradients_of, hashed, reads, roots
+from nvn.graph import ancestors, called_players, fingerprints, gradients_of, hashed, reads, roots
 from nvn.isolation import copied_buffers, learning, lent_buffers, mode, seeded, with_buffers
 from nvn.placement import Placement
 from nvn.values import (
@@ -76,7 +76,7 @@ class Program:
 
     nodes: tuple[Value, ...]
     players: tuple[str, ...]  # whose modules are called
-    both_modes: tuple[str, ...]  # who of these is called in training mode and in eval mode
+    still: Mapping[Value, str]  # calls in eval mode of players who are called in training mode too
     differentiated: frozenset[Value]  # what a gradient node differentiates with respect to
     seeds: Mapping[Value, tuple[int, tuple[str, ...]]]  # a call's key, and the players it reads
 
@@ -90,8 +90,8 @@ class Program:
         calls = [node for node in nodes if isinstance(node.op, Call)]
         return Program(
             nodes,
-            tuple(sorted(_called(nodes, True) | _called(nodes, False))),
-            tuple(sorted(_called(nodes, True) & _called(nodes, False))),
+            tuple(sorted({player.name for player in called_players(nodes)})),
+            _still(nodes),
             frozenset(node.args[1] for node in gradients_of(nodes)),
             {node: (keys[node], tuple(sorted(read[node]))) for node in calls},
         )
@@ -187,14 +187,14 @@ class Interpreter:
         self, program: Program, batch: Mapping[str, Any], point: Point, training: bool
     ) -> Values:
         values: Values = {}
-        # Calls in eval mode use the buffers of the start, whatever calls in training mode make of
-        # them meanwhile.
-        start = {name: copied_buffers(self._modules[name]) for name in program.both_modes}
+        # Calls in eval mode use the buffers of the start, whatever others make of these meanwhile.
+        players = set(program.still.values())
+        start = {player: copied_buffers(self._modules[player]) for player in players}
         for node in program.nodes:
             seed = self._seed(node, program, point)
-            still = [start[name] for name in _called([node], False) if name in start]
+            buffers = start[program.still[node]] if node in program.still else {}
             try:
-                with with_buffers(still[0] if still else {}):
+                with with_buffers(buffers):
                     value = self.compute(node, values, batch, seed, training)
             except Exception as error:
                 error.add_note(_where(node, values))
@@ -298,10 +298,11 @@ def _mixed(*numbers: int) -> int:
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
 
 
-def _called(nodes: Iterable[Value], training: bool) -> set[str]:
-    """Return the players called in training mode, or those called in eval mode."""
-    calls = (node.op for node in nodes if isinstance(node.op, Call))
-    return {op.player.name for op in calls if op.training == training}
+def _still(nodes: Iterable[Value]) -> dict[Value, str]:
+    calls = [(node, node.op) for node in nodes if isinstance(node.op, Call)]
+    moving = {op.player.name for _, op in calls if op.training}
+    quiet = {node: op.player.name for node, op in calls if not op.training}
+    return {node: player for node, player in quiet.items() if player in moving}
 
 
 def _sample_name(node: Value) -> str | None:

@@ -110,7 +110,8 @@ def plan_checked(graph: LossGraph, schedule: Schedule) -> Plan:
 def _planned(graph: LossGraph, move: Move) -> MovePlan:
     def terms(player: Player) -> tuple[Term, ...]:
         goal = move.objective(player) * float(move.gain) if move.lazy else move.objective(player)
-        return graph.moving_terms(player, goal)
+        found = graph.moving_terms(player, goal)
+        return tuple(term for term in found if term.weight.factor != 0.0)  # zero at every step
 
     return MovePlan(move, {player.name: terms(player) for player in move.players})
 

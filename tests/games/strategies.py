@@ -140,7 +140,8 @@ def _with(spec: GameSpec, node: Node) -> GameSpec:
 
 
 def _with_energy(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
-    kind = draw(st.sampled_from(["one", "two", "target", *(["penalty", "penalty"] * taste.penalties)]))
+    penalties = ["penalty", "penalty"] if taste.penalties else []
+    kind = draw(st.sampled_from(["one", "two", "target", *penalties]))
     if kind == "penalty":
         y = draw(st.sampled_from(_judgements(spec)))
         x = draw(st.sampled_from(sorted(_sources(spec, y), key=str)))

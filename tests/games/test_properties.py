@@ -42,12 +42,12 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 any_game = st.one_of(games(), games(Taste(penalties=False)))
 adam = partial(torch.optim.Adam, lr=0.01)
-sgd = partial(torch.optim.SGD, lr=0.05)
+sgd = partial(torch.optim.SGD, lr=0.01)
 
 
 def rates(spec: GameSpec) -> dict[str, float]:
     """A learning rate of its own for every player."""
-    return {player.name: 0.02 * (i + 1) for i, player in enumerate(spec.players)}
+    return {player.name: 0.005 * (i + 1) for i, player in enumerate(spec.players)}
 
 
 def engine_of(declared: Declared, optimizers: Any) -> nvn.Engine:
@@ -105,14 +105,14 @@ def check_steps(spec: GameSpec, steps: int = 2) -> None:
             theirs[name].load_state_dict(ours[name].state_dict())  # rounding must not add up
 
 
-@examples(100)
+@examples(80)
 @given(any_game)
 def test_gradients_equal_autograd(spec: GameSpec) -> None:
     """∂V_p/∂θ_p of every player, asked for together and alone, to 1e-10 in float64."""
     check_gradients(spec)
 
 
-@examples(60)
+@examples(45)
 @given(any_game)
 def test_a_step_is_theta_minus_rate_times_gradient(spec: GameSpec) -> None:
     """Two iterations of a random schedule equal the moves made by hand, buffers included."""
@@ -181,7 +181,7 @@ def test_a_weight_scales_the_gradient_exactly(weight: float) -> None:
         torch.testing.assert_close(found[weight][key], weight * gradient, rtol=1e-13, atol=0.0)
 
 
-@examples(30)
+@examples(20)
 @given(any_game, st.booleans())
 def test_values_equal_autograd(spec: GameSpec, training: bool) -> None:
     """`engine.values` of all energies; with training=False every call runs in eval mode."""
@@ -201,7 +201,7 @@ def test_values_equal_autograd(spec: GameSpec, training: bool) -> None:
         assert not value.requires_grad
 
 
-@examples(30)
+@examples(20)
 @given(any_game)
 def test_records_say_what_was_descended(spec: GameSpec) -> None:
     """A record's objectives and gradient norms, of everybody moving at once."""
@@ -219,7 +219,7 @@ def test_records_say_what_was_descended(spec: GameSpec) -> None:
         assert record.gradient_norms[name] == pytest.approx(norm, rel=1e-8, abs=1e-12)
 
 
-@examples(30)
+@examples(25)
 @given(games(Taste(modes=True)))
 def test_calls_in_either_mode(spec: GameSpec) -> None:
     """The same where a player is called in training and in eval mode: statistics of the start."""
@@ -285,7 +285,7 @@ def leave_gradients(modules: Mapping[str, nn.Module]) -> None:
             parameter.grad = torch.full_like(parameter, 1e3)
 
 
-@examples(30)
+@examples(20)
 @given(any_game, st.data())
 def test_nobody_outside_a_move_changes(spec: GameSpec, data: st.DataObject) -> None:
     """Parameters, .grad, optimizer state, buffers, modes and flags of everyone else stay."""
@@ -303,7 +303,7 @@ def test_nobody_outside_a_move_changes(spec: GameSpec, data: st.DataObject) -> N
     assert_same(before, fingerprint(engine, others))
 
 
-@examples(30)
+@examples(15)
 @given(any_game)
 def test_leftover_gradients_do_not_leak(spec: GameSpec) -> None:
     """What stands in .grad before a step makes no difference to it."""
@@ -315,7 +315,7 @@ def test_leftover_gradients_do_not_leak(spec: GameSpec) -> None:
     assert_equal_states(reference.state(ours), reference.state(theirs))
 
 
-@examples(30)
+@examples(20)
 @given(any_game)
 def test_looking_changes_nothing(spec: GameSpec) -> None:
     """`values`, `gradients` and `check` leave buffers, modes, .grad, flags and streams alone."""
@@ -341,7 +341,7 @@ def test_looking_changes_nothing(spec: GameSpec) -> None:
     assert torch.equal(stream, torch.get_rng_state())
 
 
-@examples(20)
+@examples(10)
 @given(any_game)
 def test_a_step_leaves_the_random_stream_alone(spec: GameSpec) -> None:
     """nvn's randomness is its own: the global stream goes on as if nothing had happened."""
@@ -415,7 +415,7 @@ def test_maximizing_is_minimizing_the_negative(spec: GameSpec) -> None:
     assert_equal_states(played(spec, Style(maximize=True), adam), played(spec, plain, adam))
 
 
-@examples(20)
+@examples(15)
 @given(any_game)
 def test_naming_a_value_or_writing_it_again_is_the_same(spec: GameSpec) -> None:
     """The same call is the same value: written out again each time, it is still made once."""

@@ -74,7 +74,7 @@ def check_counts(spec: GameSpec) -> None:
 counted_games = games(Taste(penalties=False, zeros=False))
 
 
-@examples(60)
+@examples(45)
 @given(counted_games)
 def test_counts_are_the_passes_made(spec: GameSpec) -> None:
     """Forward: how often a module is called. Backward: how often a gradient goes back through."""

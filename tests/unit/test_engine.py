@@ -44,7 +44,7 @@ product = nvn.energy(lambda own, x: (own * x).mean(), name="product")
 
 
 class Line:
-    """A game of numbers: each player's objective is the product with a number of its own.
+    """A game of numbers: each player minimises its own number times the batch's.
 
     A step of SGD with learning rate 1 takes the batch's number off the player: who moved how often,
     and on what, can be read off its parameter.

@@ -118,6 +118,14 @@ def test_the_differentiable_path_holds_what_lies_between() -> None:
     assert stopped in differentiable_path(stopped, D(stopped))
 
 
+def test_the_differentiable_path_leaves_out_what_leads_nowhere() -> None:
+    small = gan()
+    C = small.game.frozen("C", linear())
+    target = C(small.fake)
+    near = nvn.energy(torch.dist)(small.fake, target.stop_gradient())
+    assert differentiable_path(small.fake, near) == {small.fake, near}
+
+
 def test_roots_are_energies_and_what_weighs_them() -> None:
     small = gan()
     weight = nvn.value(torch.mean)(small.x)

@@ -335,6 +335,26 @@ def test_running_statistics_are_those_of_the_calls_in_order() -> None:
     assert_same(stats.running_var, expected.running_var)
 
 
+@pytest.mark.parametrize("eval_first", [True, False])
+def test_calls_in_eval_mode_use_the_statistics_of_the_start(eval_first: bool) -> None:
+    game = nvn.Game("game")
+    x = game.batch("x")
+    P = game.player("P", normed())
+    still = P.method("forward", training=False)
+    if not eval_first:
+        P(x)  # declared first, and so computed first
+    energy = square(still(x))
+    found = pull({"P": energy + square(P(x))}, keep=["P"])
+    assert P.module[0].num_batches_tracked.item() == 1
+    twin = normed().eval()
+    expected = twin(BATCH["x"]).square().mean()
+    gradient = torch.autograd.grad(expected, twin[1].weight)[0]
+    assert_same(found.energies[energy], expected.detach())
+    twin.train()
+    other = torch.autograd.grad(twin(BATCH["x"]).square().mean(), twin[1].weight)[0]
+    torch.testing.assert_close(found.gradients["P"][2], gradient + other)
+
+
 def test_buffers_do_not_advance_when_a_move_fails() -> None:
     small = gan(normed(), normed(3, 1))
     broken = nvn.energy(lambda d: torch.linalg.inv(d).mean(), name="broken")(small.D(small.x))

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nvn.isolation import learning, lent_attributes, lent_buffers, mode, seeded
+from nvn.isolation import (
+    copied_buffers,
+    learning,
+    lent_attributes,
+    lent_buffers,
+    mode,
+    seeded,
+    with_buffers,
+)
 from tests.unit.small import linear, mlp, tensor
 
 
@@ -81,6 +89,17 @@ def test_a_buffer_may_grow() -> None:
         module.queue = torch.ones(2, 3)
         keep(["E"])
     assert torch.equal(module.queue, torch.ones(2, 3))
+
+
+def test_a_module_may_go_back_to_earlier_buffers_for_a_while() -> None:
+    module = normed()
+    start = copied_buffers(module)
+    module(tensor(4, 3))
+    moved = module[0].running_mean
+    with with_buffers(start):
+        assert not module[0].running_mean.any()
+    assert module[0].running_mean is moved
+    assert moved.any()
 
 
 def test_a_graph_that_saved_a_buffer_stays_valid() -> None:

@@ -43,6 +43,15 @@ def test_terms_whose_weight_is_zero_are_left_out() -> None:
     assert [t.energy for t in makers.active(2)["G"]] == [small.fool, content]
 
 
+def test_a_weight_that_is_always_zero_costs_nothing() -> None:
+    small = gan()
+    before = small.plan.counts
+    C = small.game.frozen("C", linear())
+    small.G.minimizes(0.0 * mean(C(small.fake)))
+    small.D.minimizes(2 * small.fool - 2 * small.fool)
+    assert small.plan.counts == {**before, "C": {"forward": 0, "backward": 0}}
+
+
 def test_passes_are_counted() -> None:
     # D's move: x → D and z → G → D; back through both calls of D. G's: z → G → D and back.
     assert gan().plan.counts == {
