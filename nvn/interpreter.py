@@ -317,8 +317,12 @@ def _detached(leaf: Any) -> Any:
 
 
 def _differentiable(value: Tensor) -> Tensor:
-    """Return `value` as something that a gradient can be taken with respect to."""
-    return value if value.requires_grad else value.detach().requires_grad_()
+    """Return `value` as something that a gradient can be taken with respect to.
+
+    As a tensor of its own: a module's other outputs may be made from this one inside the module,
+    and a gradient with respect to it follows the game's values, not what goes on in a module.
+    """
+    return value.view_as(value) if value.requires_grad else value.detach().requires_grad_()
 
 
 def _home(module: nn.Module) -> torch.device | None:

@@ -48,11 +48,19 @@ class Evaluation:
         self.ends = {name: _buffers(net) for name, net in self.nets.items()}
         self.batch = batch
         self.values: dict[int, Any] = {}
+        self.parts: dict[Ref, Tensor] = {}
         for node in needed:
             self.values[node] = self._computed(node)
 
     def value(self, ref: Ref) -> Any:
-        return self.values[ref.node] if ref.part is None else self.values[ref.node][ref.part]
+        if ref.part is None:
+            return self.values[ref.node]
+        # A part is a value of its own, even where the module makes another part from it: a gradient
+        # with respect to it follows the game's values alone.
+        if ref not in self.parts:
+            part = self.values[ref.node][ref.part]
+            self.parts[ref] = part.view_as(part)
+        return self.parts[ref]
 
     def energy(self, index: int) -> Tensor:
         energy = self.spec.energies[index]
