@@ -21,8 +21,9 @@ from nvn import tree
 from nvn.errors import GameError, Problem
 from nvn.game import Player
 from nvn.graph import LossGraph, batch_names, owner
-from nvn.interpreter import Interpreter, describe, device_of
+from nvn.interpreter import Interpreter
 from nvn.isolation import learning, lent_attributes, lent_buffers, seeded
+from nvn.operations import describe, device_of
 from nvn.values import Batch, Call, Energy, Gradient, Sample, Value
 
 SAMPLES = 2  # one is too few for batch normalisation

@@ -9,24 +9,30 @@ In a move, every player's gradient is taken at the point where the move starts; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from nvn.compiler import compiled
 from nvn.dryrun import check_batch
 from nvn.errors import ConfigError, DataError, GameError, Problem, did_you_mean
+from nvn.executor import Executor, check_paths
+from nvn.frame import Bound, Frame, Point
 from nvn.game import Player, Team
-from nvn.graph import ancestors, roots
+from nvn.graph import ancestors, batch_names, roots
 from nvn.interpreter import Interpreter
+from nvn.operations import Operations
 from nvn.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
 from nvn.placement import Placement
-from nvn.planner import MovePlan, Plan
-from nvn.records import Record
+from nvn.planner import Pattern, Plan
+from nvn.records import Record, Scalar
 from nvn.schedule import Fresh, Move
 from nvn.state import TrainState
-from nvn.values import Value
+from nvn.values import Term, Value
+from nvn.versions import Turn
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,6 +53,8 @@ class Engine:
         seed: All randomness of samples, dropout and the like is made from it.
         state: The state of another engine of the same game, to share (phases of one run).
         phase: The name under which the state counts this engine's iterations.
+        plain: Play with the plain interpreter, every move from the batch up: much slower, and what
+            the planned way is held to.
 
     Raises:
         ConfigError: A player that moves has no optimizer.
@@ -61,6 +69,7 @@ class Engine:
         seed: int = 0,
         state: TrainState | None = None,
         phase: str = "main",
+        plain: bool = False,
     ) -> None:
         self.plan = plan
         self.phase = phase
@@ -69,7 +78,11 @@ class Engine:
         if state is None:
             self._place_modules()
         self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
-        self._interpreter = Interpreter(self.state.modules, self._parameters, self._placement)
+        operations = Operations(self.state.modules, self._placement)
+        self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
+        self._executor = Executor(plan.graph, self.state.modules, self._parameters, operations)
+        self._plain = plain
+        self._bound: dict[Hashable, Bound] = {}
         self._add_steppers(optimizers)
         self._checked = False
 
@@ -91,34 +104,46 @@ class Engine:
             DataError: The iteration takes more batches than there are.
             StopIteration: The iterator was empty.
         """
-        supply = _Supply(batch, self._placement, self.state)
-        iteration = self.state.iterations.get(self.phase, 0)
-        last, tally = self.state.records.get(self.phase), _Tally()
-        for planned in self.plan.moves:
-            if planned.move.happens(iteration, last):
-                for _ in range(planned.move.times):
-                    self._play(planned, supply.take(planned.move.fresh), tally)
-        self.state.iterations[self.phase] = iteration + 1
-        record = self.state.records[self.phase] = tally.record(iteration + 1)
+        supply = _Supply(batch, self._placement, self.state, self._first)
+        done = self.state.iterations.get(self.phase, 0)
+        pattern = self.plan.pattern(done, self.state.records.get(self.phase))
+        norms: dict[str, Scalar] = {}
+
+        def take(fresh: Fresh) -> tuple[Point, Minibatch]:
+            taken = supply.take(fresh)
+            return self.state.point(self.phase), taken
+
+        def step(player: str, move: Move, gradients: Sequence[Tensor | None]) -> None:
+            norms[player] = self.state.steppers[_slot(player, move)].step(gradients)
+            self.state.steps[player] = self.state.steps.get(player, 0) + 1
+
+        frame = Frame(self.state.point(self.phase), take, step)
+        self._iteration(pattern)(frame)
+        self.state.iterations[self.phase] = done + 1
+        record = Record(done + 1, frame.energies, frame.objectives, norms)
+        self.state.records[self.phase] = record
         return record
+
+    def _iteration(self, pattern: Pattern) -> Bound:
+        """Return what plays an iteration of a pattern; compiled when it first comes up."""
+        if pattern not in self._bound:
+            turns = self.plan.turns(pattern)
+            graph, names = self.plan.graph, self.plan.graph.names
+            self._bound[pattern] = (
+                partial(self._interpreter.play, turns, names)
+                if self._plain
+                else self._executor.bind(compiled(graph, turns))
+            )
+        return self._bound[pattern]
+
+    def _first(self, batch: Minibatch) -> None:
+        if not self._checked:
+            self._check_placed(batch)
 
     def metric(self, name: str, value: float) -> None:
         """Tell learning-rate schedules that wait for the metric `name` its new value."""
         for stepper in self.state.steppers.values():
             stepper.metric(name, value)
-
-    def _play(self, planned: MovePlan, batch: Minibatch, tally: _Tally) -> None:
-        if not self._checked:
-            self._check_placed(batch)
-        point = self.state.point(self.phase)
-        terms = {name: ts for name, ts in planned.active(point.step).items() if ts}
-        pull = self._interpreter.pull(terms, batch, point, keep=terms)
-        for name, gradients in pull.gradients.items():
-            stepper = self.state.steppers[_slot(name, planned.move)]
-            tally.norms[name] = stepper.step(gradients)
-            self.state.steps[name] = self.state.steps.get(name, 0) + 1
-        tally.energies |= {self.plan.graph.names[e]: v for e, v in pull.energies.items()}
-        tally.objectives |= pull.objectives
 
     # --- looking, without changing anything ---
 
@@ -143,12 +168,24 @@ class Engine:
         names = self._names(players)
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
-        pull = self._interpreter.pull(
-            {name: ts for name, ts in terms.items() if ts},
-            self._placement.batch(batch),
-            self.state.next_point(self.phase),
-        )
-        return {name: self._filled(name, pull.gradients.get(name)) for name in names}
+        terms = {name: group for name, group in terms.items() if group}
+        frame = Frame(self.state.next_point(self.phase))
+        frame.batch = self._placement.batch(batch)
+        self._looking(terms, batch)(frame)
+        check_paths({name: frame.gradients.get(name, []) for name in terms})
+        return {name: self._filled(name, frame.gradients.get(name)) for name in names}
+
+    def _looking(self, terms: Mapping[str, tuple[Term, ...]], batch: Minibatch) -> Bound:
+        turn = Turn(Move(()), terms, takes=False)
+        # The plain way needs nothing that samples given in the batch are drawn from.
+        lacking = any(name not in batch for name in batch_names(ancestors(turn.wanted)))
+        if self._plain or lacking:
+            return partial(self._interpreter.look, turn)
+        key = tuple(terms.items())
+        if key not in self._bound:
+            program = compiled(self.plan.graph, [turn], steps=False)
+            self._bound[key] = self._executor.bind(program)
+        return self._bound[key]
 
     def values(self, batch: Minibatch, wanted: Sequence[Value], *, training: bool = False) -> Any:
         """Return the values of `wanted`, as constants, in the same order.
@@ -219,7 +256,7 @@ class Engine:
             names |= dict.fromkeys(m if isinstance(m, str) else m.name for m in members)
         return list(names)
 
-    def _objective_terms(self, name: str, iteration: int) -> Any:
+    def _objective_terms(self, name: str, iteration: int) -> tuple[Term, ...]:
         graph = self.plan.graph
         player = next((p for p in graph.players if p.name == name), None)
         objective = graph.objectives.get(name)
@@ -241,35 +278,29 @@ class Engine:
         }
 
 
-class _Tally:
-    """What the moves of one iteration report."""
-
-    def __init__(self) -> None:
-        self.energies: dict[str, Tensor] = {}
-        self.objectives: dict[str, Tensor] = {}
-        self.norms: dict[str, Tensor] = {}
-
-    def record(self, step: int) -> Record:
-        return Record(step, self.energies, self.objectives, self.norms)
-
-
 class _Supply:
     """Gives an iteration's repetitions their batches, and counts versions."""
 
     def __init__(
-        self, source: Minibatch | Iterator[Minibatch], placement: Placement, state: TrainState
+        self,
+        source: Minibatch | Iterator[Minibatch],
+        placement: Placement,
+        state: TrainState,
+        first: Callable[[Minibatch], None],
     ) -> None:
         self._source = iter([source]) if isinstance(source, Mapping) else source
         if not isinstance(self._source, Iterator):
             raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
         self._placement = placement
         self._state = state
+        self._first = first
         self._batch: Minibatch | None = None
 
     def take(self, fresh: Fresh) -> Minibatch:
         """Return the batch of the next repetition: the first always takes a new one."""
         if self._batch is None or fresh is True:
             self._batch = self._placement.batch(self._next())
+            self._first(self._batch)
             self._state.batches += 1
             self._state.draws += 1
         elif fresh == "noise":

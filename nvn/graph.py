@@ -115,7 +115,7 @@ def reach(nodes: Iterable[Value]) -> dict[Value, frozenset[str]]:
     found: dict[Value, frozenset[str]] = {}
     for node in nodes:
         own = {player.name for player in called_players([node]) if not player.frozen}
-        inputs = () if _is_cut(node) else node.inputs
+        inputs = () if is_cut(node) else node.inputs
         found[node] = frozenset(own).union(*(found[v] for v in inputs))
     return found
 
@@ -136,7 +136,7 @@ def differentiable_path(start: Value, end: Value) -> frozenset[Value]:
     """
     after: set[Value] = set()  # what depends on `start`
     for node in ancestors([end]):
-        if node is start or (not _is_cut(node) and any(v in after for v in node.inputs)):
+        if node is start or (not is_cut(node) and any(v in after for v in node.inputs)):
             after.add(node)
     path: set[Value] = set()
     waiting = [end] if end in after else []
@@ -222,6 +222,6 @@ def called_players(nodes: Iterable[Value]) -> Iterator[Player]:
     return (player for node in nodes if (player := owner(node)) is not None)
 
 
-def _is_cut(node: Value) -> bool:
+def is_cut(node: Value) -> bool:
     """Tell whether no gradient flows from a node to its inputs; noise takes only their shape."""
     return isinstance(node.op, StopGradient | Noise)

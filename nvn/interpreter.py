@@ -7,58 +7,25 @@ Nothing is changed by computing, except that buffers advance where `keep` says s
 
 from __future__ import annotations
 
-import hashlib
 import math
-import struct
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nvn import tree
-from nvn.errors import DataError, RunError
+from nvn.errors import RunError
+from nvn.frame import Frame, Point
 from nvn.graph import ancestors, called_players, fingerprints, gradients_of, hashed, reads, roots
-from nvn.isolation import copied_buffers, learning, lent_buffers, mode, seeded, with_buffers
-from nvn.placement import Placement
-from nvn.values import (
-    Apply,
-    Batch,
-    Call,
-    Energy,
-    Gradient,
-    Item,
-    Noise,
-    Sample,
-    StopGradient,
-    Term,
-    Value,
-    WeightedSum,
-)
+from nvn.isolation import buffers_at, copied, learning, lent_buffers, places_of, with_buffers
+from nvn.operations import Operations, detached, differentiable, mixed, no_path, where
+from nvn.values import Call, Energy, Noise, Sample, Term, Value, WeightedSum
+from nvn.versions import Turn
 
 Values = dict[Value, Any]
-
-
-@dataclass(frozen=True)
-class Point:
-    """The versions of everything that values depend on; seeds are made of them.
-
-    Attributes:
-        seed: The run's seed.
-        step: The iteration, from 0: what weights are functions of.
-        batches: How many batches have been taken.
-        draws: How often samples have been drawn.
-        steps: How many steps each player has taken.
-    """
-
-    seed: int
-    step: int
-    batches: int
-    draws: int
-    steps: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -104,12 +71,11 @@ class Interpreter:
         self,
         modules: Mapping[str, nn.Module],
         parameters: Mapping[str, Sequence[nn.Parameter]],
-        placement: Placement,
+        operations: Operations,
     ) -> None:
         self._modules = modules
-        self._devices = {name: _home(module) for name, module in modules.items()}
+        self._operations = operations
         self._parameters = parameters
-        self._placement = placement
         self._programs: dict[Hashable, Program] = {}
 
     def values(
@@ -119,7 +85,7 @@ class Interpreter:
         program = self._program(wanted, batch)
         with self._computing(program):
             found = self._forward(program, batch, point, training)
-        return {node: tree.map_leaves(_detached, value) for node, value in found.items()}
+        return {node: tree.map_leaves(detached, value) for node, value in found.items()}
 
     def pull(
         self,
@@ -146,20 +112,36 @@ class Interpreter:
         energies = {t.energy: values[t.energy].detach() for group in terms.values() for t in group}
         return Pull(energies, {p: v.detach() for p, v in objectives.items()}, gradients)
 
+    def play(self, turns: Iterable[Turn], names: Mapping[Value, str], frame: Frame) -> None:
+        """Play an iteration, turn by turn."""
+        for turn in turns:
+            if turn.takes:
+                frame.point, frame.batch = frame.take(turn.takes)
+            pull = self.pull(turn.terms, frame.batch, frame.point, keep=turn.terms)
+            for player, gradients in pull.gradients.items():
+                frame.step(player, turn.move, list(gradients))
+            frame.energies |= {names[energy]: value for energy, value in pull.energies.items()}
+            frame.objectives |= pull.objectives
+
+    def look(self, turn: Turn, frame: Frame) -> None:
+        """Take the gradients of a turn, and let nobody step."""
+        pull = self.pull(turn.terms, frame.batch, frame.point)
+        frame.gradients = {player: list(found) for player, found in pull.gradients.items()}
+
     # --- back ---
 
     def _gradients(self, objectives: Mapping[str, Tensor]) -> dict[str, Sequence[Tensor | None]]:
         gradients: dict[str, Sequence[Tensor | None]] = {}
         for player, objective in objectives.items():
             if not objective.requires_grad:
-                raise RunError(_no_path(player))
+                raise RunError(no_path(player))
             # The last player's pass may free the graph.
             more = len(gradients) + 1 < len(objectives)
             gradients[player] = torch.autograd.grad(
                 objective, self._parameters[player], retain_graph=more, allow_unused=True
             )
             if all(gradient is None for gradient in gradients[player]):
-                raise RunError(_no_path(player))
+                raise RunError(no_path(player))
         return gradients
 
     # --- forward ---
@@ -189,7 +171,7 @@ class Interpreter:
         values: Values = {}
         # Calls in eval mode use the buffers of the start, whatever others make of these meanwhile.
         players = set(program.still.values())
-        start = {player: copied_buffers(self._modules[player]) for player in players}
+        start = {p: copied(buffers_at(places_of(self._modules[p]))) for p in players}
         for node in program.nodes:
             seed = self._seed(node, program, point)
             buffers = start[program.still[node]] if node in program.still else {}
@@ -197,20 +179,20 @@ class Interpreter:
                 with with_buffers(buffers):
                     value = self.compute(node, values, batch, seed, training)
             except Exception as error:
-                error.add_note(_where(node, values))
+                error.add_note(where(node, values))
                 raise
-            values[node] = _differentiable(value) if node in program.differentiated else value
+            values[node] = differentiable(value) if node in program.differentiated else value
         return values
 
     def _seed(self, node: Value, program: Program, point: Point) -> int:
         """Return the seed of a node's randomness: one draw for each value and version."""
         match node.op:
             case Noise(name) | Sample(name):
-                return _mixed(point.seed, hashed(name), point.draws)
+                return mixed(point.seed, hashed(name), point.draws)
             case Call():
                 key, players = program.seeds[node]
                 steps = (point.steps.get(player, 0) for player in players)
-                return _mixed(point.seed, key, point.batches, point.draws, *steps)
+                return mixed(point.seed, key, point.batches, point.draws, *steps)
             case _:
                 return 0
 
@@ -222,38 +204,9 @@ class Interpreter:
             return batch[node.op.name]
         args = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.args)
         kwargs = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.kwargs)
-        match node.op:
-            case Batch(name):
-                if name not in batch:
-                    raise DataError(f"the batch has no {name!r}; it has: {', '.join(batch)}")
-                return batch[name]
-            case Noise(_, shape):
-                with self._placement.computing():
-                    return _noise(shape, args[0], seed)
-            case Sample(_, fn):
-                with self._placement.computing():
-                    return _sample(fn, batch, seed)
-            case Call():
-                return self._call(node.op, args, kwargs, seed, training)
-            case Apply(fn):
-                with self._placement.computing():
-                    return fn(*args, **kwargs)
-            case Item(index):
-                return args[0][index]
-            case StopGradient():
-                return tree.map_leaves(_detached, args[0])
-            case Gradient():
-                return torch.autograd.grad(args[0].sum(), args[1], create_graph=True)[0]
-
-    def _call(self, op: Call, args: Any, kwargs: Any, seed: int, training: bool) -> Any:
-        module = self._modules[op.player.name]
-        with (
-            mode(module, training and op.training),
-            seeded(seed, self._devices[op.player.name] or device_of((args, kwargs))),
-            self._placement.calling(),
-        ):
-            function = module if op.method == "forward" else getattr(module, op.method)
-            return self._placement.output(function(*args, **kwargs))
+        if isinstance(node.op, Call):
+            return self._operations.call(node.op, args, kwargs, seed, training)
+        return self._operations.other(node.op, args, kwargs, batch, seed)
 
 
 def _objective(player: str, terms: tuple[Term, ...], values: Values, step: int) -> Tensor:
@@ -278,24 +231,7 @@ def _weighted(player: str, term: Term, values: Values, step: int) -> Tensor:
     return energy if number == 1.0 else number * energy
 
 
-# --- randomness -------------------------------------------------------------------------------
-
-
-def _noise(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
-    generator = torch.Generator(like.device).manual_seed(seed)
-    dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
-    size = (len(like), *shape)
-    return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
-
-
-def _sample(fn: Any, batch: Mapping[str, Any], seed: int) -> Any:
-    return fn(torch.Generator(device_of(dict(batch))).manual_seed(seed), dict(batch))
-
-
-def _mixed(*numbers: int) -> int:
-    """Return a 63-bit number that depends on all of `numbers`."""
-    packed = struct.pack(f"<{len(numbers)}Q", *(n % 2**64 for n in numbers))
-    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+# --- small things -------------------------------------------------------------------------------
 
 
 def _still(nodes: Iterable[Value]) -> dict[Value, str]:
@@ -307,54 +243,3 @@ def _still(nodes: Iterable[Value]) -> dict[Value, str]:
 
 def _sample_name(node: Value) -> str | None:
     return node.op.name if isinstance(node.op, Noise | Sample) else None
-
-
-# --- small things -------------------------------------------------------------------------------
-
-
-def _detached(leaf: Any) -> Any:
-    return leaf.detach() if isinstance(leaf, Tensor) else leaf
-
-
-def _differentiable(value: Tensor) -> Tensor:
-    """Return `value` as something that a gradient can be taken with respect to.
-
-    As a tensor of its own: a module's other outputs may be made from this one inside the module,
-    and a gradient with respect to it follows the game's values, not what goes on in a module.
-    """
-    return value.view_as(value) if value.requires_grad else value.detach().requires_grad_()
-
-
-def _home(module: nn.Module) -> torch.device | None:
-    """Return the device that a module is on; None if it has no tensors, and so is nowhere."""
-    return next((t.device for t in chain(module.parameters(), module.buffers())), None)
-
-
-def device_of(tensors: Any) -> torch.device:
-    """Return the device of a tree of tensors; the CPU if it has none."""
-    found = (x.device for x in tree.leaves(tensors) if isinstance(x, Tensor))
-    return next(found, torch.device("cpu"))
-
-
-def _where(node: Value, values: Values) -> str:
-    shapes = ", ".join(f"{v}: {describe(values.get(v))}" for v in node.inputs)
-    return f"while computing `{node}` ({node.where})" + (f" from {shapes}" if shapes else "")
-
-
-def describe(value: Any) -> str:
-    """Return the shape of a tensor, or the shapes in a tree of them."""
-    if isinstance(value, Tensor):
-        return str(tuple(value.shape))
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{k!r}: {describe(v)}' for k, v in value.items())}}}"
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(describe, value))}]"
-    return type(value).__name__
-
-
-def _no_path(player: str) -> str:
-    return (
-        f"the objective of `{player}` has no gradient: something between its calls of `{player}` "
-        "and its energies detaches (a module that calls .detach(), .item() or torch.no_grad(), or "
-        "parameters that do not require gradients)"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Slot = tuple[nn.Module, str]  # a submodule and the name of one of its buffers
+Place = tuple[nn.Module, str]  # a submodule and the name of one of its buffers
+Buffers = dict[Place, Tensor | None]
 Container = dict[Any, Any] | list[Any] | set[Any]
 
 
@@ -20,27 +22,83 @@ def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterabl
     Yields `keep(names)`: the named modules' originals take over what the copies have become. The
     originals are not written to before, so a graph that saved one of them stays valid.
     """
-    originals = {name: _buffers(module) for name, module in modules.items()}
+    originals = {name: buffers_at(places_of(module)) for name, module in modules.items()}
+    kept: list[tuple[Buffers, Buffers]] = []
 
     def keep(names: Iterable[str]) -> None:
-        for name in names:
-            for (owner, key), buffer in originals.get(name, {}).items():
-                _overwrite(buffer, getattr(owner, key))
+        wanted = [originals[name] for name in names if name in originals]
+        kept.extend((buffers, buffers_at(buffers)) for buffers in wanted)
 
-    everyones = {slot: b for buffers in originals.values() for slot, b in buffers.items()}
-    with with_buffers(_copied(everyones)):
+    everyones = {place: b for buffers in originals.values() for place, b in buffers.items()}
+    with with_buffers(copied(everyones)):
         yield keep
+    for buffers, new in kept:
+        overwrite(buffers, new)
 
 
-def copied_buffers(module: nn.Module) -> dict[Slot, Tensor]:
-    """Return copies of a module's buffers as they are now."""
-    return _copied(_buffers(module))
+def places_of(module: nn.Module) -> tuple[Place, ...]:
+    """Return where a module has buffers, also where one is None so far."""
+    return tuple((part, name) for part in module.modules() for name in _names(part))
+
+
+def _names(part: nn.Module) -> Iterable[str]:
+    if isinstance(part, torch.jit.ScriptModule):  # its buffers are no dict
+        return [name for name, _ in part.named_buffers(recurse=False, remove_duplicate=False)]
+    return part._buffers
+
+
+def buffers_at(places: Iterable[Place]) -> Buffers:
+    """Return the buffers that are there now."""
+    return {(owner, name): getattr(owner, name) for owner, name in places}
+
+
+def copied(buffers: Mapping[Place, Tensor | None]) -> Buffers:
+    """Copy buffers: what was one tensor is one copy, views of one memory are so again."""
+    distinct = {id(b): b for b in buffers.values() if b is not None}
+    shared = Counter(map(_memory, distinct.values()))
+    memories: dict[int, torch.UntypedStorage] = {}
+    copies: dict[int, Tensor] = {}
+    for key, buffer in distinct.items():
+        memory = _memory(buffer)
+        if buffer.is_contiguous() and (shared[memory] == 1 or not memory):
+            copies[key] = buffer.detach().clone()
+            continue
+        if memory not in memories:
+            memories[memory] = buffer.untyped_storage().clone()  # type: ignore[no-untyped-call]
+        copy = torch.empty(0, dtype=buffer.dtype, device=buffer.device)
+        place = (buffer.storage_offset(), buffer.shape, buffer.stride())
+        copies[key] = copy.set_(memories[memory], *place)
+    return {place: None if b is None else copies[id(b)] for place, b in buffers.items()}
+
+
+def _memory(buffer: Tensor) -> int:
+    return buffer.untyped_storage().data_ptr()
+
+
+def overwrite(buffers: Mapping[Place, Tensor | None], new: Mapping[Place, Tensor | None]) -> None:
+    """Let buffers become what others are now, in place where that can be."""
+    with torch.no_grad():
+        for (owner, name), buffer in buffers.items():
+            value = new[owner, name]
+            if buffer is None or value is None:
+                setattr(owner, name, value)
+                continue
+            if buffer.shape != value.shape:
+                buffer.resize_(value.shape)  # a buffer that grows, such as a queue being filled
+            _once(buffer).copy_(_once(value))
+
+
+def _once(buffer: Tensor) -> Tensor:
+    """Return the part of an expanded tensor that is in memory, which can be written to."""
+    if 0 not in buffer.stride():
+        return buffer
+    return buffer[tuple(slice(0, 1) if step == 0 else slice(None) for step in buffer.stride())]
 
 
 @contextmanager
-def with_buffers(buffers: Mapping[Slot, Tensor]) -> Iterator[None]:
+def with_buffers(buffers: Mapping[Place, Tensor | None]) -> Iterator[None]:
     """Let modules work on other buffers; put those back at the end that they had before."""
-    before = {(owner, key): getattr(owner, key) for owner, key in buffers}
+    before = buffers_at(buffers)
     _put(buffers)
     try:
         yield
@@ -48,30 +106,9 @@ def with_buffers(buffers: Mapping[Slot, Tensor]) -> Iterator[None]:
         _put(before)
 
 
-def _put(buffers: Mapping[Slot, Tensor]) -> None:
-    for (owner, key), buffer in buffers.items():
-        setattr(owner, key, buffer)
-
-
-def _buffers(module: nn.Module) -> dict[Slot, Tensor]:
-    return {
-        (owner, key): buffer
-        for owner in module.modules()
-        for key, buffer in owner.named_buffers(recurse=False, remove_duplicate=False)
-    }
-
-
-def _copied(buffers: Mapping[Slot, Tensor]) -> dict[Slot, Tensor]:
-    """Copy each buffer once, also if it has several owners."""
-    copies = {buffer: buffer.clone() for buffer in dict.fromkeys(buffers.values())}
-    return {slot: copies[buffer] for slot, buffer in buffers.items()}
-
-
-@torch.no_grad()
-def _overwrite(buffer: Tensor, new: Tensor) -> None:
-    if buffer.shape != new.shape:
-        buffer.resize_(new.shape)  # a buffer that grows, such as a queue being filled
-    buffer.copy_(new)
+def _put(buffers: Mapping[Place, Tensor | None]) -> None:
+    for (owner, name), buffer in buffers.items():
+        setattr(owner, name, buffer)
 
 
 @contextmanager

@@ -1,28 +1,32 @@
-"""From a checked game and a schedule to a plan: what each move computes. No tensors here.
+"""From a checked game and a schedule to a plan: what each move descends, compiled to least work.
 
-This is the plain planner: every move computes what it needs from the batch up, and goes back
-through the graph once for each player who moves.
+A plan is compiled into a program (nvn/compiler.py) for each pattern of moves that happen and of
+energies whose weights are not zero: `every`, `when` and weights that reach zero make patterns. No
+tensors here.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from nvn.checks import loss_graph
+from nvn.compiler import Program, compiled
+from nvn.errors import RunError
 from nvn.game import Game, Player
-from nvn.graph import (
-    LossGraph,
-    ancestors,
-    called_players,
-    differentiable_path,
-    gradients_of,
-    owner,
-    roots,
-)
-from nvn.schedule import Move, Schedule
-from nvn.values import Term, Value, WeightedSum
+from nvn.graph import LossGraph
+from nvn.schedule import Fresh, Move, Schedule
+from nvn.values import Term, WeightedSum
+from nvn.versions import Turn
+
+if TYPE_CHECKING:
+    from nvn.records import Record
+
+Pattern: TypeAlias = tuple[tuple[tuple[bool, ...], ...] | None, ...]
+"""For each move, which terms of each of its players are active; None if it does not happen."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,13 @@ class MovePlan:
     terms: Mapping[str, tuple[Term, ...]]
 
     def active(self, step: int) -> dict[str, tuple[Term, ...]]:
-        """Return the terms whose weights are not zero in iteration `step`."""
+        """Return the terms whose weights are not zero in iteration `step`.
+
+        Raises:
+            RunError: A weight is not finite in this iteration.
+        """
         return {
-            player: tuple(term for term in terms if term.weight.known_at(step) != 0.0)
+            player: tuple(term for term in terms if _number(player, term, step) != 0.0)
             for player, terms in self.terms.items()
         }
 
@@ -55,18 +63,48 @@ class Plan:
     moves: tuple[MovePlan, ...]
 
     @property
+    def whole(self) -> Pattern:
+        """The pattern of an iteration in which every move happens and every energy counts."""
+        return tuple(tuple((True,) * len(ts) for ts in m.terms.values()) for m in self.moves)
+
+    def pattern(self, step: int, last: Record | None) -> Pattern:
+        """Return the pattern of iteration `step` (from 0), `last` the record of the one before.
+
+        Raises:
+            RunError: A weight is not finite in this iteration.
+        """
+        return tuple(_pattern(m, step) if m.move.happens(step, last) else None for m in self.moves)
+
+    def program(self, pattern: Pattern) -> Program:
+        """Compile the iterations that have a pattern."""
+        return compiled(self.graph, self.turns(pattern))
+
+    def turns(self, pattern: Pattern) -> list[Turn]:
+        """Return who descends what in the iterations that have a pattern, one after the other."""
+        turns: list[Turn] = []
+        for planned, chosen in zip(self.moves, pattern, strict=True):
+            if chosen is None:
+                continue
+            terms = {
+                player: tuple(term for term, active in zip(ts, actives, strict=True) if active)
+                for (player, ts), actives in zip(planned.terms.items(), chosen, strict=True)
+            }
+            terms = {player: ts for player, ts in terms.items() if ts}
+            for _ in range(planned.move.times):
+                takes: Fresh = planned.move.fresh if turns else True
+                turns.append(Turn(planned.move, terms, takes))
+        return turns
+
+    @property
     def counts(self) -> dict[str, dict[str, int]]:
         """The passes through each player in an iteration in which every move happens.
 
         `{player: {"forward": n, "backward": n}}`: how often its module is called, and how often a
         gradient goes back through such a call (for its inputs, its parameters, or both at once).
         """
-        forward: Counter[str] = Counter()
-        backward: Counter[str] = Counter()
-        for planned in self.moves:
-            for _ in range(planned.move.times):
-                forward.update(_forward_passes(planned))
-                backward.update(_backward_passes(planned))
+        turns = self.program(self.whole).turns
+        forward = sum((played.forward for played in turns), Counter[str]())
+        backward = sum((played.backward for played in turns), Counter[str]())
         names = [player.name for player in self.graph.players]
         return {n: {"forward": forward[n], "backward": backward[n]} for n in names}
 
@@ -116,11 +154,6 @@ def _planned(graph: LossGraph, move: Move) -> MovePlan:
     return MovePlan(move, {player.name: terms(player) for player in move.players})
 
 
-def demanded(terms: Iterable[tuple[Term, ...]]) -> tuple[Value, ...]:
-    """Return all that must be computed for the gradients of these terms, in order."""
-    return ancestors(roots(WeightedSum(t) for t in terms))
-
-
 def _heading(move: Move) -> str:
     details = [f"{move}"]
     details += [f"{move.times} times"] if move.times > 1 else []
@@ -132,26 +165,16 @@ def _heading(move: Move) -> str:
     return ", ".join(details)
 
 
-# --- counting passes --------------------------------------------------------------------------
+def _pattern(planned: MovePlan, step: int) -> tuple[tuple[bool, ...], ...]:
+    active = planned.active(step)
+    return tuple(tuple(t in active[player] for t in ts) for player, ts in planned.terms.items())
 
 
-def _forward_passes(planned: MovePlan) -> Counter[str]:
-    return Counter(player.name for player in called_players(demanded(planned.terms.values())))
-
-
-def _backward_passes(planned: MovePlan) -> Counter[str]:
-    passes: Counter[str] = Counter()
-    for name, terms in planned.terms.items():
-        passes.update(player.name for player in called_players(_walked_back(name, terms)))
-    for node in gradients_of(demanded(planned.terms.values())):
-        y, x = node.args
-        passes.update(p.name for p in called_players(differentiable_path(x, y) - {x}))
-    return passes
-
-
-def _walked_back(player: str, terms: tuple[Term, ...]) -> frozenset[Value]:
-    """Return what the gradient of these terms for `player` passes through."""
-    ends = {term.energy for term in terms}
-    starts = [n for n in ancestors(ends) if (p := owner(n)) is not None and p.name == player]
-    paths = (differentiable_path(start, end) for start in starts for end in ends)
-    return frozenset[Value]().union(*paths)
+def _number(player: str, term: Term, step: int) -> float:
+    number = term.weight.known_at(step)
+    if not math.isfinite(number):
+        raise RunError(
+            f"the weight {term.weight} of `{player}` on `{term.energy}` is {number} in "
+            f"iteration {step}; expected a finite number"
+        )
+    return number

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 GROUPS = ("energies", "objectives", "gradient_norms")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A number that is worked out when it is read: `combine` of some scalar tensors' numbers."""
+
+    tensors: Sequence[Tensor]
+    combine: Callable[[Sequence[float]], float]
+
+
+Scalar: TypeAlias = Tensor | Pending
 
 
 class Record:
@@ -26,12 +38,13 @@ class Record:
     def __init__(
         self,
         step: int,
-        energies: Mapping[str, Tensor],
-        objectives: Mapping[str, Tensor],
-        gradient_norms: Mapping[str, Tensor],
+        energies: Mapping[str, Scalar],
+        objectives: Mapping[str, Scalar],
+        gradient_norms: Mapping[str, Scalar],
     ) -> None:
         self.step = step
-        self._tensors = (dict(energies), dict(objectives), dict(gradient_norms))
+        given = (energies, objectives, gradient_norms)
+        self._pending = tuple({n: _pending(x) for n, x in group.items()} for group in given)
 
     @property
     def energies(self) -> dict[str, float]:
@@ -50,10 +63,15 @@ class Record:
 
     @cached_property
     def _fetched(self) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-        """Bring everything over in one transfer."""
-        scalars = [t.detach().to(torch.float64) for group in self._tensors for t in group.values()]
-        numbers = iter(torch.stack(scalars).tolist() if scalars else ())
-        energies, objectives, norms = ({n: next(numbers) for n in g} for g in self._tensors)
+        """Bring everything over in one transfer, a tensor that several numbers need once."""
+        parts = [x for group in self._pending for x in group.values()]
+        scalars = {id(t): t.detach().to(torch.float64) for x in parts for t in x.tensors}
+        moved = torch.stack(list(scalars.values())).tolist() if scalars else []
+        numbers = dict(zip(scalars, moved, strict=True))
+        energies, objectives, norms = (
+            {n: float(x.combine([numbers[id(t)] for t in x.tensors])) for n, x in group.items()}
+            for group in self._pending
+        )
         return energies, objectives, norms
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,6 +87,14 @@ class Record:
 
     def __repr__(self) -> str:
         return f"<Record of step {self.step}>"
+
+
+def _pending(x: Scalar) -> Pending:
+    return x if isinstance(x, Pending) else Pending((x,), _only)
+
+
+def _only(numbers: Sequence[float]) -> float:
+    return numbers[0]
 
 
 def _number(x: float) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from nvn.errors import RunError, did_you_mean
+from nvn.frame import Point
 from nvn.game import Player
-from nvn.interpreter import Point
 from nvn.optimizers import Stepper
 from nvn.records import Record
 

@@ -60,8 +60,13 @@ def squared(v: nvn.Value) -> nvn.Energy:
 # --- dropout --------------------------------------------------------------------------------------
 
 
-def masks_of(order: list[str], iterations: int = 1, seed: int = 0) -> list[list[Tensor]]:
-    """Play E, which drops, and its judges A and B in `order`; return E's masks, by iteration."""
+def masks_of(
+    order: list[str], iterations: int = 1, seed: int = 0, *, plain: bool = True
+) -> list[list[Tensor]]:
+    """Play E, which drops, and its judges A and B in `order`; return E's masks, by iteration.
+
+    The plain way computes E's value anew in each move, and so shows which mask each move sees.
+    """
     seen: list[Tensor] = []
     game = nvn.Game("dropout")
     x = game.batch("x")
@@ -73,7 +78,7 @@ def masks_of(order: list[str], iterations: int = 1, seed: int = 0) -> list[list[
         players[name].minimizes(energy)
         players["E"].minimizes(-1.0 * energy)
     schedule = nvn.alternating(*(players[name] for name in order))
-    engine = nvn.Engine(nvn.plan(game, schedule), SGD, seed=seed)
+    engine = nvn.Engine(nvn.plan(game, schedule), SGD, seed=seed, plain=plain)
     engine.check(batch())
     found = []
     for _ in range(iterations):
@@ -97,6 +102,9 @@ def test_a_mask_is_drawn_once_for_each_version(more: list[str], everyone: list[s
             assert torch.equal(mask, before) is (mover != "E")
             if mover == "E":
                 versions[-1].append(mask)
+    for masks, planned in zip(versions, masks_of(order, iterations=2, plain=False), strict=True):
+        assert len(planned) == len(masks)  # planned, each version is computed once
+        assert all(map(torch.equal, planned, masks))
     drawn = [mask for group in versions for mask in group]
     for i, mask in enumerate(drawn):
         assert not any(torch.equal(mask, other) for other in drawn[:i])
@@ -184,7 +192,7 @@ def samples_of(*schedule: tuple[str, dict[str, Any]], key: str) -> list[Tensor]:
     for player in players.values():
         player.minimizes(squared(player(seen_by_all)))
     moves = [nvn.move(players[name], **options) for name, options in schedule]
-    engine = nvn.Engine(nvn.plan(game, nvn.alternating(*moves)), SGD)
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(*moves)), SGD, plain=True)
     engine.check(batch())
     seen.clear()
     engine.step(batch(seed) for seed in range(99))

@@ -24,6 +24,7 @@ from tests.parity.comparing import ITERATIONS, Networks, each_dtype_and_habit, e
 pytestmark = pytest.mark.filterwarnings("error")
 
 SAMPLES, FEATURES, CLASSES = 4, 3, 3
+# No biases before BatchNorm: their gradients are zero but for rounding, which Adam would blow up.
 ALPHA, BETA, GAMMA, ALPHA_E, BETA_E = 0.2, 0.3, 0.5, 0.1, 0.05
 MOVERS = ("D", "Dp", "G", "E")
 
@@ -33,7 +34,9 @@ class Generator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encode = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU())
+        self.encode = nn.Sequential(
+            nn.Conv2d(1, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+        )
         self.decode = nn.Sequential(nn.ConvTranspose2d(4 + FEATURES, 1, 4, 2, 1), nn.Tanh())
 
     def forward(self, weak: Tensor, f: Tensor) -> Tensor:
@@ -47,7 +50,7 @@ class Critic(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.look = nn.Sequential(
-            nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Flatten()
+            nn.Conv2d(1, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Flatten()
         )
         self.judge = nn.Linear(36 + FEATURES, 1)
 
@@ -57,7 +60,11 @@ class Critic(nn.Module):
 
 def extractor(outputs: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(36, outputs)
+        nn.Conv2d(1, 4, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(36, outputs),
     )
 
 
@@ -212,18 +219,23 @@ def test_algorithm_1(optimizer: Any, dtype: torch.dtype, habit: Any) -> None:
 
 
 @each_optimizer
-@each_dtype_and_habit
-def test_the_synthesis_team_moves_together(optimizer: Any, dtype: torch.dtype, habit: Any) -> None:
-    """`nvn.alternating(D, Dp, (G, E))` on one batch: equal to the bit."""
-    ours, theirs = comparing.twice(networks, dtype)
-    play(ours, optimizer, dtype, synthesis_together)
-    together(theirs, optimizer, dtype, habit)
-    _assert_parity(ours, theirs, habit)
+@pytest.mark.parametrize("habit", [comparing.resting, comparing.as_usual])
+def test_the_synthesis_team_moves_together(optimizer: Any, habit: Any) -> None:
+    """`nvn.alternating(D, Dp, (G, E))` on one batch, to 1e-10 in float64.
+
+    G and E share one pass through each opponent, so the sums are rounded in another order.
+    """
+    ours, theirs = comparing.twice(networks, torch.float64)
+    play(ours, optimizer, torch.float64, synthesis_together)
+    together(theirs, optimizer, torch.float64, habit)
+    _assert_parity(ours, theirs, habit, comparing.assert_close)
 
 
-def _assert_parity(ours: Networks, theirs: Networks, habit: Any) -> None:
+def _assert_parity(
+    ours: Networks, theirs: Networks, habit: Any, compare: Any = comparing.assert_equal
+) -> None:
     rested = habit is comparing.resting
     comparing.assert_moved(ours, networks, *MOVERS)
-    comparing.assert_equal(ours, theirs, buffers=rested)
+    compare(ours, theirs, buffers=rested)
     comparing.assert_equal({"C": ours["C"]}, theirs, buffers=True)
     assert comparing.statistics_differ(ours, theirs, *MOVERS) is not rested

@@ -11,9 +11,10 @@ from torch.nn.utils import parametrizations
 import nvn
 from nvn import energies as en
 from nvn.errors import DataError, RunError
-from nvn.interpreter import Interpreter, Point, describe
+from nvn.frame import Point
+from nvn.interpreter import Interpreter
+from nvn.operations import Operations, describe
 from nvn.placement import Placement
-from nvn.planner import demanded
 from nvn.state import TrainState
 from nvn.values import Value, as_sum
 from tests.unit.small import BATCH, Own, assert_same, gan, linear, mean, mlp, square, tensor
@@ -24,7 +25,7 @@ START = Point(seed=0, step=0, batches=1, draws=1, steps={})
 def interpreter(game: nvn.Game) -> Interpreter:
     state = TrainState.of(game.players.values(), seed=0)
     parameters = {name: list(group.values()) for name, group in state.parameters.items()}
-    return Interpreter(state.modules, parameters, Placement(None))
+    return Interpreter(state.modules, parameters, Operations(state.modules, Placement(None)))
 
 
 def compute(value: Value, batch: Any = BATCH, point: Point = START, training: bool = True) -> Any:
@@ -35,7 +36,7 @@ def compute(value: Value, batch: Any = BATCH, point: Point = START, training: bo
 def pull(energies: dict[str, Any], batch: Any = BATCH, point: Point = START, **options: Any) -> Any:
     """Return what players find who descend energies, by their names."""
     terms = {name: as_sum(energy).terms for name, energy in energies.items()}
-    (value, *_) = demanded(terms.values())
+    value = next(term.energy for group in terms.values() for term in group)
     return interpreter(value.game).pull(terms, batch, point, **options)
 
 

@@ -5,11 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from nvn.isolation import (
-    copied_buffers,
+    buffers_at,
+    copied,
     learning,
     lent_attributes,
     lent_buffers,
     mode,
+    places_of,
     seeded,
     with_buffers,
 )
@@ -93,7 +95,7 @@ def test_a_buffer_may_grow() -> None:
 
 def test_a_module_may_go_back_to_earlier_buffers_for_a_while() -> None:
     module = normed()
-    start = copied_buffers(module)
+    start = copied(buffers_at(places_of(module)))
     module(tensor(4, 3))
     moved = module[0].running_mean
     with with_buffers(start):

@@ -53,9 +53,9 @@ def test_a_weight_that_is_always_zero_costs_nothing() -> None:
 
 
 def test_passes_are_counted() -> None:
-    # D's move: x → D and z → G → D; back through both calls of D. G's: z → G → D and back.
+    # D's move: x → D and z → G → D; back through both calls of D. G's: the same G(z) → D and back.
     assert gan().plan.counts == {
-        "G": {"forward": 2, "backward": 1},
+        "G": {"forward": 1, "backward": 1},
         "D": {"forward": 3, "backward": 3},
     }
 
@@ -69,7 +69,8 @@ def test_a_move_repeated_is_counted_as_often() -> None:
 def test_players_who_move_together_share_the_way_forward() -> None:
     small = gan()
     plan = nvn.plan(small.game, nvn.simultaneous(small.D, small.G))
-    assert plan.counts == {"G": {"forward": 1, "backward": 1}, "D": {"forward": 2, "backward": 3}}
+    # One energy, judged with opposite signs: one pass through D(G(z)) serves both.
+    assert plan.counts == {"G": {"forward": 1, "backward": 1}, "D": {"forward": 2, "backward": 2}}
 
 
 def test_a_penalty_goes_back_once_more() -> None:
@@ -150,4 +151,4 @@ def test_planning_computes_nothing() -> None:
             raise AssertionError("computed")
 
     small = gan(generator=Untouchable(3, 3))
-    assert small.plan.counts["G"]["forward"] == 2
+    assert small.plan.counts["G"]["forward"] == 1
