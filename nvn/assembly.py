@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nvn.checks import loss_graph
-from nvn.data import Batches, batches
+from nvn.data import Batches
 from nvn.engine import Engine
 from nvn.errors import ConfigError
 from nvn.graph import LossGraph
@@ -76,7 +76,8 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
         ConfigError: If optimizers or learning rates do not fit.
         DataError: If the data are no batches.
     """
-    check_data(make_engines(recipe, seed=seed), Streams(recipe), recipe.all_phases)
+    streams = Streams(recipe, sampled=True)
+    check_data(make_engines(recipe, seed=seed), streams, recipe.all_phases)
 
 
 def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:
@@ -88,15 +89,16 @@ def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable
 class Streams:
     """The phases' data: made when first needed, read on where phases share them."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, sampled: bool = False) -> None:
         self._recipe = recipe
+        self._sampled = sampled
         self._made: dict[int, Batches] = {}
 
     def of(self, phase: Phase) -> Batches:
         """Return a phase's endless stream of batches."""
         data = self._recipe.data if phase.data is None else phase.data
         if id(data) not in self._made:
-            self._made[id(data)] = batches(data)
+            self._made[id(data)] = Batches(data, sampled=self._sampled)
         return self._made[id(data)]
 
 

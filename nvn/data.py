@@ -4,6 +4,8 @@ A batch is a dict of named tensors. Data come as
 - an iterable of batches (a list, a DataLoader, `TensorBatches`), read again when it ends;
 - `{"a": iterable, "b": iterable}`: unpaired data, each read at its own pace, their batches merged;
 - a function without arguments that returns either, so that slow data are made only when needed.
+
+Data that take long to make may have a method `sample`, which makes one batch for `nvn check`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,16 @@ from torch import Tensor
 
 from nvn.errors import DataError
 
-__all__ = ["Batch", "Batches", "Data", "Position", "Seekable", "TensorBatches", "batches"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Data",
+    "Position",
+    "Sampled",
+    "Seekable",
+    "TensorBatches",
+    "batches",
+]
 
 Batch: TypeAlias = Mapping[str, Any]
 Loader: TypeAlias = Iterable[Batch]
@@ -32,6 +43,15 @@ class Seekable(Protocol):
 
     def batches_from(self, epoch: int, start: int) -> Iterator[Batch]:
         """Iterate over the batches of an epoch, from batch `start` on."""
+        ...
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """Data that are slow to make, but of which one batch is quickly made, for `nvn check`."""
+
+    def sample(self) -> Batch:
+        """Return a batch like those that iterating gives."""
         ...
 
 
@@ -105,10 +125,22 @@ class Batches:
     """An endless iterator of batches that knows its position.
 
     In a position, a single loader has the name "".
+
+    Args:
+        data: The data.
+        position: Where to begin.
+        sampled: Whether to read no more than a sample of data that have one.
     """
 
-    def __init__(self, data: Data, position: Mapping[str, Position] | None = None) -> None:
+    def __init__(
+        self,
+        data: Data,
+        position: Mapping[str, Position] | None = None,
+        sampled: bool = False,
+    ) -> None:
         loaders = _loaders(data)
+        if sampled:
+            loaders = {name: _sample(loader) for name, loader in loaders.items()}
         start = position or {}
         self._streams = {
             name: _Stream(name, loader, start.get(name, Position()))
@@ -199,6 +231,10 @@ def _loaders(data: Data) -> dict[str, Loader]:
     if not made:
         raise DataError("the data are an empty dict: name at least one loader")
     return {str(name): _iterable(f"the loader {name!r}", part) for name, part in made.items()}
+
+
+def _sample(loader: Loader) -> Loader:
+    return [loader.sample()] if isinstance(loader, Sampled) else loader
 
 
 def _iterable(called: str, loader: object) -> Loader:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import nvn
+from nvn.console import Bar
 from nvn.data import TensorBatches
 
 from . import store
@@ -37,16 +40,7 @@ class FacePairs:
     @cached_property
     def faces(self) -> Faces:
         """Every face, from the cache if an earlier run rendered them."""
-        total = self.spec.sequences * (2 + self.spec.levels)
-        with nvn.progress("rendering faces", total) as bar:
-            done = 0
-
-            def advance(now: int, _: int) -> None:
-                nonlocal done
-                bar.advance(now - done)
-                done = now
-
-            return render_faces(self.spec, store.default_cache(), advance)
+        return rendered(self.spec, store.default_cache())
 
     @cached_property
     def train(self) -> Faces:
@@ -84,9 +78,18 @@ class Batches:
         """Iterate over the batches of an epoch, from batch `start` on."""
         return self._tensors.batches_from(epoch, start)
 
+    def sample(self) -> Mapping[str, Any]:
+        """Return a batch of the first few people: rendering all of them would take minutes."""
+        spec = self._pairs.spec
+        each = spec.sequences * spec.levels // spec.subjects
+        few = replace(spec, subjects=min(spec.subjects, -(-self._count // each)))
+        return next(iter(self._of(rendered(few))))
+
     @cached_property
     def _tensors(self) -> TensorBatches:
-        train = self._pairs.train
+        return self._of(self._pairs.train)
+
+    def _of(self, train: Faces) -> TensorBatches:
         tensors = {"weak": train.weak, "peak": train.peak, "label": train.label}
         transform = Augmented(self._pairs.size)
         return TensorBatches(tensors, self._count, self._seed, transform=transform)
@@ -112,6 +115,19 @@ class Augmented:
             return to_float(turned).contiguous(memory_format=torch.channels_last)
 
         return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
+
+
+def rendered(spec: FacesSpec, cache: Path | None = None) -> Faces:
+    """Return the faces of a spec, with a bar while they are rendered (not if they are cached)."""
+    with ExitStack() as stack:
+        bar: Bar | None = None
+
+        def show(done: int, total: int) -> None:
+            nonlocal bar
+            bar = bar or stack.enter_context(nvn.progress("rendering faces", total))
+            bar.reach(done)
+
+        return render_faces(spec, cache, show)
 
 
 def subset(faces: Faces, chosen: Tensor) -> Faces:

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 
 import nvn
@@ -46,6 +48,17 @@ def test_a_check_reads_the_data() -> None:
         check_recipe(tiny(data=[{"y": DATA[0]["x"]}]))
     with pytest.raises(DataError, match="no batch at all"):
         check_recipe(tiny(data=[]))
+
+
+def test_a_check_does_not_make_slow_data() -> None:
+    class Slow:
+        def __iter__(self) -> Iterator[object]:
+            raise AssertionError("all of it was made")
+
+        def sample(self) -> object:
+            return DATA[0]
+
+    check_recipe(tiny(data=Slow()))
 
 
 def test_a_check_looks_for_optimizers() -> None:

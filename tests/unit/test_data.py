@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given
@@ -138,3 +140,22 @@ def test_tensors_of_different_lengths() -> None:
 def test_a_batch_that_cannot_be_taken(size: int) -> None:
     with pytest.raises(DataError, match="from 1 to 10"):
         TensorBatches({"x": ROWS}, size)
+
+
+class Slow:
+    """Data that take long to make, but not a batch of them."""
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        raise AssertionError("all of it was made")
+
+    def sample(self) -> dict[str, Tensor]:
+        return {"x": torch.ones(2)}
+
+
+def test_of_slow_data_a_sample_can_be_read() -> None:
+    one = Batches(Slow(), sampled=True)
+    assert torch.equal(next(one)["x"], torch.ones(2))
+    both = Batches({"slow": Slow(), "quick": [{"y": 1}]}, sampled=True)
+    assert set(next(both)) == {"x", "y"}
+    with pytest.raises(AssertionError, match="all of it"):
+        next(Batches(Slow()))
