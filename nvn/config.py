@@ -1,8 +1,8 @@
 """Settings: typed, bounded, described; read from presets, files and the command line.
 
 class Config(nvn.Config):
-presets: ClassVar = {"paper": {"size": 128}}
-size: int = Field(48, ge=8, description="pixels on a side")
+    presets: ClassVar = {"paper": {"size": 128}}
+    size: int = Field(48, ge=8, description="pixels on a side")
 """
 
 from __future__ import annotations
@@ -139,7 +139,10 @@ def _explained(config: type[Config], error: pydantic.ValidationError) -> Iterato
                 f"Settings: {', '.join(known)}"
             )
             continue
-        field = config.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+        if not place:  # of settings that do not fit together, the recipe says what is wrong
+            yield from str(problem.get("ctx", {}).get("error", problem["msg"])).splitlines()
+            continue
+        field = config.model_fields.get(str(problem["loc"][0]))
         purpose = f" ({field.description})" if field and field.description else ""
         value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
         yield f"{place}{value}: {problem['msg']}{purpose}"

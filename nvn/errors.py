@@ -17,6 +17,7 @@ __all__ = [
     "GameError",
     "GameWarning",
     "NvnError",
+    "NvnWarning",
     "Problem",
     "RunError",
     "did_you_mean",
@@ -39,7 +40,11 @@ class RunError(NvnError):
     """A run that cannot start or go on: no space, a loss that is not finite, an unknown device."""
 
 
-class GameWarning(UserWarning):
+class NvnWarning(UserWarning):
+    """A warning whose message is enough: where Python's code stands would not help."""
+
+
+class GameWarning(NvnWarning):
     """A game that is legal but probably not what was meant."""
 
 

@@ -27,21 +27,26 @@ FAMILIES = {
     "least_squares": en.LeastSquares(),
 }
 CONTENTS = {"l1": en.l1, "mse": en.mse}
+HEAVIEST = 1e6  # of the weights of energies
 
 
 class Config(FaceConfig):
     """Settings of the game."""
 
-    content: Literal["l1", "mse"] = Field("l1", description="likeness of made and real peaks")
+    content: Literal["l1", "mse"] = Field(
+        "l1", description="the energy of made peaks that differ from real ones"
+    )
     adversarial: Literal["minimax", "non_saturating", "hinge", "least_squares"] = Field(
         "non_saturating", description="the family of the adversarial energies"
     )
-    a: float = Field(3e-3, ge=0, description="G's weight on fooling D")
-    b: float = Field(3e-3, ge=0, description="G's weight on fooling D′")
-    c: float = Field(3e-3, ge=0, description="G's weight on the class that C sees")
-    ae: float = Field(3e-3, ge=0, description="E's weight on fooling D")
-    be: float = Field(3e-3, ge=0, description="E's weight on fooling D′")
-    head: float = Field(0.3, ge=0, description="E's weight on the class that its own head sees")
+    a: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
+    b: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D′")
+    c: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
+    ae: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D")
+    be: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D′")
+    head: float = Field(
+        0.3, ge=0, le=HEAVIEST, description="E's weight on the class that its own head sees"
+    )
     weak_negatives: bool = Field(False, description="D′ also learns that weak faces are no peaks")
     e_learns_weak: bool = Field(True, description="before the game, E learns weak faces too")
     autoencode: bool = Field(False, description="before the game, G copies peaks: no magnifying")
@@ -107,7 +112,9 @@ def recipe(config: Config) -> nvn.Recipe:
     weak_judge = game.player("weak_judge", config.network(Classifier))
     peaks = en.cross_entropy(C(peak), label) + en.cross_entropy(peak_judge(peak), label)
     own_heads = [en.cross_entropy(E.method("recognise")(E(peak)), label), own_head]
-    features = sum(own_heads[: 1 + config.e_learns_weak], en.cross_entropy(weak_judge(weak), label))
+    expressions = sum(
+        own_heads[: 1 + config.e_learns_weak], en.cross_entropy(weak_judge(weak), label)
+    )
     first = likeness(G(peak, E(peak)), peak) if config.autoencode else content
 
     pairs = config.pairs
@@ -120,14 +127,14 @@ def recipe(config: Config) -> nvn.Recipe:
         optimizers={
             **dict.fromkeys(("G", "E", "D", "Dp"), config.in_play()),
             "peaks": config.early(config.peaks),
-            "features": config.early(config.pretraining),
+            "pretraining": config.early(config.pretraining),
             "warmup": config.early(config.warmup),
         },
         data=pairs.batches(config.batch, seed=1),
         steps=config.steps,
         phases=[
             before("peaks", config.peaks, C, peak_judge, toward=peaks),
-            before("features", config.pretraining, E, weak_judge, toward=features),
+            before("pretraining", config.pretraining, E, weak_judge, toward=expressions),
             before("warmup", config.warmup, G, toward=first),
         ],
         evaluations=[

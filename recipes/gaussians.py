@@ -27,12 +27,14 @@ SPREAD = 0.05  # standard deviation of a mode; the ring has radius 1
 class Config(nvn.Config):
     """Settings of the ring."""
 
-    steps: int = Field(3000, ge=1, description="iterations")
-    batch: int = Field(256, ge=2, description="samples in a batch")
-    hidden: int = Field(64, ge=1, description="width of both networks")
-    noise: int = Field(8, ge=1, description="dimensions of the generator's noise")
-    lr: float = Field(1e-3, gt=0, description="learning rate of both players")
-    r1: float = Field(0.05, ge=0, description="weight of the gradient penalty on real samples")
+    steps: int = Field(3000, ge=1, le=10**9, description="iterations of the game")
+    batch: int = Field(256, ge=2, le=10**6, description="samples in a batch")
+    hidden: int = Field(64, ge=1, le=8192, description="width of both networks")
+    noise: int = Field(8, ge=1, le=8192, description="dimensions of the generator's noise")
+    lr: float = Field(1e-3, gt=0, le=10, description="learning rate of both players")
+    r1: float = Field(
+        0.05, ge=0, le=1e6, description="weight of the gradient penalty on real samples"
+    )
 
 
 def recipe(config: Config) -> nvn.Recipe:

@@ -21,12 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvn.errors import NvnWarning
+
 from . import store
 from .paint import paint, surface
 from .render import Surface, render
 from .rig import EXPRESSIONS, RIG_FILE, Rig, load_rig
 from .scenes import Nuisance, cast, film
 
+LARGEST = 256  # side of a picture, in pixels
 RENDERER = 3  # raise it when the same spec would give other pictures
 TOGETHER = 32  # frames rendered at once
 PEOPLE = 4  # subjects at once
@@ -52,8 +55,8 @@ class FacesSpec:
         low, high = self.weak
         if not (self.subjects > 0 and self.levels > 0 and 0 <= low <= high <= 1):
             raise ValueError(f"no faces can be rendered of {self}")
-        if not 16 <= self.size <= 256:
-            raise ValueError(f"the size of a picture is 16..256 pixels, not {self.size}")
+        if not 16 <= self.size <= LARGEST:
+            raise ValueError(f"the size of a picture is 16..{LARGEST} pixels, not {self.size}")
 
     @property
     def sequences(self) -> int:
@@ -106,7 +109,7 @@ def split(faces: Faces, fold: int, folds: int) -> tuple[Tensor, Tensor]:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warnings.warn(message, NvnWarning, stacklevel=4)
 
 
 def _silent(done: int, total: int) -> None:
@@ -158,6 +161,7 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
     shared = surface(rig)
     frames = 2 + spec.levels
     total, done = spec.sequences * frames, 0
+    progress(done, total)
     groups = [
         range(first, min(first + PEOPLE, spec.subjects))
         for first in range(0, spec.subjects, PEOPLE)

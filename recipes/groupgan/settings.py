@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -14,10 +15,11 @@ import nvn
 from nvn.optimizers import Factory
 
 from . import networks as nets
-from .faces import FacesSpec
+from .faces import LARGEST, FacesSpec
 from .pairs import FacePairs
 
 CLASSES = 6
+MOST = 10**9  # steps; more are a slip of the finger
 
 Network = TypeVar("Network", bound=nn.Module)
 Backbone = TypeVar("Backbone", bound=nets.Extractor)
@@ -27,27 +29,70 @@ class FaceConfig(nvn.Config):
     """Settings of data, networks and training. The defaults train well in minutes."""
 
     # data
-    subjects: int = Field(200, ge=10, description="people rendered")
-    levels: int = Field(3, ge=1, description="weak pictures of each person and expression")
-    size: int = Field(48, ge=16, multiple_of=16, description="side of the pictures seen, in pixels")
-    margin: int = Field(0, ge=0, description="pixels rendered beyond that, to crop at random")
-    folds: int = Field(5, ge=2, description="parts the people are split into, one to test on")
-    fold: int = Field(0, ge=0, description="the part to test on")
-    batch: int = Field(24, ge=2, description="pairs in a batch")
+    subjects: int = Field(200, ge=10, le=100_000, description="people rendered")
+    levels: int = Field(3, ge=1, le=100, description="weak pictures of each person and expression")
+    size: int = Field(
+        48, ge=16, le=256, multiple_of=16, description="side of the pictures seen, in pixels"
+    )
+    margin: int = Field(
+        0, ge=0, le=240, description="pixels rendered beyond that side, to crop at random"
+    )
+    folds: int = Field(
+        5, ge=2, le=100_000, description="parts that the people are split into, one to test on"
+    )
+    fold: int = Field(0, ge=0, le=100_000, description="which part to test on; the first is 0")
+    batch: int = Field(24, ge=2, le=100_000, description="pairs of pictures in a batch")
     # networks
-    backbone: Literal["small", "vgg13"] = Field("small", description="of E, C and the judges")
-    features: int = Field(128, ge=1, description="features that E extracts")
-    width: int = Field(16, ge=1, description="channels of G's first layer; the others' scale too")
+    backbone: Literal["small", "vgg13"] = Field(
+        "small", description="the convolutions of E, C and the two judges"
+    )
+    features: int = Field(128, ge=1, le=8192, description="features that E extracts")
+    width: int = Field(
+        16, ge=1, le=1024, description="channels of G's first layer; other networks scale with it"
+    )
     residual: bool = Field(True, description="G makes the difference to its input, with skips")
-    published_init: bool = Field(False, description="weights drawn from N(0, 0.01), biases 1")
+    published_init: bool = Field(False, description="weights drawn from N(0, 0.01²), biases 1")
     # training
-    peaks: int = Field(200, ge=1, description="steps in which C and a judge learn peaks")
-    pretraining: int = Field(800, ge=1, description="steps in which E learns expressions")
-    warmup: int = Field(1500, ge=1, description="steps in which G learns without critics")
-    steps: int = Field(150, ge=1, description="steps of the game")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="of every player")
-    lr: float = Field(4e-4, gt=0, description="learning rate in the game")
-    early_lr: float = Field(3e-3, gt=0, description="highest learning rate before the game")
+    peaks: int = Field(
+        200, ge=1, le=MOST, description="steps of phase peaks: C and a judge learn real peaks"
+    )
+    pretraining: int = Field(
+        800, ge=1, le=MOST, description="steps of phase pretraining: E and a judge learn weak faces"
+    )
+    warmup: int = Field(
+        1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
+    )
+    steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
+    optimizer: Literal["adam", "sgd"] = Field(
+        "adam", description="the optimizer of every player, in every phase"
+    )
+    lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
+    early_lr: float = Field(
+        3e-3, gt=0, le=10, description="highest learning rate in the phases before the game"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := list(self._problems()):
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if self.folds > self.subjects:
+            yield (
+                f"folds = {self.folds}: {self.subjects} people (subjects) can be split into "
+                f"{self.subjects} parts at most"
+            )
+        if self.fold >= self.folds:
+            yield f"fold = {self.fold}: the folds are 0 to {self.folds - 1} (folds = {self.folds})"
+        pairs = self.subjects * (self.folds - 1) // self.folds * CLASSES * self.levels
+        if self.batch > pairs:
+            yield f"batch = {self.batch}: there are only {pairs} pairs to train on"
+        if self.size + self.margin > LARGEST:
+            side = self.size + self.margin
+            yield f"size + margin = {side}: faces are rendered at {LARGEST} pixels at most"
+        if self.backbone == "vgg13" and self.size < 32:
+            yield f"size = {self.size}: the backbone vgg13 needs pictures of 32 pixels or more"
 
     @property
     def pairs(self) -> FacePairs:

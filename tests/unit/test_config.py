@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import pydantic
 import pytest
@@ -148,3 +148,19 @@ def test_a_configuration_file_that_does_not_fit(
 def test_an_empty_configuration_file_sets_nothing(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("# nothing\n")
     assert read_yaml(tmp_path / "config.yaml") == {}
+
+
+def test_settings_that_do_not_fit_together_are_said_in_the_recipes_words() -> None:
+    class Pair(nvn.Config):
+        low: int = 0
+        high: int = 1
+
+        @pydantic.model_validator(mode="after")
+        def ordered(self) -> Self:
+            if self.low > self.high:
+                raise ValueError(f"low = {self.low}: more than high\nchange one")
+            return self
+
+    with pytest.raises(ConfigError) as error:
+        Pair.build(settings={"low": 2})
+    assert str(error.value) == "low = 2: more than high\nchange one"
