@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -11,13 +11,21 @@ from torch import Tensor
 from .faces import Faces, to_float
 
 Pictures = Callable[[Tensor], Tensor]  # (N, C, H, W) → the same or (N, K) logits
-AT_ONCE = 256  # pictures through a network at once
-SCALE, GAP, HEADER = 2, 2, 42  # of sheets: enlargement, pixels between pictures, and above them
+AT_ONCE = 256 * 48 * 48  # pixels through a network at once
+ACROSS = 96  # of a sheet: pixels that a small picture is enlarged to
 
 
-def in_parts(fn: Pictures, pictures: Tensor) -> Tensor:
-    """Return `fn` of pictures (N, …), computed part by part."""
-    return torch.cat([fn(part).cpu() for part in torch.split(pictures, AT_ONCE)])
+def _nobody(done: int) -> None:
+    pass
+
+
+def in_parts(fn: Pictures, pictures: Tensor, done: Callable[[int], None] = _nobody) -> Tensor:
+    """Return `fn` of pictures (N, C, H, W), computed part by part; `done` hears how many."""
+    parts = []
+    for part in torch.split(pictures, max(1, AT_ONCE // pictures[0, 0].numel())):
+        parts.append(fn(part).cpu())
+        done(len(part))
+    return torch.cat(parts)
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -41,42 +49,41 @@ def extrapolated(faces: Faces, intensity: float) -> Tensor:
     return (neutral + (weak - neutral) / intensity).clamp(-1, 1)
 
 
-def blocks(groups: Mapping[str, Sequence[Tensor]], columns: str) -> Image.Image:
-    """Lay groups of columns of pictures (N, C, H, W) in [-1, 1] out side by side.
+def sheet(blocks: Mapping[str, Mapping[str, Tensor]], across: int = 3) -> Image.Image:
+    """Lay blocks out, `across` in a row; a block has columns of pictures (N, C, H, W) in [-1, 1].
 
-    Row i shows picture i of every column; above stand the groups' names and what the columns are.
+    Row i of a block shows picture i of each of its columns; above stand the names of the block and
+    of the columns. Small pictures are enlarged, and all else is as large as the pictures ask for.
     """
-    rows = list(_block_rows(list(groups.values())))
-    image = to_image(_stack(rows, GAP), SCALE)
-    sheet = Image.new("RGB", (image.width, image.height + HEADER), "white")
-    sheet.paste(image, (0, HEADER))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
-    step = (image.width + SCALE * 4 * GAP) / len(groups)
-    for number, name in enumerate(groups):
-        pen.text((number * step, 2), name, fill="black", font=font)
-        pen.text((number * step, 20), columns, fill="#666666", font=font)
-    return sheet
+    made = [_block(name, columns) for name, columns in blocks.items()]
+    width, height = made[0].size
+    gap = height // 20
+    rows = -(-len(made) // across)
+    size = (across * (width + gap) + gap, rows * (height + gap) + gap)
+    whole = Image.new("RGB", size, "white")
+    for number, block in enumerate(made):
+        row, column = divmod(number, across)
+        whole.paste(block, (gap + column * (width + gap), gap + row * (height + gap)))
+    return whole
 
 
-def _block_rows(groups: Sequence[Sequence[Tensor]]) -> Iterator[Tensor]:
-    for i in range(len(groups[0][0])):
-        parts = [_row([column[i] for column in group], GAP) for group in groups]
-        yield _row(parts, 4 * GAP)
-
-
-def _row(pictures: Sequence[Tensor], gap: int) -> Tensor:
-    """Put pictures (C, H, W) side by side, with white between them."""
-    channels, height, _ = pictures[0].shape
-    white = pictures[0].new_ones(channels, height, gap)
-    parts = [part for picture in pictures for part in (white, picture)][1:]
-    return torch.cat(parts, dim=2)
-
-
-def _stack(rows: Sequence[Tensor], gap: int) -> Tensor:
-    """Put rows (C, H, W) below one another, with white between them."""
-    channels, _, width = rows[0].shape
-    white = rows[0].new_ones(channels, gap, width)
-    return torch.cat([part for row in rows for part in (white, row)][1:], dim=1)
+def _block(name: str, columns: Mapping[str, Tensor]) -> Image.Image:
+    """One block: its name, its columns' names, and below them its pictures."""
+    rows, _, height, width = next(iter(columns.values())).shape
+    scale = max(1, round(ACROSS / width))
+    side, tall = width * scale, height * scale
+    gap, line = max(1, side // 40), side // 5
+    size = (len(columns) * (side + gap) - gap, 2 * line + rows * (tall + gap))
+    block = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(block)
+    large, small = (ImageFont.load_default(size=line * part / 100) for part in (80, 65))
+    pen.text((0, 0), name, fill="black", font=large)
+    for column, (title, pictures) in enumerate(columns.items()):
+        left = column * (side + gap)
+        pen.text((left, line), title, fill="#555555", font=small)
+        for row, picture in enumerate(pictures):
+            block.paste(to_image(picture, scale), (left, 2 * line + row * (tall + gap)))
+    return block
 
 
 def to_image(picture: Tensor, scale: int = 1) -> Image.Image:

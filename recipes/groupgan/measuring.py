@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 import nvn
+from nvn.console import Bar
 
 from . import evaluation as ev
 from .faces import to_float
 from .pairs import FacePairs
+
+BY_PEAKS = "recognised by a classifier of peaks (%)"
+BY_WEAK = "recognised by a classifier of weak faces (%)"
+LIKENESS = "likeness to real peaks (PSNR, dB)"
 
 
 @dataclass(frozen=True)
@@ -43,28 +47,27 @@ class Recognition:
         test = self.pairs.test
         weak, peak = to_float(test.weak), to_float(test.peak)
         stretched = ev.extrapolated(test, sum(self.pairs.spec.weak) / 2)
-        made = self._compute(engine, self.fake, weak)
-        right = partial(self._accuracy, engine)
-        return {
-            "weak, judged by peaks": right(self.peak_logits, weak),
-            "magnified, judged by peaks": right(self.peak_logits, made),
-            "extrapolated, judged by peaks": right(self.peak_logits, stretched),
-            "real peak, judged by peaks": right(self.peak_logits, peak),
-            "weak, judged by weak": right(self.weak_logits, weak),
-            "weak, judged by E": right(self.own_logits, weak),
-            "magnified, judged by C": right(self.C_logits, made),
-            "psnr of weak": ev.psnr(weak, peak),
-            "psnr of magnified": ev.psnr(made, peak),
-            "psnr of extrapolated": ev.psnr(stretched, peak),
-        }
+        with nvn.progress("measuring", total=8 * len(weak)) as bar:
 
-    def _accuracy(self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor) -> float:
-        return 100 * ev.accuracy(self._compute(engine, logits, pictures), self.pairs.test.label)
+            def computed(value: nvn.Value, pictures: Tensor) -> Tensor:
+                return computed_with(engine, self.weak, value, pictures, bar)
 
-    def _compute(self, engine: nvn.Engine, value: nvn.Value, pictures: Tensor) -> Tensor:
-        """Return a value, computed with `pictures` (N, C, H, W) as the weak ones."""
-        name = str(self.weak)
-        return ev.in_parts(lambda part: engine.values({name: part}, [value])[0].float(), pictures)
+            def right(logits: nvn.Value, pictures: Tensor) -> float:
+                return 100 * ev.accuracy(computed(logits, pictures), test.label)
+
+            made = computed(self.fake, weak)
+            return {
+                f"weak, {BY_PEAKS}": right(self.peak_logits, weak),
+                f"stretched, {BY_PEAKS}": right(self.peak_logits, stretched),
+                f"magnified, {BY_PEAKS}": right(self.peak_logits, made),
+                f"real peaks, {BY_PEAKS}": right(self.peak_logits, peak),
+                f"weak, {BY_WEAK}": right(self.weak_logits, weak),
+                "weak, recognised by E's own head (%)": right(self.own_logits, weak),
+                "magnified, recognised by C (%)": right(self.C_logits, made),
+                f"weak, {LIKENESS}": ev.psnr(weak, peak),
+                f"stretched, {LIKENESS}": ev.psnr(stretched, peak),
+                f"magnified, {LIKENESS}": ev.psnr(made, peak),
+            }
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,31 @@ class Faces:
     pairs: FacePairs
     weak: nvn.Value
     fake: nvn.Value
-    rows: int = 5
+    rows: int = 3
 
     def __call__(self, engine: nvn.Engine) -> Image.Image:
         """Draw."""
         test = self.pairs.test
         levels = self.pairs.spec.levels
         middle = torch.arange(len(test)) % levels == levels // 2
-        groups = {}
-        for number, name in enumerate(test.classes):
-            chosen = ((test.label == number) & middle).nonzero().flatten()[: self.rows]
-            weak, peak = to_float(test.weak[chosen]), to_float(test.peak[chosen])
-            made = engine.values({str(self.weak): weak}, [self.fake])[0].float().cpu()
-            groups[name] = [weak, made, peak]
-        return ev.blocks(groups, "weak, magnified, real peak")
+        blocks = {}
+        with nvn.progress("drawing faces") as bar:
+            for number, name in enumerate(test.classes):
+                chosen = ((test.label == number) & middle).nonzero().flatten()[: self.rows]
+                weak, peak = to_float(test.weak[chosen]), to_float(test.peak[chosen])
+                bar.reach(number * len(chosen), len(test.classes) * len(chosen))
+                made = computed_with(engine, self.weak, self.fake, weak, bar)
+                blocks[name] = {"weak": weak, "magnified": made, "real peak": peak}
+        return ev.sheet(blocks)
+
+
+def computed_with(
+    engine: nvn.Engine, weak: nvn.Value, value: nvn.Value, pictures: Tensor, bar: Bar
+) -> Tensor:
+    """Return a value, computed with `pictures` (N, C, H, W) as the weak ones."""
+
+    def compute(part: Tensor) -> Tensor:
+        result: Tensor = engine.values({str(weak): part}, [value])[0].float()
+        return result
+
+    return ev.in_parts(compute, pictures, bar.advance)

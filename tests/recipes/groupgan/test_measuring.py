@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.evaluation import accuracy, blocks, extrapolated, in_parts, psnr, to_image
+from nvn_recipes.groupgan.evaluation import accuracy, extrapolated, in_parts, psnr, sheet, to_image
 from nvn_recipes.groupgan.faces import Faces, FacesSpec
-from nvn_recipes.groupgan.pairs import Augmented, FacePairs
+from nvn_recipes.groupgan.pairs import Augmented, FacePairs, rendered
 
 
 def faces(samples: int = 12, size: int = 20) -> Faces:
@@ -55,8 +60,32 @@ def test_extrapolation_undoes_a_linear_blend() -> None:
 
 
 def test_parts_make_the_whole() -> None:
-    pictures = torch.rand(600, 1, 2, 2)
-    assert torch.equal(in_parts(lambda part: 2 * part, pictures), 2 * pictures)
+    pictures, done = torch.rand(600, 1, 48, 48), []
+    assert torch.equal(in_parts(lambda part: 2 * part, pictures, done.append), 2 * pictures)
+    assert done == [256, 256, 88]
+
+
+def test_large_pictures_come_in_small_parts() -> None:
+    done: list[int] = []
+    in_parts(lambda part: part, torch.rand(3, 1, 800, 800), done.append)
+    assert done == [1, 1, 1]
+
+
+def test_the_bar_is_shown_only_while_faces_are_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    @contextmanager
+    def progress(description: str, total: int) -> Iterator[MagicMock]:
+        opened.append((description, total))
+        yield MagicMock()
+
+    monkeypatch.setattr("nvn.progress", progress)
+    spec = FacesSpec(subjects=1, size=16, levels=1)
+    first, cached = rendered(spec, tmp_path), rendered(spec, tmp_path)
+    assert torch.equal(first.weak, cached.weak)
+    assert opened == [("rendering faces", 18)]
 
 
 def test_nobody_is_trained_on_and_tested_on() -> None:
@@ -95,11 +124,15 @@ def test_batches_are_of_pairs() -> None:
     assert batch["label"].shape == (4,)
 
 
-def test_a_sheet_has_every_picture() -> None:
-    column = torch.rand(2, 3, 8, 8)
-    sheet = blocks({"joy": [column, column], "anger": [column, column]}, "a, b")
-    assert sheet.width > 2 * 4 * 8
-    assert sheet.height > 2 * 2 * 8
+@pytest.mark.parametrize("size", [8, 48, 128, 256])
+def test_a_sheet_has_every_picture_below_labels_that_grow_with_it(size: int) -> None:
+    black = torch.full((2, 3, size, size), -1.0)
+    image = sheet({name: {"a": black, "b": black} for name in "wxyz"}, across=2)
+    shown, side = np.asarray(image.convert("L")), max(96, size)
+    assert 16 <= (shown < 10).sum() / side**2 < 16.2  # 4 blocks of 2 × 2, and a few letters
+    first = (shown < 128).mean(axis=1).argmax()  # the first line that pictures fill
+    lines = (shown[:first] < 200).any(axis=1).sum()
+    assert 0.1 < lines / side < 0.4
 
 
 def test_images_have_their_colours() -> None:
