@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 Place = tuple[nn.Module, str]  # a submodule and the name of one of its buffers
 Buffers = dict[Place, Tensor | None]
-Container = dict[Any, Any] | list[Any] | set[Any]
+Container = dict[Any, Any] | list[Any] | set[Any] | deque[Any] | tuple[Any, ...]
+CONTAINERS = (dict, OrderedDict, defaultdict, Counter, list, set, deque, tuple)
 
 
 @contextmanager
@@ -113,23 +115,49 @@ def _put(buffers: Mapping[Place, Tensor | None]) -> None:
 
 @contextmanager
 def lent_attributes(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Put the attributes of modules back at the end: caches filled meanwhile are forgotten."""
+    """Put back at the end what modules keep as attributes: what they cache meanwhile is gone.
+
+    Containers are restored at any depth, and tensors changed in place; parameters and buffers are
+    not looked at, nor what other objects keep.
+    """
     parts = [part for module in modules for part in module.modules()]
-    attributes = [(vars(part), dict(vars(part))) for part in parts]
-    inside = [x for _, before in attributes for x in before.values()]
-    containers = [(x, x.copy()) for x in inside if type(x) in (dict, list, set)]
+    containers = [(held, copy(held)) for held in _held(map(vars, parts))]
+    buffers = {id(buffer) for part in parts for buffer in part.buffers(recurse=False)}
+    inside = [x for _, before in containers for x in _items(before) if isinstance(x, Tensor)]
+    caches = [x for x in inside if not (isinstance(x, nn.Parameter) or id(x) in buffers)]
+    tensors = [(x, x._version, x.detach().clone()) for x in caches if not x.is_inference()]
     try:
         yield
     finally:
-        for present, before in attributes + containers:
+        for present, before in containers:
             _restore(present, before)
+        with torch.no_grad():
+            for tensor, version, values in tensors:
+                if tensor._version != version:
+                    tensor.copy_(values)
 
 
-def _restore(present: Container, before: Container) -> None:
-    if isinstance(present, list):
-        present[:] = before
+def _held(containers: Iterable[Container]) -> list[Container]:
+    """Return containers and all the containers in them, each once."""
+    found: dict[int, Container] = {}
+    waiting: list[Any] = list(containers)
+    while waiting:
+        held = waiting.pop()
+        if id(held) not in found:
+            found[id(held)] = held
+            waiting += [x for x in _items(held) if type(x) in CONTAINERS]
+    return [held for held in found.values() if not isinstance(held, tuple)]
+
+
+def _items(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _restore(present: Any, before: Any) -> None:
+    present.clear()
+    if isinstance(present, list | deque):
+        present.extend(before)
     else:
-        present.clear()
         present.update(before)
 
 

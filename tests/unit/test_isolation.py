@@ -1,5 +1,9 @@
 """Computing without leaving a trace."""
 
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -135,6 +139,54 @@ def test_what_a_module_remembers_is_forgotten() -> None:
     assert not hasattr(inner, "scale")
     assert inner.weight is weight
     assert inner._forward_hooks is hooks
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"in": {}},
+        lambda: [{}],
+        lambda: ({},),
+        lambda: OrderedDict({"in": {}}),
+        lambda: defaultdict(dict, {"in": {}}),
+        lambda: {"in": {"deeper": {}}},
+    ],
+)
+def test_what_it_remembers_deep_inside_is_forgotten(make: Callable[[], Any]) -> None:
+    def innermost(held: Any) -> dict[str, Any]:
+        while held:
+            held = held[0] if isinstance(held, list | tuple) else next(iter(held.values()))
+        return held
+
+    module = linear()
+    module.kept = make()
+    kept, cache = module.kept, innermost(module.kept)
+    with lent_attributes([module]):
+        cache["grid"] = torch.ones(1)
+    assert module.kept is kept
+    assert kept == make()
+    assert cache == {}
+
+
+def test_a_queue_is_as_before() -> None:
+    module = linear()
+    module.queue = deque([1, 2, 3], maxlen=3)
+    queue = module.queue
+    with lent_attributes([module]):
+        queue.append(4)
+    assert module.queue is queue
+    assert (list(queue), queue.maxlen) == ([1, 2, 3], 3)
+
+
+def test_a_tensor_changed_in_place_is_as_before() -> None:
+    module = linear()
+    module.steps, module.kept = torch.zeros(2), [torch.zeros(2)]
+    steps = module.steps
+    with lent_attributes([module]):
+        module.steps += 1
+        module.kept[0][1] = 5
+    assert module.steps is steps
+    assert module.steps.tolist() == module.kept[0].tolist() == [0, 0]
 
 
 # --- modes --------------------------------------------------------------------------------------
