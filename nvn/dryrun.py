@@ -1,39 +1,52 @@
-"""What is wrong with a game that only shapes can tell: one pass over the graph before training.
+"""What is wrong with a game that only a batch can tell: one pass over the graph before training.
 
-Runs on fake tensors, which have shapes but no contents; where a module cannot run on those, on two
-real samples, and on the whole batch before a problem is told. Modules, their buffers and modes, and
-random streams are as before afterwards.
+The pass is real: on copies of the first batch, whole. Fake tensors would cost less, but whatever a
+module or a function keeps of them (in a cache of functools, say) would make training do nothing,
+silently; and a few samples of the batch would hide that its tensors don't go together. Modules,
+their buffers and modes, and random streams are as before afterwards.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.hooks import RemovableHandle
 
 from nvn import tree
-from nvn.errors import GameError, Problem
+from nvn.errors import GameError, Problem, RunError
 from nvn.game import Player
-from nvn.graph import LossGraph, batch_names, owner
+from nvn.graph import (
+    LossGraph,
+    ancestors,
+    batch_names,
+    called_players,
+    differentiable_path,
+    gradients_of,
+    owner,
+)
 from nvn.interpreter import Interpreter
 from nvn.isolation import learning, lent_attributes, lent_buffers, seeded
-from nvn.operations import describe, device_of
-from nvn.values import Batch, Call, Energy, Gradient, Sample, Value
+from nvn.operations import Operations, describe, detached, device_of, differentiable
+from nvn.placement import Placement
+from nvn.values import Apply, Batch, Call, Energy, Gradient, Noise, Sample, Value
 
-SAMPLES = 2  # one is too few for batch normalisation
+Parameters = Mapping[str, Mapping[str, nn.Parameter]]
+Values = dict[Value, Any]
 
 
 def check_batch(
     graph: LossGraph,
     needed: Sequence[Value],
     interpreter: Interpreter,
-    parameters: Mapping[str, Mapping[str, nn.Parameter]],
+    parameters: Parameters,
     batch: Mapping[str, Any],
 ) -> None:
     """Check a game against a first batch.
@@ -49,16 +62,54 @@ def check_batch(
         GameError: Listing every problem: missing names, shapes that don't fit, energies that are
             no scalars, hidden parameters, inputs changed in place.
     """
+    problems = _problems(_DryRun(graph, needed, interpreter, parameters), batch)
+    if problems:
+        raise GameError(problems, graph.name)
+
+
+def batch_problems(
+    graph: LossGraph, needed: Sequence[Value], batch: Mapping[str, Any]
+) -> list[Problem]:
+    """Return what a first batch tells of a game that has no engine yet, or can't have one.
+
+    Args:
+        graph: The game; its structure need not be in order.
+        needed: The nodes to check. Those that can't be computed are left out, and so is then what
+            takes them.
+        batch: The batch.
+    """
     modules = {player.name: player.module for player in graph.players}
-    run = _DryRun(graph, needed, interpreter, parameters)
+    parameters = {
+        name: {n: p for n, p in module.named_parameters() if p.requires_grad}
+        for name, module in modules.items()
+    }
+    lists = {name: [*named.values()] for name, named in parameters.items()}
+    interpreter = Interpreter(modules, lists, Operations(modules, Placement(None)))
+    return _problems(_DryRun(graph, needed, interpreter, parameters), batch)
+
+
+def replaced_draws(nodes: Iterable[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the noise and the samples that nobody would draw, since data have their names."""
+    for node in nodes:
+        if isinstance(node.op, Noise | Sample) and node.op.name in batch:
+            name = node.op.name
+            yield Problem(
+                str(node.where),
+                f"the data yield {name!r}, which is the name of what is drawn at random here",
+                "a name of its own for each: an entry of a batch replaces what is drawn",
+                f"rename one of the two; to take it from the data, write `game.batch({name!r})`",
+            )
+
+
+def _problems(run: _DryRun, batch: Mapping[str, Any]) -> list[Problem]:
+    modules = run.modules
     with (
         lent_attributes(modules.values()),
         lent_buffers(modules),
         seeded(0, device_of(dict(batch))),
+        _lent_streams(),
     ):
-        problems = [*_missing_names(needed, batch), *run.problems(batch)]
-    if problems:
-        raise GameError(problems, graph.name)
+        return [*_missing_names(run.needed, batch), *run.problems(batch)]
 
 
 def _missing_names(nodes: Sequence[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:
@@ -81,10 +132,11 @@ class _DryRun:
         graph: LossGraph,
         needed: Sequence[Value],
         interpreter: Interpreter,
-        parameters: Mapping[str, Mapping[str, nn.Parameter]],
+        parameters: Parameters,
     ) -> None:
+        self.needed = needed
+        self.modules = {player.name: player.module for player in graph.players}
         self._graph = graph
-        self._needed = needed
         self._interpreter = interpreter
         players = [player for player in graph.players if not player.frozen]
         self._parameters = {p.name: [*parameters[p.name].values()] for p in graph.players}
@@ -96,28 +148,14 @@ class _DryRun:
         }
 
     def problems(self, batch: Mapping[str, Any]) -> list[Problem]:
-        """Return every problem, from fake tensors if those find none, else from real ones."""
-        try:
-            with _silent("torch._subclasses.fake_tensor"):
-                fake = FakeTensorMode(allow_non_fake_inputs=True)
-                if not self._pass(_map_tensors(fake.from_tensor, batch), fake):
-                    return []
-        except Exception:  # noqa: BLE001, S110  (fake tensors fail in many ways: ask real ones)
-            pass
-        # Two samples may be too few for some module, or what is cut no samples at all: then all.
+        """Return every problem that shows while the nodes are computed."""
         # Copies, because what works in place is about to be found.
-        few = _map_tensors(lambda x: (x[:SAMPLES] if x.dim() else x).clone(), batch)
-        problems = self._pass(few, nullcontext())
-        return problems and self._pass(_map_tensors(Tensor.clone, batch), nullcontext())
-
-    def _pass(
-        self, batch: Mapping[str, Any], tensors: AbstractContextManager[Any]
-    ) -> list[Problem]:
+        batch = tree.map_leaves(lambda x: x.clone() if _is_tensor(x) else x, dict(batch))
         problems: list[Problem] = []
-        values: dict[Value, Any] = {}
-        complete = all(name in batch for name in batch_names(self._needed))
-        with tensors, torch.enable_grad():
-            for node in self._needed:
+        values: Values = {}
+        complete = all(name in batch for name in batch_names(self.needed))
+        with torch.enable_grad():
+            for node in self.needed:
                 # What takes something that is missing, or that failed, is told already.
                 missing = isinstance(node.op, Batch) and node.op.name not in batch
                 blind = isinstance(node.op, Sample) and not complete
@@ -125,41 +163,75 @@ class _DryRun:
                     problems += self._visit(node, values, batch)
         return problems
 
-    def _visit(
-        self, node: Value, values: dict[Value, Any], batch: Mapping[str, Any]
-    ) -> Iterator[Problem]:
-        player = owner(node)
-        inputs = {self._graph.names[v]: values[v] for v in node.inputs}
+    def _visit(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Iterator[Problem]:
+        given = {self._graph.names[v]: values[v] for v in node.inputs}
         if isinstance(node.op, Sample):
-            inputs = dict(batch)
-        versions = {name: _versions(value) for name, value in inputs.items()}
-        # Its own parameters apart, all may learn, so that a result tells which were used.
-        others = self._learners - ({player.name} if player else set())
-        with learning(self._parameters, movers=others), _innermost(player) as failing:
+            given = dict(batch)
+        versions = {name: _versions(value) for name, value in given.items()}
+        with learning(self._parameters, self._others(node)), _innermost(owner(node)) as failing:
             try:
-                result = self._compute(node, values, batch)
+                result, hidden = self._computed(node, values, batch)
             except GameError as error:
                 yield from error.problems
                 return
             except Exception as error:  # noqa: BLE001  (whatever the user's code raises)
                 yield self._misfit(node, values, error, failing())
                 return
-            hidden = _learning_leaves(result)
-        for name in (name for name, value in inputs.items() if _versions(value) != versions[name]):
-            yield self._in_place(node, name)
+        for name, value in given.items():
+            if _versions(value) != versions[name]:
+                yield self._in_place(node, name)
         if hidden and not isinstance(node.op, Batch):
             yield self._hidden(node, hidden)
         if isinstance(node, Energy) or node in self._graph.weights:
             yield from self._not_scalar(node, result)
-        values[node] = tree.map_leaves(lambda x: x.detach() if _is_tensor(x) else x, result)
+        yield from self._opaque(node, result)
+        values[node] = _constant(result)
 
-    def _compute(self, node: Value, values: dict[Value, Any], batch: Mapping[str, Any]) -> Any:
-        if not isinstance(node.op, Gradient):
-            return self._interpreter.compute(node, values, batch, seed=0, training=True)
-        y, x = (values[v] for v in node.args)
-        if not (_is_tensor(y) and _is_tensor(x) and x.is_floating_point()):
+    def _others(self, node: Value) -> frozenset[str]:
+        """Return who learns while a node is computed, so that its result tells who was used.
+
+        All but its own player; nobody while a gradient is taken, which goes back through players.
+        """
+        if isinstance(node.op, Gradient):
+            return frozenset()
+        return self._learners - {player.name for player in called_players([node])}
+
+    def _computed(
+        self, node: Value, values: Values, batch: Mapping[str, Any]
+    ) -> tuple[Any, list[Tensor]]:
+        """Compute a node; return also those leaves of autograd's graph that were there before."""
+        if isinstance(node.op, Gradient):
+            return _constant(self._slope(node, values, batch)), []
+        result = self._compute(node, values, batch)
+        leaves = _leaves_behind(result)
+        if leaves:  # what is made on the way, such as a module's x.detach().requires_grad_(),
+            # is another one the next time
+            again = {id(leaf) for leaf in _leaves_behind(self._compute(node, values, batch))}
+            leaves = [leaf for leaf in leaves if id(leaf) in again]
+        return result, leaves
+
+    def _compute(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Any:
+        # Inputs of its own: a module may call x.requires_grad_() on what it is given.
+        inputs = {v: _constant(values[v]) for v in node.inputs}
+        return self._interpreter.compute(node, inputs, batch, seed=0, training=True)
+
+    def _slope(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Any:
+        """Compute a gradient: what lies between x and y once more, this time with a graph."""
+        y, x = node.args
+        if not (_is_tensor(values[y]) and _is_tensor(values[x]) and values[x].is_floating_point()):
             raise TypeError("a gradient needs a tensor y and a floating-point tensor x")
-        return torch.zeros_like(x)  # all that later nodes need of it is its shape
+        path = differentiable_path(x, y)
+        slopes = {x, *(v.args[1] for v in gradients_of(path))}
+        again = {v: _constant(value) for v, value in values.items()}
+        again |= {v: differentiable(again[v]) for v in slopes}
+        for step in ancestors([y]):
+            if step in path and step is not x:
+                value = self._interpreter.compute(step, again, batch, seed=0, training=True)
+                again[step] = differentiable(value) if step in slopes else value
+        try:
+            return self._interpreter.compute(node, again, batch, seed=0, training=True)
+        except RunError as error:
+            raise GameError([self._independent(node)]) from error
 
     # --- what is said ---
 
@@ -174,6 +246,16 @@ class _DryRun:
             f"`{self._graph.names[node]}` fails: {message}{inside}",
             f"{what} to accept {' and '.join(shapes) or 'no arguments'}",
             "make the shapes fit, or pass other values",
+        )
+
+    def _independent(self, node: Value) -> Problem:
+        y, x = (self._graph.names[v] for v in node.args)
+        return Problem(
+            str(node.where),
+            f"`{self._graph.names[node]}`: `{y}` was not computed from `{x}`, although it is given "
+            "it: a module or a function ignores that input, or detaches it",
+            "y computed from x",
+            f"use `{x}` in what makes `{y}`, or leave this gradient out",
         )
 
     def _in_place(self, node: Value, changed: str) -> Problem:
@@ -203,6 +285,19 @@ class _DryRun:
             "argument; make parameters of a module nn.Parameter",
         )
 
+    def _opaque(self, node: Value, result: Any) -> Iterator[Problem]:
+        """Tell of objects that tensors hide in: `stop_gradient` and others can't get at these."""
+        if not isinstance(node.op, Call | Apply) or not self._graph.reach[node]:
+            return
+        for kind in dict.fromkeys(type(x).__name__ for x in tree.leaves(result) if _conceals(x)):
+            yield Problem(
+                str(node.where),
+                f"`{self._graph.names[node]}` returns a {kind}, an object with tensors inside",
+                "tensors, or tuples, lists and dicts of them: gradients are stopped and followed "
+                "in these alone",
+                f"return its tensors in a dict, and make the {kind} in the function that takes it",
+            )
+
     def _not_scalar(self, node: Value, result: Any) -> Iterator[Problem]:
         number = _is_tensor(result) and result.shape == () and result.is_floating_point()
         if not number:
@@ -217,14 +312,14 @@ class _DryRun:
 
 
 @contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Keep a logger from printing what is caught here and told as a problem."""
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
+def _lent_streams() -> Iterator[None]:
+    """Let Python's and numpy's random streams continue as before; torch's are lent by `seeded`."""
+    python, numpy = random.getstate(), np.random.get_state()
     try:
         yield
     finally:
-        logger.disabled = before
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 @contextmanager
@@ -241,8 +336,7 @@ def _innermost(player: Player | None) -> Iterator[Callable[[], str]]:
 
     for name, part in player.module.named_modules() if player else ():
         if name:
-            handles.append(part.register_forward_pre_hook(enter(name)))
-            handles.append(part.register_forward_hook(leave))
+            handles += _hooked(part, enter(name), leave)
 
     def failing() -> str:
         if not running:
@@ -258,8 +352,53 @@ def _innermost(player: Player | None) -> Iterator[Callable[[], str]]:
             handle.remove()
 
 
+def _hooked(
+    part: nn.Module, enter: Callable[..., None], leave: Callable[..., None]
+) -> list[RemovableHandle]:
+    """Call `enter` and `leave` around a part's forward, where it takes hooks (scripted: none)."""
+    handles: list[RemovableHandle] = []
+    try:
+        handles.append(part.register_forward_pre_hook(enter))
+        handles.append(part.register_forward_hook(leave))
+    except Exception:  # noqa: BLE001  (both or none; without, a failure is told less precisely)
+        for handle in handles:
+            handle.remove()
+        return []
+    return handles
+
+
 def _is_tensor(x: Any) -> bool:
     return isinstance(x, Tensor)
+
+
+def _conceals(leaf: Any, depth: int = 4) -> bool:
+    """Tell whether a leaf of a tree, which is no tensor, has tensors inside that could learn."""
+    if isinstance(leaf, type) or _is_tensor(leaf):
+        return False
+    inside = [x for part in _inside(leaf) for x in tree.leaves(part)]
+    learning = (x for x in inside if _is_tensor(x))
+    if any(x.is_floating_point() or x.is_complex() for x in learning):
+        return True
+    return depth > 0 and any(_conceals(x, depth - 1) for x in inside)
+
+
+def _inside(x: Any) -> Iterator[Any]:
+    """Yield what an object is made of."""
+    if isinstance(x, FunctionType):
+        yield from (cell.cell_contents for cell in x.__closure__ or ())
+    elif isinstance(x, MethodType):
+        yield x.__self__
+    elif isinstance(x, partial):
+        yield from (x.func, x.args, x.keywords)
+    elif isinstance(x, set | frozenset):
+        yield from x
+    yield from getattr(x, "__dict__", {}).values()
+    slots = [name for kind in type(x).__mro__ for name in getattr(kind, "__slots__", ())]
+    yield from (getattr(x, name) for name in slots if hasattr(x, name))
+
+
+def _constant(value: Any) -> Any:
+    return tree.map_leaves(detached, value)
 
 
 def _versions(value: Any) -> list[int]:
@@ -267,8 +406,8 @@ def _versions(value: Any) -> list[int]:
     return [tensor._version for tensor in tensors if not tensor.is_inference()]
 
 
-def _learning_leaves(value: Any) -> list[Tensor]:
-    """Return the leaves of autograd's graph behind `value` that existed before it was computed."""
+def _leaves_behind(value: Any) -> list[Tensor]:
+    """Return the leaves of autograd's graph behind `value`."""
     results = [leaf for leaf in tree.leaves(value) if _is_tensor(leaf) and leaf.requires_grad]
     found = [result for result in results if result.grad_fn is None]
     waiting = [result.grad_fn for result in results]
@@ -279,11 +418,4 @@ def _learning_leaves(value: Any) -> list[Tensor]:
             seen.add(function)
             waiting += [before for before, _ in function.next_functions]
             found += [function.variable] if hasattr(function, "variable") else []
-    return [leaf for leaf in found if not isinstance(leaf, FakeTensor)]
-
-
-def _map_tensors(fn: Callable[[Tensor], Tensor], batch: Mapping[str, Any]) -> dict[str, Any]:
-    mapped: dict[str, Any] = tree.map_leaves(
-        lambda x: fn(x) if isinstance(x, Tensor) else x, dict(batch)
-    )
-    return mapped
+    return found

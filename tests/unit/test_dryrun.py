@@ -1,11 +1,12 @@
 """What a first batch tells: shapes, scalars, hidden parameters, changes in place; and no traces."""
 
-import logging
-import math
+import random
 from collections.abc import Callable
-from logging import Handler
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -54,28 +55,11 @@ def check(game: nvn.Game, *moves: Any, batch: Any = BATCH, steps: int = 2) -> No
         engine.step(batch)
 
 
-class Unfakeable(nn.Module):
-    """A module whose way depends on its data, so that fake tensors won't do."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.sum().item() == math.pi:
-            raise AssertionError
-        return self.inner(x)
-
-
-BOTH = pytest.mark.parametrize("around", [nn.Sequential, Unfakeable], ids=["fake", "real"])
-Around = Callable[[nn.Module], nn.Module]
-
 # --- shapes -------------------------------------------------------------------------------------
 
 
-@BOTH
-def test_shapes_that_do_not_fit_a_module(around: Around) -> None:
-    small = gan(generator=around(nn.Sequential(linear(3, 4), nn.Tanh())))
+def test_shapes_that_do_not_fit_a_module() -> None:
+    small = gan(generator=nn.Sequential(linear(3, 4), nn.Tanh()))
     found = problem(small.game, small.D, small.G, batch=BATCH)
     assert found.where.startswith("small.py:")
     assert found.found.startswith("`D(G(z))` fails: ")
@@ -85,19 +69,7 @@ def test_shapes_that_do_not_fit_a_module(around: Around) -> None:
     assert found.edit == "make the shapes fit, or pass other values"
 
 
-def test_torch_does_not_log_what_is_told() -> None:
-    logger, logged, handler = logging.getLogger("torch._subclasses.fake_tensor"), [], Handler()
-    handler.emit = logged.append
-    logger.addHandler(handler)
-    small = gan(generator=nn.Sequential(linear(3, 4), linear(3, 3)))
-    assert problem(small.game, small.D, small.G, batch=BATCH)
-    logger.removeHandler(handler)
-    assert not logged
-    assert not logger.disabled
-
-
-@BOTH
-def test_a_failure_between_the_parts_is_not_blamed_on_one(around: Around) -> None:
+def test_a_failure_between_the_parts_is_not_blamed_on_one() -> None:
     class Between(nn.Linear):
         def __init__(self) -> None:
             super().__init__(3, 3)
@@ -106,7 +78,7 @@ def test_a_failure_between_the_parts_is_not_blamed_on_one(around: Around) -> Non
         def forward(self, x: Tensor) -> Tensor:
             return self.part(x) + torch.ones(5)
 
-    small = gan(generator=around(Between()))
+    small = gan(generator=Between())
     found = problem(small.game, small.D, small.G, batch=BATCH).found
     assert "size" in found
     assert "part'" not in found
@@ -164,11 +136,56 @@ def test_an_empty_message_of_an_error_is_replaced_by_its_kind(
     assert problem(game, G, batch=BATCH).found == "`fail(G(x))` fails: NotImplementedError"
 
 
+def test_data_that_do_not_go_together(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    """Each of the tensors would be fine by itself, and the first samples of both would too."""
+    G.minimizes(en.mse(G(x), game.batch("y")))
+    found = problem(game, G, batch={"x": tensor(8, 3), "y": tensor(16, 3)})
+    assert "found the shapes (8, 3) and (16, 3)" in found.found
+
+
 def test_a_gradient_with_respect_to_whole_numbers(game: nvn.Game, G: nvn.Player) -> None:
     label = game.batch("label")
     G.minimizes(en.r1(G(nvn.value(Tensor.float)(label)), label))
     found = problem(game, G, batch={"label": torch.ones(8, 3, dtype=torch.int64)})
     assert "a gradient needs a tensor y and a floating-point tensor x" in found.found
+
+
+class Ignoring(nn.Linear):
+    """A critic that ignores its condition, or loses the way from it to its output."""
+
+    def __init__(self, lost: bool) -> None:
+        super().__init__(3, 1)
+        self.lost = lost
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return super().forward(x + condition.detach()) if self.lost else super().forward(x)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_gradient_with_respect_to_what_is_ignored(
+    game: nvn.Game, x: nvn.Value, lost: bool
+) -> None:
+    condition = game.batch("condition")
+    D = game.player("D", Ignoring(lost))
+    D.minimizes(mean(D(x, condition)) + en.r1(D(x, condition), condition))
+    found = problem(game, D, batch={**BATCH, "condition": tensor(8, 3)})
+    assert found.where.startswith("test_dryrun.py:")
+    assert found.found == (
+        "`gradient(D(x, condition), condition)`: `D(x, condition)` was not computed from "
+        "`condition`, although it is given it: a module or a function ignores that input, or "
+        "detaches it"
+    )
+
+
+def test_a_gradient_is_computed(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    """What takes it sees what it is, not only its shape."""
+
+    def demanding(slope: Tensor) -> Tensor:
+        assert slope.abs().sum() > 0
+        return slope.square().mean()
+
+    G.minimizes(nvn.energy(demanding)(nvn.gradient(G(x), x)))
+    check(game, G)
 
 
 # --- scalars ------------------------------------------------------------------------------------
@@ -229,11 +246,8 @@ def test_a_batch_may_hold_more_and_other_things_than_tensors() -> None:
 # --- hidden parameters --------------------------------------------------------------------------
 
 
-@BOTH
-def test_a_function_that_closes_over_a_module(
-    game: nvn.Game, x: nvn.Value, G: nvn.Player, around: Around
-) -> None:
-    hidden = around(linear(3, 1))
+def test_a_function_that_closes_over_a_module(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    hidden = linear(3, 1)
     G.minimizes(nvn.energy(lambda t: hidden(t).mean(), name="loss")(G(x)))
     found = problem(game, G, batch=BATCH)
     assert found.where.startswith("test_dryrun.py:")
@@ -243,9 +257,8 @@ def test_a_function_that_closes_over_a_module(
     assert "make their module a player (frozen, if it should not learn)" in found.edit
 
 
-@BOTH
-def test_a_player_used_inside_a_function(around: Around) -> None:
-    small = gan(critic=around(mlp(3, 1)))
+def test_a_player_used_inside_a_function() -> None:
+    small = gan(critic=mlp(3, 1))
     inner = small.D.module
     small.G.minimizes(nvn.energy(lambda t: inner(t).mean(), name="penalty")(small.fake))
     found = problem(small.game, small.D, small.G, batch=BATCH)
@@ -306,12 +319,74 @@ def test_what_is_frozen_may_be_used_inside_a_function(
     check(game, G)
 
 
+# --- outputs that hide tensors ------------------------------------------------------------------
+
+
+@dataclass
+class Wrapped:
+    inside: Any
+
+
+class Slotted:
+    __slots__ = ("inside",)
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+
+CONCEALED: dict[str, Callable[[Tensor], Any]] = {
+    "dataclass": Wrapped,
+    "in a dict": lambda t: {"a": Wrapped(t)},
+    "deep inside": lambda t: Wrapped([Wrapped((1, t))]),
+    "slots": Slotted,
+    "distribution": lambda t: torch.distributions.Normal(t, 1.0),
+    "set": lambda t: {t},
+    "function": lambda t: lambda: t,
+    "partial": lambda t: partial(torch.add, t),
+    "method": lambda t: Wrapped(t).__eq__,
+}
+
+
+@pytest.mark.parametrize("conceal", CONCEALED.values(), ids=CONCEALED)
+def test_an_output_in_which_tensors_hide(
+    game: nvn.Game, x: nvn.Value, G: nvn.Player, conceal: Callable[[Tensor], Any]
+) -> None:
+    hidden = nvn.value(conceal, name="conceal")(G(x))
+    take = nvn.energy(lambda _, t: t.mean(), name="take")
+    G.minimizes(take(hidden.stop_gradient(), G(x)))
+    found = problem(game, G, batch=BATCH)
+    assert found.found.startswith("`conceal(G(x))` returns a ")
+    assert found.found.endswith(", an object with tensors inside")
+    assert found.edit.startswith("return its tensors in a dict, and make the ")
+
+
+def test_a_module_may_not_hide_tensors_either(game: nvn.Game, x: nvn.Value) -> None:
+    class Gaussian(nn.Linear):
+        def forward(self, x: Tensor) -> torch.distributions.Normal:
+            return torch.distributions.Normal(super().forward(x), 1.0)
+
+    G = game.player("G", Gaussian(3, 3))
+    G.minimizes(nvn.energy(lambda p: p.loc.mean(), name="loc")(G(x)))
+    assert problem(game, G, batch=BATCH).found.startswith("`G(x)` returns a Normal, an object")
+
+
+def test_other_things_beside_tensors_are_fine(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    def both(t: Tensor) -> dict[str, Any]:
+        kind, none, place = t.dtype, None, t.device
+        names = {"a", "b"}
+        return {"t": t, "n": 3, "s": "s", "kind": kind, "none": none, "place": place, "set": names}
+
+    G.minimizes(nvn.energy(lambda d: d["t"].mean())(nvn.value(both)(G(x))))
+    constants = nvn.value(Wrapped)(x)  # nothing learns from it
+    G.minimizes(nvn.energy(lambda t, c: (t - c.inside).square().mean())(G(x), constants))
+    check(game, G)
+
+
 # --- changes in place ---------------------------------------------------------------------------
 
 
-@BOTH
-def test_a_first_layer_that_works_in_place(game: nvn.Game, x: nvn.Value, around: Around) -> None:
-    G = game.player("G", around(nn.Sequential(nn.ReLU(inplace=True), linear())))
+def test_a_first_layer_that_works_in_place(game: nvn.Game, x: nvn.Value) -> None:
+    G = game.player("G", nn.Sequential(nn.ReLU(inplace=True), linear()))
     G.minimizes(mean(G(x)))
     batch = {"x": tensor(8, 3)}
     before = batch["x"].clone()
@@ -345,14 +420,11 @@ def test_working_in_place_on_ones_own_is_fine(game: nvn.Game, x: nvn.Value) -> N
 # --- all at once --------------------------------------------------------------------------------
 
 
-@BOTH
-def test_every_problem_of_a_batch_is_told_at_once(
-    game: nvn.Game, x: nvn.Value, around: Around
-) -> None:
+def test_every_problem_of_a_batch_is_told_at_once(game: nvn.Game, x: nvn.Value) -> None:
     y, z = game.batch("y", "z")
     hidden = linear()
-    G = game.player("G", around(linear()))
-    E = game.player("E", around(nn.Sequential(nn.ReLU(inplace=True), linear())))
+    G = game.player("G", linear())
+    E = game.player("E", nn.Sequential(nn.ReLU(inplace=True), linear()))
     G.minimizes(nvn.energy(torch.exp)(G(x)) + mean(G(y)) + mean(G(z)))
     G.minimizes(nvn.energy(lambda t: hidden(t).sum(), name="hide")(G(x)))
     E.minimizes(nvn.value(torch.relu)(E(x)) * mean(E(x)))
@@ -466,6 +538,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "groups of four": MinibatchDeviation,
     "partly frozen": partly_frozen,
     "tied": tied,
+    "scripted": lambda: torch.jit.script(nn.Sequential(linear(), nn.BatchNorm1d(3))),
     "traced": lambda: torch.jit.trace(mlp(), torch.ones(2, 3), check_trace=False),
 }
 
@@ -482,6 +555,29 @@ def test_a_module_that_takes_gradients_itself_is_fine(game: nvn.Game, x: nvn.Val
     G = game.player("G", Descending())
     G.minimizes(square(G(x)))
     check(game, G)
+
+
+def test_parts_that_take_no_hooks_are_fine(game: nvn.Game, x: nvn.Value) -> None:
+    class Hookless(nn.Linear):
+        def register_forward_hook(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("no hooks here")
+
+    hookless = Hookless(3, 3)
+    G = game.player("G", nn.Sequential(hookless, linear(4, 3)))
+    G.minimizes(mean(G(x)))
+    assert "(in its part '1', Linear" in problem(game, G, batch=BATCH).found
+    assert not hookless._forward_pre_hooks
+
+
+def test_a_module_may_let_its_input_require_a_gradient() -> None:
+    class Sloped(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x.requires_grad_())
+            return torch.autograd.grad(y.sum(), x, create_graph=True)[0]
+
+    small = gan(critic=nn.Sequential(Sloped(3, 3), linear(3, 1)))
+    small.engine().check(BATCH)
+    assert not BATCH["x"].requires_grad
 
 
 def test_whole_numbers_and_tables_are_fine(game: nvn.Game) -> None:
@@ -503,6 +599,20 @@ def test_penalties_are_fine() -> None:
     check(small.game, D, small.G)
 
 
+def test_gradients_of_gradients_are_fine() -> None:
+    small = gan()
+    x, fake = small.x, small.fake
+    slope = nvn.gradient(small.D(fake), fake)
+    size = nvn.value(lambda t: t.square().sum(1), name="size")
+    small.G.minimizes(mean(nvn.gradient(size(slope), small.z)))  # x of the inner one lies between
+    pair = nvn.value(lambda t: {"a": t, "b": t * t}, name="pair")(x)
+    part = pair["a"]
+    both = nvn.value(lambda p, q: (p * q).sum(1), name="both")
+    inner = nvn.gradient(both(small.D(part), x), x)  # x of the inner one lies elsewhere
+    small.D.minimizes(mean(nvn.gradient(size(inner), part)))
+    check(small.game, small.D, small.G)
+
+
 def test_frozen_players_are_fine() -> None:
     small = gan()
     C = small.game.frozen("C", nn.Sequential(linear(), nn.BatchNorm1d(3)))
@@ -512,9 +622,9 @@ def test_frozen_players_are_fine() -> None:
 
 
 def test_a_tensor_that_holds_no_samples_is_not_cut(game: nvn.Game, x: nvn.Value) -> None:
-    """Where fake tensors won't do, two samples are tried first; then the whole batch is."""
+    """The check takes the batch whole: neither is anything cut that holds no samples."""
     basis = game.batch("basis")
-    G = game.player("G", Unfakeable(linear()))
+    G = game.player("G", linear())
     G.minimizes(nvn.energy(lambda t, b: (t @ b).mean())(G(x), basis))
     check(game, G, batch={**BATCH, "basis": tensor(3, 5)})
 
@@ -540,13 +650,13 @@ class Failing(nn.Linear):
         raise ValueError("no")
 
 
-def stateful(around: Around, last: nn.Module) -> Gan:
+def stateful(last: nn.Module) -> Gan:
     torch.manual_seed(0)  # power iterations start at random
     inner = nn.Sequential(linear(), nn.BatchNorm1d(3), nn.Dropout(), Caching(), last)
     critic = nn.Sequential(
         parametrizations.spectral_norm(linear()), nn.utils.spectral_norm(linear())
     )
-    return gan(around(inner), critic)
+    return gan(inner, critic)
 
 
 def traces(engine: nvn.Engine) -> dict[str, Any]:
@@ -566,10 +676,9 @@ def traces(engine: nvn.Engine) -> dict[str, Any]:
     }
 
 
-@BOTH
 @pytest.mark.parametrize("last", [nn.Identity(), Failing(3, 3)], ids=["passes", "fails"])
-def test_a_check_leaves_no_traces(around: Around, last: nn.Module) -> None:
-    small = stateful(around, last)
+def test_a_check_leaves_no_traces(last: nn.Module) -> None:
+    small = stateful(last)
     engine = small.engine(adam)
     small.G.module.eval()  # whatever mode it is in
     before = traces(engine)
@@ -585,8 +694,76 @@ def test_a_check_leaves_no_traces(around: Around, last: nn.Module) -> None:
     assert all(type(p) is nn.Parameter for p in small.D.module.parameters())
 
 
+def test_python_and_numpy_draw_on_as_before(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    def jittered(t: Tensor) -> Tensor:
+        return t.mean() * (1 + random.random() + np.random.rand())
+
+    G.minimizes(nvn.energy(jittered)(G(x)))
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(G)), sgd)
+    draws = []
+    for _ in range(2):
+        random.seed(0)
+        np.random.seed(0)
+        draws.append((random.random(), np.random.rand()))
+        engine.check(BATCH)
+        draws.append((random.random(), np.random.rand()))
+        random.seed(0)
+        np.random.seed(0)
+        assert draws[-2:] == [(random.random(), np.random.rand()) for _ in range(2)]
+
+
+class Helper:
+    def __init__(self) -> None:
+        self.kept: dict[int, Tensor] = {}
+
+    def ones(self, size: int) -> Tensor:
+        return self.kept.setdefault(size, torch.ones(size))
+
+
+class Keeping(nn.Linear):
+    """Multiplies by a tensor of ones that is made once, and kept somewhere."""
+
+    def __init__(self, ones: Callable[[int], Tensor]) -> None:
+        torch.manual_seed(0)
+        super().__init__(3, 3)
+        self.ones = ones
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * self.ones(3))
+
+
+def kept_in_a_dict() -> Callable[[int], Tensor]:
+    kept: dict[int, Tensor] = {}
+    return lambda size: kept.setdefault(size, torch.ones(size))
+
+
+KEEPING = {
+    "functools": lambda: lru_cache(torch.ones),
+    "dict": kept_in_a_dict,
+    "helper": lambda: Helper().ones,
+}
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["module", "function"])
+@pytest.mark.parametrize("ones", KEEPING.values(), ids=KEEPING)
+def test_what_is_cached_while_checking_does_not_keep_training_from_learning(
+    game: nvn.Game, x: nvn.Value, ones: Callable[[], Callable[[int], Tensor]], inside: bool
+) -> None:
+    make = ones()
+    G = game.player("G", Keeping(make if inside else torch.ones))
+    G.minimizes(nvn.energy(lambda t: (t * make(3)).square().mean(), name="loss")(G(x)))
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(G)), sgd)
+    hand = nn.Linear(3, 3)
+    hand.load_state_dict(G.module.state_dict())
+    hand(BATCH["x"]).square().mean().backward()
+    before = G.module.weight.detach().clone()
+    engine.step(BATCH)
+    torch.testing.assert_close(G.module.weight.detach(), before - 0.1 * hand.weight.grad)
+    assert type(engine.values(BATCH, [G(x)])[0]) is Tensor
+
+
 def test_checking_does_not_change_what_is_learnt() -> None:
-    engines = [stateful(nn.Sequential, linear()).engine(adam) for _ in range(2)]
+    engines = [stateful(linear()).engine(adam) for _ in range(2)]
     engines[0].check(BATCH)
     records = [[engine.step(BATCH).energies for _ in range(3)] for engine in engines]
     assert records[0] == records[1]
