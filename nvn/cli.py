@@ -38,7 +38,7 @@ Settings = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; beats --preset.")
 ]
-Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -74,7 +74,8 @@ def run(
         str | None, typer.Option(help="Begin no step after this time: 90s, 5m, 1h30m.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder, new or empty. [runs/RECIPE/TIME]")
+        Path | None,
+        typer.Option(help="The run's folder, new or empty; runs/RECIPE/TIME if not given."),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     devices: Annotated[str, typer.Option(help="How many devices; so far, 1.")] = "1",
@@ -170,8 +171,13 @@ def main() -> None:
     except NvnError as error:
         from nvn.console import fail
 
-        fail(str(error))
+        fail(error)
         sys.exit(1)
+    except Exception:
+        from nvn.console import crash
+
+        sys.excepthook = crash  # only now: typer sets its own when it is called
+        raise
 
 
 def _warn(

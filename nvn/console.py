@@ -2,14 +2,18 @@
 
 On a terminal, long work shows a bar with the time left; elsewhere (a file, a pipe) a plain line now
 and then. `Reporter` is the plugin that shows a run; `progress` is for the long parts of recipes.
+
+What nobody reads ends no work: where the pipe is closed, or the terminal gone, nothing is printed.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 import rich
@@ -18,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from nvn.errors import GameWarning
+from nvn.errors import NvnWarning
 from nvn.plugins import hook
 
 if TYPE_CHECKING:
@@ -28,10 +32,22 @@ if TYPE_CHECKING:
     from nvn.records import Record
     from nvn.training import Run
 
-__all__ = ["Bar", "Reporter", "fail", "progress", "show", "show_recipes", "show_settings"]
+__all__ = [
+    "Bar",
+    "Reporter",
+    "crash",
+    "fail",
+    "progress",
+    "show",
+    "show_recipes",
+    "show_settings",
+    "warn",
+]
 
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 _READ_SECONDS = 0.5  # between two readings of the losses: reading waits for the device
+_CALLERS = {"__main__", "nvn", "typer", "click", "pluggy", "contextlib", "importlib", "runpy"}
+_BRIEF_SECONDS = 1.0  # work that took no longer leaves no trace on the screen
 
 
 class Bar(Protocol):
@@ -52,7 +68,7 @@ class Bar(Protocol):
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:
-    """Show how far some long work has come, with the time left.
+    """Show how far some long work has come, with the time left; of short work, nothing stays.
 
         with nvn.progress("rendering faces", total=len(faces)) as bar:
             for face in faces:
@@ -63,7 +79,7 @@ def progress(description: str, total: int | None = None) -> Iterator[Bar]:
         description: What is being done.
         total: How much there is to do, if known.
     """
-    bar = _open_bar(description, total)
+    bar = _open_bar(description, total, brief=_BRIEF_SECONDS)
     try:
         yield bar
     finally:
@@ -73,23 +89,68 @@ def progress(description: str, total: int | None = None) -> Iterator[Bar]:
 def show(what: RenderableType) -> None:
     """Print something; text is printed as it stands, not wrapped."""
     console = rich.get_console()
-    if isinstance(what, str):
-        console.print(what, markup=False, highlight=False, emoji=False, soft_wrap=True)
-    else:
-        console.print(what)
+    with _heard_or_not(console):
+        if isinstance(what, str):
+            console.print(what, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        else:
+            console.print(what)
 
 
-def fail(message: str) -> None:
-    """Print an error, to where errors go."""
-    error = Text("error: ", style="bold red") + Text(message, style="default")
-    Console(stderr=True).print(error, soft_wrap=True)
+def fail(error: BaseException) -> None:
+    """Print an error and the notes on it, to where errors go."""
+    message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    _complain(Text("error: ", style="bold red") + Text(message, style="default"))
 
 
 def warn(message: Warning | str, category: type[Warning], place: str) -> None:
-    """Print a warning in place of Python; nvn's own say where in the game they apply."""
-    where = "" if issubclass(category, GameWarning) else f"{place}: "
-    told = Text("warning: ", style="bold yellow") + Text(f"{where}{message}", style="default")
-    Console(stderr=True).print(told, soft_wrap=True)
+    """Print a warning in place of Python; nvn's own say where they apply."""
+    where = "" if issubclass(category, NvnWarning) else f"{place}: "
+    _complain(Text("warning: ", style="bold yellow") + Text(f"{where}{message}", style="default"))
+
+
+def _complain(text: Text) -> None:
+    console = Console(stderr=True)
+    with _heard_or_not(console):
+        console.print(text, soft_wrap=True)
+
+
+def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback in place of Python, from the first frame on that is the recipe's own."""
+    for link in _chain(error):
+        link.__traceback__ = _own_part(link.__traceback__)
+    sys.__excepthook__(kind, error, error.__traceback__)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and those that led to it."""
+    chain = [error]
+    while (link := chain[-1].__cause__ or chain[-1].__context__) and link not in chain:
+        chain.append(link)
+    return chain
+
+
+def _own_part(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out how nvn came to call the recipe; if nothing else is there, the error is nvn's."""
+    rest = trace
+    while rest is not None and _is_ours(rest):
+        rest = rest.tb_next
+    return rest or trace
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    module = str(trace.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] in _CALLERS
+
+
+@contextmanager
+def _heard_or_not(console: Console) -> Iterator[None]:
+    """Let work go on though what it prints reaches nobody."""
+    try:
+        yield
+    except SystemExit:
+        pass  # what rich makes of a closed pipe, after sending all further output nowhere
+    except OSError:
+        console.quiet = True
 
 
 def show_recipes(recipes: Iterable[Summary]) -> None:
@@ -147,13 +208,15 @@ class Reporter:
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
-        """Print a line."""
-        show(f"step {step}: {name}: {_numbers(metrics)}")
+        """Print a line; of the closing evaluation, all is said at the end."""
+        if self._bar is not None:
+            show(f"step {step}: {name}: {_numbers(metrics)}")
 
-    @hook
-    def run_finished(self, run: Run) -> None:
-        """Say how it ended, what was measured, and where everything is."""
-        self._close()
+    @hook(wrapper=True)
+    def run_finished(self, run: Run) -> Generator[None, None, None]:
+        """Close the bar; once all is saved, say how it ended, what was measured, where it is."""
+        self._close()  # first: should saving fail, the error gets a line of its own
+        yield
         if run.metrics:
             show(_metrics_table(run.metrics))
         for path in run.pictures.values():
@@ -169,7 +232,10 @@ class Reporter:
 class _TerminalBar:
     """A bar that is redrawn in place."""
 
-    def __init__(self, console: Console, description: str, total: int | None) -> None:
+    def __init__(self, console: Console, description: str, total: int | None, brief: float) -> None:
+        self._console = console
+        self._brief = brief
+        self._begun = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -179,7 +245,8 @@ class _TerminalBar:
             console=console,
         )
         self._task = self._progress.add_task(description, total=total, note="")
-        self._progress.start()
+        with _heard_or_not(console):
+            self._progress.start()
 
     def advance(self, amount: int = 1) -> None:
         self._progress.advance(self._task, amount)
@@ -191,15 +258,18 @@ class _TerminalBar:
         self._progress.update(self._task, note=text)
 
     def close(self) -> None:
-        self._progress.stop()
+        self._progress.live.transient = time.monotonic() - self._begun < self._brief
+        with _heard_or_not(self._console):
+            self._progress.stop()
 
 
 class _PlainBar:
     """A line now and then."""
 
-    def __init__(self, description: str, total: int | None) -> None:
+    def __init__(self, description: str, total: int | None, brief: float) -> None:
         self._description = description
         self._total = total
+        self._brief = brief
         self._done = 0
         self._note = ""
         self._begun = self._told = time.monotonic()
@@ -218,8 +288,9 @@ class _PlainBar:
         self._note = text
 
     def close(self) -> None:
-        took = _duration(time.monotonic() - self._begun)
-        show(f"{self._description}: {self._count()} in {took}{self._beside()}")
+        took = time.monotonic() - self._begun
+        if took >= self._brief:
+            show(f"{self._description}: {self._count()} in {_duration(took)}{self._beside()}")
 
     def _count(self) -> str:
         return f"{self._done}" if self._total is None else f"{self._done}/{self._total}"
@@ -234,11 +305,12 @@ class _PlainBar:
         return f"  {self._note}" if self._note else ""
 
 
-def _open_bar(description: str, total: int | None) -> Bar:
+def _open_bar(description: str, total: int | None, brief: float = 0.0) -> Bar:
+    """Open a bar that is forgotten if the work takes less than `brief` seconds."""
     console = rich.get_console()
     if console.is_terminal:
-        return _TerminalBar(console, description, total)
-    return _PlainBar(description, total)
+        return _TerminalBar(console, description, total, brief)
+    return _PlainBar(description, total, brief)
 
 
 def _losses(record: Record) -> str:
@@ -252,8 +324,8 @@ def _numbers(metrics: Mapping[str, float]) -> str:
 def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
     table = Table("evaluation", "metric", "value", box=None, pad_edge=False)
     for evaluation, numbers in metrics.items():
-        for name, value in numbers.items():
-            table.add_row(Text(evaluation), Text(name), Text(f"{value:.4g}"))
+        for row, (name, value) in enumerate(numbers.items()):
+            table.add_row(Text("" if row else evaluation), Text(name), Text(f"{value:.4g}"))
     return table
 
 

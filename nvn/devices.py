@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nvn.errors import RunError, did_you_mean
@@ -35,11 +38,24 @@ def make_fabric(
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
-        fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
-        fabric.launch()
+        with _without_hints():
+            fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+            fabric.launch()
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise RunError(f"--accelerator {accelerator}: {error}") from error
     return fabric
+
+
+@contextmanager
+def _without_hints() -> Iterator[None]:
+    """Keep Fabric from saying what was asked for, such as "Using bfloat16 …"."""
+    log = logging.getLogger("lightning_fabric")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _check(accelerator: str, devices: str, num_nodes: int, strategy: str, precision: str) -> None:

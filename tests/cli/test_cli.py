@@ -138,6 +138,13 @@ def test_a_folder_that_is_not_writable(nvn: Command) -> None:
 def test_usage_errors_are_typers(nvn: Command) -> None:
     assert nvn("run")[0] == 2
     assert nvn("run", "game.py", "--sede", "3")[0] == 2
+    code, _, error = nvn("run", "game.py", "--seed", 10**23)
+    assert code == 2
+    assert "--seed" in error
+
+
+def test_help_says_where_a_run_goes(nvn: Command) -> None:
+    assert "runs/RECIPE/TIME" in nvn("run", "--help")[1]
 
 
 # --- the other verbs ---

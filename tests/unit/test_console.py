@@ -1,4 +1,6 @@
+import errno
 import io
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,10 @@ from rich.console import Console
 
 import nvn
 from nvn import console
-from nvn.console import Reporter, fail, show, show_settings
+from nvn.console import Reporter, crash, fail, show, show_settings, warn
+from nvn.errors import NvnError, NvnWarning
 from nvn.loading import load_recipe
+from nvn.plugins import hook
 from tests.tiny import tiny
 
 
@@ -30,6 +34,13 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return file
 
 
+@pytest.fixture
+def hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is an hour later."""
+    clock = itertools.count(0, 3600)
+    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(clock)))
+
+
 def test_progress_on_a_terminal_is_a_bar(terminal: io.StringIO) -> None:
     with nvn.progress("rendering", total=3) as bar:
         bar.advance()
@@ -38,7 +49,7 @@ def test_progress_on_a_terminal_is_a_bar(terminal: io.StringIO) -> None:
     assert "3/3" in terminal.getvalue()
 
 
-def test_bars_may_be_nested(terminal: io.StringIO) -> None:
+def test_bars_may_be_nested(terminal: io.StringIO, hour: None) -> None:
     with nvn.progress("outer", total=1) as outer, nvn.progress("inner", total=1) as inner:
         inner.advance()
         outer.advance()
@@ -61,10 +72,43 @@ def test_progress_in_a_file_is_a_line_now_and_then(
     assert said[-1].startswith("rendering: 100/100 in ")
 
 
-def test_progress_without_a_total(plain: io.StringIO) -> None:
+def test_progress_without_a_total(plain: io.StringIO, hour: None) -> None:
     with nvn.progress("searching") as bar:
         bar.advance(5)
-    assert plain.getvalue().startswith("searching: 5 in ")
+    assert "searching: 5 in " in plain.getvalue()
+
+
+def test_of_brief_work_nothing_stays(plain: io.StringIO) -> None:
+    with nvn.progress("blinking", total=1) as bar:
+        bar.advance()
+    assert plain.getvalue() == ""
+
+
+class Closed(io.StringIO):
+    """A file that nobody reads any more."""
+
+    def __init__(self, error: OSError, terminal: bool) -> None:
+        super().__init__()
+        self._error = error
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def write(self, text: str) -> int:
+        raise self._error
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["plain", "terminal"])
+def test_what_nobody_reads_ends_no_run(
+    terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Closed(OSError(errno.EIO, "Input/output error"), terminal)
+    gone = Console(file=file, force_terminal=terminal)
+    monkeypatch.setattr(rich, "get_console", lambda: gone)
+    # rich draws in a thread of its own, whose error would only be printed
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    assert nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter()]).outcome == "finished"
 
 
 def test_a_bar_is_closed_when_the_work_fails(terminal: io.StringIO) -> None:
@@ -80,10 +124,16 @@ def test_text_is_shown_as_it_stands(plain: io.StringIO) -> None:
 
 
 def test_an_error_goes_where_errors_go(capsys: pytest.CaptureFixture[str]) -> None:
-    fail("no [room] left")
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == "error: no [room] left\n"
+    error = NvnError("no [room] left")
+    error.add_note("then: no weights")
+    fail(error)
+    assert capsys.readouterr() == ("", "error: no [room] left\nthen: no weights\n")
+
+
+def test_warnings_whose_message_is_enough_have_no_place(capsys: pytest.CaptureFixture[str]) -> None:
+    warn("no cache", NvnWarning, "pairs.py:49")
+    warn("old", DeprecationWarning, "pairs.py:49")
+    assert capsys.readouterr().err == "warning: no cache\nwarning: pairs.py:49: old\n"
 
 
 @pytest.mark.parametrize("where", ["plain", "terminal"])
@@ -97,6 +147,56 @@ def test_a_run_is_shown(where: str, request: pytest.FixtureRequest, tmp_path: Pa
     assert f"picture: {run.folder}/images/grey-000006.png" in said
     assert "finished (steps: warmup 3, main 6;" in said
     assert f"everything is in {run.folder}" in said
+
+
+def test_what_was_measured_at_the_end_is_told_once(plain: io.StringIO, tmp_path: Path) -> None:
+    nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter()])
+    said = plain.getvalue()
+    assert "step 4: size" in said
+    assert "step 6: size" not in said
+    assert said.count("evaluation") == 1
+
+
+def test_a_bar_is_closed_before_anything_is_saved(terminal: io.StringIO, tmp_path: Path) -> None:
+    shown = []
+
+    class Broken:
+        @hook
+        def step_done(self) -> None:
+            raise OSError("no room")
+
+        @hook
+        def run_finished(self) -> None:
+            shown.append(terminal.getvalue())
+            raise OSError("none at all")
+
+    with pytest.raises(OSError, match="no room") as error:
+        nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter(), Broken()])
+    assert error.value.__notes__ == ["then: none at all"]
+    assert "\x1b[?25h" in shown[0]  # the cursor is there again
+
+
+def test_a_traceback_begins_with_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    mine: dict[str, object] = {"__name__": "nvn_recipes_in_mine.game"}
+    exec(compile("def broken(): 1 / 0", "game.py", "exec"), mine)
+    ours: dict[str, object] = {"__name__": "nvn.recipe", **mine, "broken": mine["broken"]}
+    exec(compile("def call(): broken()", "ours.py", "exec"), {**ours, "__name__": "nvn.x"}, ours)
+    with pytest.raises(ZeroDivisionError) as error:
+        ours["call"]()  # type: ignore[operator]
+    error.value.__traceback__ = error.tb.tb_next  # without this test
+    crash(ZeroDivisionError, error.value, error.tb)
+    said = capsys.readouterr().err
+    assert said.splitlines()[1].startswith('  File "game.py", line 1, in broken')
+
+
+def test_an_error_of_nvns_own_keeps_every_frame(capsys: pytest.CaptureFixture[str]) -> None:
+    own: dict[str, object] = {"__name__": "nvn.engine"}
+    exec(compile("def step(): 1 / 0", "engine.py", "exec"), own)
+    with pytest.raises(ZeroDivisionError) as error:
+        own["step"]()  # type: ignore[operator]
+    error.value.__traceback__ = error.tb.tb_next
+    crash(ZeroDivisionError, error.value, error.tb)
+    assert '"engine.py", line 1, in step' in capsys.readouterr().err
 
 
 def test_settings_are_shown_with_what_they_are(plain: io.StringIO) -> None:
