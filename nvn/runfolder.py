@@ -14,7 +14,8 @@ import io
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from itertools import count
@@ -126,20 +127,25 @@ class RunFolder:
 
     @hook
     def run_finished(self, run: Run) -> None:
-        """Write the weights, and whatever has not been written yet."""
+        """Write the weights, and whatever has not been written yet; all of it that can be written.
+
+        Raises:
+            RunError: Saying what could not be written.
+        """
+        lost: list[str] = []
+        with _collecting(lost, "the weights could not be saved: "):
+            self._save_weights(run)
+        with _collecting(lost):
+            self._write_steps()
+        with _collecting(lost):
+            self._write_about(_result(run, lost))
+        if lost:
+            raise RunError("\n".join(lost))
+
+    def _save_weights(self, run: Run) -> None:
         steps = ", ".join(f"{phase} {steps}" for phase, steps in run.steps.items())
         about = {"recipe": run.recipe.name, "steps": steps}
         save_players(self.path / "checkpoints" / "final", run.weights, about)
-        self._write_steps()
-        self._write_about(
-            {
-                "outcome": run.outcome,
-                "error": None if run.error is None else str(run.error),
-                "steps": dict(run.steps),
-                "seconds": round(run.seconds, 1),
-                "metrics": {name: dict(metrics) for name, metrics in run.metrics.items()},
-            }
-        )
 
     def _write_steps(self) -> None:
         self._append(
@@ -164,6 +170,27 @@ class RunFolder:
     def _write_about(self, more: Mapping[str, Any]) -> None:
         about = yaml.safe_dump({**self._about, **more}, sort_keys=False, allow_unicode=True)
         atomic_write(self.path / "run.yaml", about.encode())
+
+
+def _result(run: Run, lost: list[str]) -> dict[str, Any]:
+    """Return what run.yaml says of a run that is over; what was lost makes it a failure."""
+    errors = [*([] if run.error is None else [str(run.error)]), *lost]
+    return {
+        "outcome": "failed" if lost else run.outcome,
+        "error": "\n".join(errors) if errors else None,
+        "steps": dict(run.steps),
+        "seconds": round(run.seconds, 1),
+        "metrics": {name: dict(metrics) for name, metrics in run.metrics.items()},
+    }
+
+
+@contextmanager
+def _collecting(lost: list[str], prefix: str = "") -> Iterator[None]:
+    """Keep what went wrong for later: what comes next is still to be written."""
+    try:
+        yield
+    except RunError as error:
+        lost.append(f"{prefix}{error}")
 
 
 def _valid(value: Any) -> Any:

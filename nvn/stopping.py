@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import threading
@@ -16,13 +17,15 @@ from nvn.errors import ConfigError
 __all__ = ["Stop", "read_duration", "stop_on_signals"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BURST = 1.0  # seconds in which further signals add nothing: keys repeat, shells send two
 
 
 class Stop:
     """Tells the loop, between two steps, whether to go on.
 
     A signal is only noted, so that a step or a file is never left half done, except where the loop
-    says that ending there does no harm. A second signal always ends everything at once.
+    says that ending there does no harm. A second signal ends steps and evaluations at once; what
+    has been learnt is then saved, which no signal ends.
 
     Args:
         seconds: How long the run may take; None for no limit.
@@ -32,6 +35,8 @@ class Stop:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._signalled = False
         self._harmless = False
+        self._saving = False
+        self._raised_at = -math.inf
 
     @property
     def reason(self) -> Literal["interrupted", "out of time"] | None:
@@ -53,23 +58,34 @@ class Stop:
         finally:
             self._harmless = False
 
+    def save(self) -> None:
+        """From now on, only note signals: what was learnt is being saved."""
+        self._saving = True
+
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note a signal."""
         again, self._signalled = self._signalled, True
-        if again or self._harmless:
+        if self._saving or not (again or self._harmless):
+            return
+        # One KeyboardInterrupt is enough: another would hit the loop where it handles the first.
+        if time.monotonic() - self._raised_at > _BURST:
+            self._raised_at = time.monotonic()
             raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM ask for a clean end; afterwards they do again what they did before.
+    """Let Ctrl-C, SIGTERM and a closed terminal (SIGHUP) ask for a clean end.
 
-    Python handles signals in its main thread only; in any other, nothing is changed.
+    Afterwards they do again what they did before. What `nohup` ignores stays ignored. Python
+    handles signals in its main thread only; in any other, nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    wanted = (signal.SIGINT, signal.SIGTERM)
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
     before = {number: signal.signal(number, stop.on_signal) for number in wanted}
     try:
         yield

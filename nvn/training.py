@@ -88,12 +88,13 @@ def train(
     """Train a recipe: its phases, then its game.
 
     Ctrl-C ends the run after the current step, with everything saved; a second one ends it in the
-    middle of the step. Either way the run is returned, as "interrupted".
+    middle of the step. SIGTERM and SIGHUP do the same. Either way what was learnt is saved, which
+    no signal ends, and the run is returned, as "interrupted".
 
     Args:
         recipe: A recipe; or a function that builds it, called after seeding, so that the seed
             decides the initial weights too.
-        seed: Of everything random.
+        seed: Of everything random, from 0 up.
         max_steps: At most so many steps of each phase.
         max_time: After so many seconds no further step begins; evaluations at the end still run.
         out: The run's folder, new or empty; `runs/<recipe>/<time>/` if None.
@@ -140,11 +141,14 @@ class _Loop:
     def run(self) -> Run:
         """Play, and save what was learnt however that ends."""
         try:
-            outcome = self._play()
+            try:
+                outcome = self._play()
+            finally:
+                self.stop.save()
         except KeyboardInterrupt:
             outcome = "interrupted"
         except BaseException as error:
-            with _noting_on(error, "what was learnt could not be saved"):
+            with _noting_on(error):
                 self._finish("failed", error)
             raise
         return self._finish(outcome)
@@ -162,6 +166,7 @@ class _Loop:
         return self.stop.reason or "finished"
 
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> Run:
+        self.stop.save()  # again: a signal may have come just before it was said
         now = {name: m.state_dict() for name, m in self.engines[MAIN].modules.items()}
         run = Run(
             recipe=self.recipe,
@@ -230,6 +235,8 @@ class _Loop:
 
 
 def _seed_everything(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed = {seed}: expected a whole number from 0 to 2^63 - 1")
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -251,9 +258,9 @@ def _is_due(item: Evaluation | Preview, step: int) -> bool:
 
 
 @contextlib.contextmanager
-def _noting_on(error: BaseException, what: str) -> Iterator[None]:
+def _noting_on(error: BaseException) -> Iterator[None]:
     """Let a second error, on the way out, not hide the first."""
     try:
         yield
     except Exception as second:  # noqa: BLE001  (whatever it is, the first one matters more)
-        error.add_note(f"{what}: {second}")
+        error.add_note(f"then: {str(second) or type(second).__name__}")

@@ -1,10 +1,11 @@
 """The command as a process of its own: signals, tracebacks, both ways to start it."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command: Sequence[str] = [sys.executable, "-m", "nvn", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
+Start = Callable[..., "subprocess.Popen[str]"]
+
+# Whoever runs the tests in the background may ignore SIGINT, and a child would inherit that.
+COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("nvn", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Start `nvn …` in the folder; nothing is left running, whatever the test does."""
+    started = []
+
+    def start(*arguments: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", COMMAND, *arguments]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=pipe, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]", seconds: float = 120) -> None:
@@ -39,26 +62,77 @@ def wait_for(path: Path, process: "subprocess.Popen[str]", seconds: float = 120)
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_ends_a_run_cleanly(folder: Path, number: int) -> None:
-    process = start(folder, "run", "game.py", "--set", "steps=100000000", "--out", "run")
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
+)
+def test_a_signal_ends_a_run_cleanly(folder: Path, start: Start, number: signal.Signals) -> None:
+    process = start("run", "game.py", "--set", "steps=100000000", "--out", "run")
     wait_for(folder / "run" / "metrics.jsonl", process)
     process.send_signal(number)
     said, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
     assert "interrupted: what was learnt so far is saved" in said.splitlines()[-1]
+    assert_saved(folder)
+
+
+def assert_saved(folder: Path) -> None:
     final = folder / "run" / "checkpoints" / "final"
-    assert {path.stem for path in final.iterdir()} == {"G", "D"}
+    assert {path.name for path in final.iterdir()} == {"G.safetensors", "D.safetensors"}
     assert load_file(final / "G.safetensors")["by"].isfinite().all()
     about = yaml.safe_load((folder / "run" / "run.yaml").read_text())
     assert about["outcome"] == "interrupted"
     assert about["steps"]["main"] > 0
 
 
-def test_ctrl_c_before_anything_was_learnt(folder: Path) -> None:
+@pytest.mark.parametrize("pause", [0.0, 0.0005, 0.02, 0.2])
+def test_no_burst_of_signals_loses_what_was_learnt(
+    folder: Path, start: Start, pause: float
+) -> None:
+    process = start("run", "game.py", "--set", "steps=100000000", "--out", "run")
+    wait_for(folder / "run" / "metrics.jsonl", process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause)
+        if (folder / "run" / "checkpoints" / "final" / "D.safetensors").exists():
+            break  # once all is written, a signal may end the rest
+    _, error = process.communicate(timeout=60)
+    assert "Traceback" not in error
+    assert_saved(folder)
+
+
+def test_a_signal_while_weights_are_written(folder: Path, start: Start) -> None:
+    changed = FILE + SLOW_DISK
+    (folder / "game.py").write_text(changed)
+    process = start("run", "game.py", "--set", "steps=100000000", "--out", "run")
+    wait_for(folder / "run" / "metrics.jsonl", process)
+    process.send_signal(signal.SIGINT)
+    wait_for(folder / "run" / "saving", process)
+    process.send_signal(signal.SIGINT)
+    said, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "")
+    assert "interrupted: what was learnt so far is saved" in said
+    assert_saved(folder)
+
+
+SLOW_DISK = """
+import time
+from pathlib import Path
+
+from nvn import runfolder
+
+def slow(folder, states, metadata):
+    Path("run/saving").write_text("x")
+    time.sleep(1)
+    save(folder, states, metadata)
+
+save, runfolder.save_players = runfolder.save_players, slow
+"""
+
+
+def test_ctrl_c_before_anything_was_learnt(folder: Path, start: Start) -> None:
     (folder / "game.py").write_text("import time\nopen('begun', 'w').write('x')\ntime.sleep(60)\n")
-    process = start(folder, "run", "game.py")
+    process = start("run", "game.py")
     wait_for(folder / "begun", process)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
@@ -66,25 +140,64 @@ def test_ctrl_c_before_anything_was_learnt(folder: Path) -> None:
     assert "Traceback" not in error
 
 
-def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path) -> None:
+def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: Start) -> None:
     mine = "\ndef broken(engine):\n    return 1 / 0\n"
     changed = FILE.replace(
         "return made(config)",
         "return made(config).replace(evaluations=[nvn.Evaluation('mine', broken, every=2)])",
     )
     (folder / "game.py").write_text(changed + mine)
-    process = start(folder, "run", "game.py", "--out", "run")
+    process = start("run", "game.py", "--out", "run")
     said, error = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "in broken\n    return 1 / 0" in error
     assert error.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert "nvn/" not in error
+    assert "typer" not in error
     assert "failed: what was learnt so far is saved (steps: warmup 3, main 2;" in said
     assert (folder / "run" / "checkpoints" / "final" / "G.safetensors").exists()
 
 
-def test_without_a_terminal_there_are_plain_lines(folder: Path) -> None:
-    process = start(folder, "run", "game.py")
+def test_without_a_terminal_there_are_plain_lines(folder: Path, start: Start) -> None:
+    process = start("run", "game.py")
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "\x1b" not in said
     assert "main: 6/6 in " in said
+
+
+def test_a_reader_that_goes_does_not_end_training(folder: Path, start: Start) -> None:
+    read, write = os.pipe()
+    process = start("run", "game.py", "--set", "steps=3000", "--out", "run", stdout=write)
+    os.close(write)
+    os.close(read)  # as `| head -1` does after the first line
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    about = yaml.safe_load((folder / "run" / "run.yaml").read_text())
+    assert (about["outcome"], about["steps"]["main"]) == ("finished", 3000)
+
+
+def test_a_full_disk_says_that_the_weights_are_lost(folder: Path, start: Start) -> None:
+    limit = "\nimport resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+    big = NEIGHBOUR.replace("return tiny(", "return large(") + LARGE
+    path = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+    (folder / "neighbour.py").write_text(path + big + limit)
+    process = start("run", "game.py", "--out", "run")
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert error.startswith("error: the weights could not be saved: cannot write run/checkpoints/")
+    assert "Traceback" not in error
+    about = yaml.safe_load((folder / "run" / "run.yaml").read_text())
+    assert about["outcome"] == "failed"
+    assert "the weights could not be saved" in about["error"]
+
+
+LARGE = """
+from torch import nn
+
+def large(**changes):
+    recipe = tiny(**changes)
+    for player in recipe.game.players.values():
+        player.module.register_buffer("ballast", torch.zeros(10_000))
+    return recipe
+"""

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from nvn import stopping
 from nvn.backlog import Backlog
 from nvn.devices import make_fabric
 from nvn.errors import ConfigError, RunError
@@ -43,11 +44,45 @@ def test_a_signal_asks_for_an_end_and_a_second_one_forces_it() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_sigterm_asks_for_an_end_too() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_other_signals_ask_for_an_end_too(number: signal.Signals) -> None:
     stop = Stop()
     with stop_on_signals(stop):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
     assert stop.reason == "interrupted"
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = Stop()
+        with stop_on_signals(stop):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.reason is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_while_saving_signals_are_only_noted() -> None:
+    stop = Stop()
+    with stop_on_signals(stop):
+        stop.save()
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert stop.reason == "interrupted"
+
+
+def test_a_burst_of_signals_raises_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
+    stop, raised = Stop(), []
+    for seconds in (0.0, 0.001, 0.002, 0.5, 2.0):
+        now[0] = seconds
+        try:
+            stop.on_signal(signal.SIGINT, None)
+        except KeyboardInterrupt:
+            raised.append(seconds)
+    assert raised == [0.001, 2.0]
 
 
 def test_where_it_does_no_harm_a_signal_ends_things_at_once() -> None:
@@ -66,10 +101,10 @@ def test_nothing_harmless_is_begun_after_a_signal() -> None:
 
 
 def test_signals_do_afterwards_what_they_did_before() -> None:
-    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with stop_on_signals(Stop()):
         pass
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 def test_outside_the_main_thread_signals_are_left_alone() -> None:
@@ -118,6 +153,11 @@ def test_what_is_no_duration(text: str) -> None:
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
 def test_a_cpu_in_each_precision(precision: str) -> None:
     assert make_fabric("cpu", precision=precision).device.type == "cpu"
+
+
+def test_fabric_does_not_say_what_was_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    make_fabric("cpu", precision="bf16-mixed")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_all_that_is_not_offered_is_said_at_once() -> None:

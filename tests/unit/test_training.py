@@ -238,6 +238,32 @@ def test_a_signal_ends_an_evaluation_at_once(out: Path) -> None:
     assert weights(out)
 
 
+def test_signals_while_saving_lose_nothing(out: Path) -> None:
+    class Impatient:
+        @hook
+        def run_finished(self) -> None:
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    stop_after = Signal(signal.SIGINT, 2)
+    run = nvn.train(tiny(), out=out, plugins=[stop_after, Impatient()])
+    assert (run.outcome, run.steps["main"]) == ("interrupted", 2)
+    assert yaml.safe_load((out / "run.yaml").read_text())["outcome"] == "interrupted"
+
+
+def test_a_burst_of_signals_loses_nothing(out: Path) -> None:
+    class Burst:
+        @hook
+        def step_done(self, phase: nvn.Phase, record: nvn.Record) -> None:
+            if phase.name == "main":
+                for _ in range(4):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    run = nvn.train(tiny(), out=out, plugins=[Burst()])
+    assert (run.outcome, run.steps["main"]) == ("interrupted", 1)
+    assert set(weights(out)) == {"G", "D"}
+
+
 def test_a_signal_while_the_data_are_made(out: Path) -> None:
     def data() -> Any:
         os.kill(os.getpid(), signal.SIGINT)
@@ -291,6 +317,23 @@ def test_a_full_disk_is_one_clear_error(out: Path) -> None:
     assert weights(out)
 
 
+def test_weights_that_cannot_be_saved_are_said(out: Path) -> None:
+    (out / "checkpoints").parent.mkdir()
+
+    class Block:
+        @hook
+        def run_started(self) -> None:
+            (out / "checkpoints").touch()  # a file where the folder would be
+
+    diary = Diary()
+    with pytest.raises(RunError, match="the weights could not be saved: cannot create"):
+        nvn.train(tiny(), out=out, plugins=[Block(), diary])
+    about = yaml.safe_load((out / "run.yaml").read_text())
+    assert about["outcome"] == "failed"
+    assert "the weights could not be saved" in about["error"]
+    assert [line.get("step") for line in lines(out)][-1] == 6
+
+
 def test_a_second_error_does_not_hide_the_first(out: Path) -> None:
     def broken(engine: nvn.Engine) -> dict[str, float]:
         raise ZeroDivisionError
@@ -303,7 +346,7 @@ def test_a_second_error_does_not_hide_the_first(out: Path) -> None:
     recipe = tiny(evaluations=[nvn.Evaluation("broken", broken)])
     with pytest.raises(ZeroDivisionError) as error:
         nvn.train(recipe, out=out, plugins=[Unkind()])
-    assert error.value.__notes__ == ["what was learnt could not be saved: gone"]
+    assert error.value.__notes__ == ["then: gone"]
 
 
 def test_a_folder_in_use_is_never_written_to(out: Path) -> None:
@@ -344,6 +387,12 @@ def test_data_are_made_once_and_shared_by_phases(out: Path) -> None:
 def test_data_that_end_for_good(out: Path) -> None:
     with pytest.raises(DataError, match="cannot be read again"):
         nvn.train(tiny(data=iter(DATA)), out=out)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**23])
+def test_a_seed_that_is_none(out: Path, seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"seed = {seed}: expected a whole number"):
+        nvn.train(tiny(), out=out, seed=seed)
 
 
 def test_a_limit_below_one_step(out: Path) -> None:
