@@ -111,7 +111,14 @@ def warn(message: Warning | str, category: type[Warning], place: str) -> None:
 def _complain(text: Text) -> None:
     console = Console(stderr=True)
     with _heard_or_not(console):
-        console.print(text, soft_wrap=True)
+        if not console.is_terminal:
+            console.print(text, soft_wrap=True)
+            return
+        # A bar that is being drawn takes what sys.stderr gets and puts it above itself. Printing
+        # by a console of its own would write into the bar's line.
+        with console.capture() as captured:
+            console.print(text, soft_wrap=True)
+        sys.stderr.write(captured.get())
 
 
 def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

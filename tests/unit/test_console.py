@@ -149,6 +149,16 @@ def test_a_run_is_shown(where: str, request: pytest.FixtureRequest, tmp_path: Pa
     assert f"everything is in {run.folder}" in said
 
 
+def test_a_warning_stands_above_the_bar(
+    terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # errors go to a terminal too
+    with nvn.progress("rendering", total=3):
+        warn("no cache", NvnWarning, "pairs.py:49")
+        (line,) = (line for line in terminal.getvalue().splitlines() if "no cache" in line)
+    assert "rendering" not in line.rpartition("\r")[2]
+
+
 def test_what_was_measured_at_the_end_is_told_once(plain: io.StringIO, tmp_path: Path) -> None:
     nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter()])
     said = plain.getvalue()
