@@ -35,6 +35,10 @@ def test_every_direct_dependency_is_constrained() -> None:
     assert {Requirement(each).name for each in wanted} <= pinned
 
 
+def test_what_is_left_out_on_purpose_is_not_constrained() -> None:
+    assert "torchvision" not in (ROOT / "constraints.txt").read_text()
+
+
 def test_the_constraints_are_inside_the_metadata() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
@@ -105,6 +109,7 @@ def test_the_sdist_can_be_built_from(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "LICENSE", "README.md", "nvn/py.typed"} <= names
     assert "recipes/groupgan/assets/face_rig.npz" in names
+    assert {"CHANGELOG.md", "constraints.txt", "docs/recipes.md", "tests/conftest.py"} <= names
 
 
 @pytest.mark.slow
