@@ -34,7 +34,7 @@ class Config(FaceConfig):
     """Settings of the game."""
 
     content: Literal["l1", "mse"] = Field(
-        "l1", description="the energy of made peaks that differ from real ones"
+        "l1", description="how made peaks are compared with real ones"
     )
     adversarial: Literal["minimax", "non_saturating", "hinge", "least_squares"] = Field(
         "non_saturating", description="the family of the adversarial energies"

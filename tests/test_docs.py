@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nvn import draw
+from nvn.assembly import make_graph
+from nvn.loading import load_recipe
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 SKIPPED = "<!-- not run"  # on the line before a block
@@ -35,3 +39,21 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_declaration_shown_is_the_recipes() -> None:
+    (shown,) = re.findall(r"word for word -->\n```python\n(.*?)```", README, re.DOTALL)
+    recipe = (ROOT / "recipes" / "expression_2v2.py").read_text().splitlines()
+    place = 0
+    for line in filter(None, shown.splitlines()):
+        place = recipe.index(f"    {line}", place)  # the same lines, in the same order
+
+
+def test_the_graph_shown_is_what_the_command_prints() -> None:
+    pattern = r"printed by: nvn graph (.*?) -->\n```\n(.*?)\n```"
+    ((path, shown),) = re.findall(pattern, README, re.DOTALL)
+    source = load_recipe(str(ROOT / path))
+    assert shown in draw.text(make_graph(source.build(source.config_class())))
