@@ -9,7 +9,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -104,20 +104,16 @@ class Engine:
             DataError: The iteration takes more batches than there are.
             StopIteration: The iterator was empty.
         """
-        supply = _Supply(batch, self._placement, self.state, self._first)
+        supply = _Supply(batch, self)
         done = self.state.iterations.get(self.phase, 0)
         pattern = self.plan.pattern(done, self.state.records.get(self.phase))
         norms: dict[str, Scalar] = {}
-
-        def take(fresh: Fresh) -> tuple[Point, Minibatch]:
-            taken = supply.take(fresh)
-            return self.state.point(self.phase), taken
 
         def step(player: str, move: Move, gradients: Sequence[Tensor | None]) -> None:
             norms[player] = self.state.steppers[_slot(player, move)].step(gradients)
             self.state.steps[player] = self.state.steps.get(player, 0) + 1
 
-        frame = Frame(self.state.point(self.phase), take, step)
+        frame = Frame(self.state.point(self.phase), supply.take, step)
         self._iteration(pattern)(frame)
         self.state.iterations[self.phase] = done + 1
         record = Record(done + 1, frame.energies, frame.objectives, norms)
@@ -136,9 +132,12 @@ class Engine:
             )
         return self._bound[pattern]
 
-    def _first(self, batch: Minibatch) -> None:
+    def placed(self, batch: Minibatch) -> Minibatch:
+        """Return a batch in its place, and in the run's precision; the first one is checked."""
+        found = self._placement.batch(batch)
         if not self._checked:
-            self._check_placed(batch)
+            self._check_placed(found)
+        return found
 
     def metric(self, name: str, value: float) -> None:
         """Tell learning-rate schedules that wait for the metric `name` its new value."""
@@ -281,31 +280,23 @@ class Engine:
 class _Supply:
     """Gives an iteration's repetitions their batches, and counts versions."""
 
-    def __init__(
-        self,
-        source: Minibatch | Iterator[Minibatch],
-        placement: Placement,
-        state: TrainState,
-        first: Callable[[Minibatch], None],
-    ) -> None:
+    def __init__(self, source: Minibatch | Iterator[Minibatch], engine: Engine) -> None:
         self._source = iter([source]) if isinstance(source, Mapping) else source
         if not isinstance(self._source, Iterator):
             raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
-        self._placement = placement
-        self._state = state
-        self._first = first
+        self._engine = engine
         self._batch: Minibatch | None = None
 
-    def take(self, fresh: Fresh) -> Minibatch:
+    def take(self, fresh: Fresh) -> tuple[Point, Minibatch]:
         """Return the batch of the next repetition: the first always takes a new one."""
+        state = self._engine.state
         if self._batch is None or fresh is True:
-            self._batch = self._placement.batch(self._next())
-            self._first(self._batch)
-            self._state.batches += 1
-            self._state.draws += 1
+            self._batch = self._engine.placed(self._next())
+            state.batches += 1
+            state.draws += 1
         elif fresh == "noise":
-            self._state.draws += 1
-        return self._batch
+            state.draws += 1
+        return state.point(self._engine.phase), self._batch
 
     def _next(self) -> Minibatch:
         try:

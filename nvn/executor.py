@@ -7,8 +7,7 @@ Running it is then a loop over these functions; nothing walks a graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,11 +36,12 @@ from nvn.instructions import (
     Take,
     View,
 )
-from nvn.isolation import buffers_at, copied, overwrite, places_of, with_buffers
+from nvn.isolation import Streams, buffers_at, copied, overwrite, places_of, with_buffers
 from nvn.operations import Operations, detached, differentiable, mixed, no_path, where
+from nvn.passes import bound_pull, can_learn, number_of
 from nvn.records import Pending
 from nvn.schedule import Fresh, Move
-from nvn.values import Call, Noise, Sample, StepFunction, Value
+from nvn.values import Call, Noise, Sample, Value
 
 
 class Executor:
@@ -60,8 +60,8 @@ class Executor:
         self._modules = modules
         self._parameters = parameters
         self._operations = operations
-        self._constants: dict[tuple[float, torch.dtype, torch.device], Tensor] = {}
         self._learning = dict.fromkeys(parameters, True)
+        self._streams = Streams(operations.devices)
 
     def bind(self, program: Program) -> Bound:
         """Return a function that runs a program on a frame."""
@@ -70,20 +70,15 @@ class Executor:
 
         def run(frame: Frame) -> None:
             frame.slots = [None] * slots
-            with torch.enable_grad(), self._only_learners():
-                for step in steps:
-                    step(frame)
+            try:
+                with torch.enable_grad(), self._streams.lent():
+                    for step in steps:
+                        step(frame)
+            finally:
+                for player in self._learning:
+                    self._learn(player, True)
 
         return run
-
-    @contextmanager
-    def _only_learners(self) -> Iterator[None]:
-        """Let parameters require gradients only where a program says so."""
-        try:
-            yield
-        finally:
-            for player in self._learning:
-                self._learn(player, True)
 
     def _learn(self, player: str, learns: bool) -> None:
         if self._learning[player] is not learns:
@@ -96,7 +91,7 @@ class Executor:
     def _bound(self, instruction: Instruction) -> Bound:
         match instruction:
             case Take(fresh):
-                return partial(_take, fresh)
+                return partial(self._take, fresh)
             case Forward():
                 return self._forward(instruction)
             case Evaluate():
@@ -110,7 +105,7 @@ class Executor:
             case Report():
                 return self._report(instruction)
             case Pull():
-                return self._pull(instruction)
+                return bound_pull(instruction, self._parameters, self._learn)
             case Step(players, move):
                 return partial(_step, players, move)
             case Keep(player, state):
@@ -118,6 +113,10 @@ class Executor:
             case Drop(slots):
                 return partial(_drop, slots)
         raise AssertionError(instruction)
+
+    def _take(self, fresh: Fresh, frame: Frame) -> None:
+        with self._streams.back():  # data may draw from them
+            frame.point, frame.batch = frame.take(fresh)
 
     # --- forward ---
 
@@ -129,30 +128,29 @@ class Executor:
         given = _arguments(node, instruction.inputs)
         key, readers = self._keys[node], sorted(self._reads[node])
         places = places_of(self._modules[player]) if op.training else ()
-        call, learn = self._operations.call, self._learn
+        call = self._operations.call(op, training=True)
+        learn, start = self._learn, self._streams.start
 
         def forward(frame: Frame) -> None:
-            point = frame.point
+            point, slots = frame.point, frame.slots
             steps = [point.steps.get(name, 0) for name in readers]
-            seed = mixed(point.seed, key, point.batches, point.draws, *steps)
+            start(mixed(point.seed, key, point.batches, point.draws, *steps))
             learn(player, learns)
-            args, kwargs = given(frame.slots)
+            args, kwargs = given(slots)
             if not places:
-                frame.slots[slot] = call(op, args, kwargs, seed, training=True)
+                slots[slot] = call(args, kwargs)
                 return
-            buffers = copied(buffers_at(places) if state is None else frame.slots[state])
-            with with_buffers(buffers):
-                frame.slots[slot] = call(op, args, kwargs, seed, training=True)
+            with with_buffers(copied(buffers_at(places) if state is None else slots[state])):
+                slots[slot] = call(args, kwargs)
                 if becomes is not None:
-                    frame.slots[becomes] = buffers_at(places)
+                    slots[becomes] = buffers_at(places)
 
-        return self._noted(node, instruction.inputs, forward)
+        return _noting(node, instruction.inputs, forward)
 
     def _evaluate(self, instruction: Evaluate) -> Bound:
-        node, slot, onward = instruction.node, instruction.slot, instruction.onward
+        node, slot, op = instruction.node, instruction.slot, instruction.node.op
         given = _arguments(node, instruction.inputs)
-        op, other = node.op, self._operations.other
-        key = hashed(op.name) if isinstance(op, Noise | Sample) else None
+        compute = self._operations.other(op, onward=instruction.onward)
         learners, learn = instruction.learners, self._learn
 
         def evaluate(frame: Frame) -> None:
@@ -160,23 +158,17 @@ class Executor:
             for player, learns in learners:
                 learn(player, learns)
             args, kwargs = given(frame.slots)
-            point = frame.point
-            seed = 0 if key is None else mixed(point.seed, key, point.draws)
-            frame.slots[slot] = other(op, args, kwargs, frame.batch, seed, onward)
+            frame.slots[slot] = compute(args, kwargs, frame.batch, 0)
 
-        return self._noted(node, instruction.inputs, evaluate)
+        def draw(frame: Frame) -> None:
+            args, kwargs = given(frame.slots)
+            seed = mixed(frame.point.seed, key, frame.point.draws)
+            frame.slots[slot] = compute(args, kwargs, frame.batch, seed)
 
-    def _noted(self, node: Value, inputs: Mapping[Value, Slot], run: Bound) -> Bound:
-        """Let errors say which node failed, and on what."""
-
-        def noting(frame: Frame) -> None:
-            try:
-                run(frame)
-            except Exception as error:
-                error.add_note(where(node, {v: frame.slots[s] for v, s in inputs.items()}))
-                raise
-
-        return noting
+        if isinstance(op, Noise | Sample):
+            key = hashed(op.name)
+            return _noting(node, instruction.inputs, draw)
+        return _noting(node, instruction.inputs, evaluate)
 
     def _keep(self, player: str, state: Slot) -> Bound:
         places = places_of(self._modules[player])
@@ -186,132 +178,55 @@ class Executor:
 
     def _report(self, instruction: Report) -> Bound:
         energies = tuple(instruction.energies.items())
-        objectives = tuple(instruction.objectives.items())
-        known = {slot for _, slot in energies}
+        objectives = tuple(
+            (player, _terms(terms)) for player, terms in instruction.objectives.items()
+        )
 
         def report(frame: Frame) -> None:
             slots, step = frame.slots, frame.point.step
-            constant = {slot: _noted_down(slots[slot]) for slot in known}
-            frame.energies |= {name: constant[slot] for name, slot in energies}
-            for player, terms in objectives:
-                tensors, shape = [], []
-                for slot, scale in terms:
-                    for factor in scale:
-                        product = [constant[slot], *(_noted_down(slots[s]) for s in factor.slots)]
-                        tensors += product
-                        shape.append((_number(factor, step), len(product)))
-                frame.objectives[player] = Pending(tensors, partial(_added_up, shape))
+            constant = {slot: _noted_down(slots[slot]) for _, slot in energies}
+            for name, slot in energies:
+                frame.energies[name] = constant[slot]
+            for player, (factors, places, lengths) in objectives:
+                numbers = [number_of(factor, step) for factor in factors]
+                tensors = [constant[s] if s in constant else _noted_down(slots[s]) for s in places]
+                combine = partial(_added_up, numbers, lengths=lengths)
+                frame.objectives[player] = Pending(tensors, combine)
 
         return report
 
-    # --- back ---
 
-    def _pull(self, instruction: Pull) -> Bound:
-        seeds, cotangents = instruction.seeds, instruction.cotangents
-        players = [(name, self._parameters[name], scale) for name, scale in instruction.players]
-        leaves, retain = instruction.leaves, instruction.retain
+def _noting(node: Value, inputs: Mapping[Value, Slot], run: Bound) -> Bound:
+    """Let errors say which node failed, and on what."""
 
-        def pull(frame: Frame) -> None:
-            slots = frame.slots
-            ends: list[Tensor] = []
-            given: list[Tensor] = []
-            for slot, scale in seeds:
-                if slots[slot].requires_grad:
-                    ends.append(slots[slot])
-                    given.append(self._seed(slots[slot], scale, frame))
-            for slot, mixture in cotangents:
-                self._mix(_tensors(slots[slot]), mixture, frame, ends, given)
-            for name, _, _ in players:
-                self._learn(name, True)
-            starts: list[Tensor] = [p for _, parameters, _ in players for p in parameters]
-            cuts = [[t for t in _tensors(slots[leaf]) if t.requires_grad] for leaf, _ in leaves]
-            starts += [t for cut in cuts for t in cut]
-            if not ends:
-                found: Sequence[Tensor | None] = [None] * len(starts)
-            else:
-                found = torch.autograd.grad(
-                    ends, starts, given, retain_graph=retain, allow_unused=True
-                )
-            position = 0
-            for name, parameters, scale in players:
-                here = found[position : position + len(parameters)]
-                position += len(parameters)
-                self._add(frame, name, here, scale)
-            for (_, slot), cut in zip(leaves, cuts, strict=True):
-                slots[slot] = found[position : position + len(cut)]
-                position += len(cut)
+    def noting(frame: Frame) -> None:
+        try:
+            run(frame)
+        except Exception as error:
+            error.add_note(where(node, {v: frame.slots[s] for v, s in inputs.items()}))
+            raise
 
-        return pull
-
-    def _seed(self, energy: Tensor, scale: Scale, frame: Frame) -> Tensor:
-        """Return what a pass starts with at an energy."""
-        factor = self._factor(scale, frame)
-        if isinstance(factor, Tensor):
-            return factor.to(energy.dtype)
-        return self._constant(factor, energy)
-
-    def _constant(self, number: float, like: Tensor) -> Tensor:
-        key = (number, like.dtype, like.device)
-        if key not in self._constants:
-            if len(self._constants) > 1000:  # weights that change with every step
-                self._constants.clear()
-            self._constants[key] = torch.full((), number, dtype=like.dtype, device=like.device)
-        return self._constants[key]
-
-    def _factor(self, scale: Scale, frame: Frame) -> float | Tensor:
-        """Return a sum of factors: a number, or a tensor of shape () if values are in it."""
-        parts = [_evaluated(factor, frame) for factor in scale]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
-
-    def _mix(
-        self,
-        tensors: Sequence[Tensor],
-        mixture: Sequence[tuple[Slot, Scale]],
-        frame: Frame,
-        ends: list[Tensor],
-        given: list[Tensor],
-    ) -> None:
-        """Add what passes go on with at a value: its leaves' cotangents, weighed and added up."""
-        floating = [t for t in tensors if _can_learn(t)]
-        totals: Gradients = [None] * len(floating)
-        for slot, scale in mixture:
-            factor = self._factor(scale, frame)
-            for i, cotangent in enumerate(frame.slots[slot]):
-                totals[i] = _plus(totals[i], cotangent, factor)
-        for tensor, total in zip(floating, totals, strict=True):
-            if total is not None and tensor.requires_grad:
-                ends.append(tensor)
-                given.append(total)
-
-    def _add(self, frame: Frame, name: str, found: Sequence[Tensor | None], scale: Scale) -> None:
-        factor = self._factor(scale, frame)
-        before = frame.gradients.get(name) or [None] * len(found)
-        pairs = zip(before, found, strict=True)
-        frame.gradients[name] = [_plus(total, gradient, factor) for total, gradient in pairs]
+    return noting
 
 
-def _plus(total: Tensor | None, part: Tensor | None, factor: float | Tensor) -> Tensor | None:
-    if part is None:
-        return total
-    if not (isinstance(factor, float) and factor == 1.0):
-        part = part * (factor.to(part.dtype) if isinstance(factor, Tensor) else factor)
-    return part if total is None else total + part
-
-
-def _take(fresh: Fresh, frame: Frame) -> None:
-    frame.point, frame.batch = frame.take(fresh)
+def _terms(
+    terms: Sequence[tuple[Slot, Scale]],
+) -> tuple[list[Factor], list[Slot], list[int]]:
+    """Return an objective's factors, all that they multiply one after the other, and how many."""
+    parts = [(factor, [slot, *factor.slots]) for slot, scale in terms for factor in scale]
+    places = [slot for _, slots in parts for slot in slots]
+    return [factor for factor, _ in parts], places, [len(slots) for _, slots in parts]
 
 
 def _onto(fn: Callable[[Any], Any], source: Slot, slot: Slot, frame: Frame) -> None:
-    frame.slots[slot] = tree.map_leaves(fn, frame.slots[source])
+    value = frame.slots[source]
+    frame.slots[slot] = fn(value) if isinstance(value, Tensor) else tree.map_leaves(fn, value)
 
 
 def _drop(slots: Sequence[Slot], frame: Frame) -> None:
+    held = frame.slots
     for slot in slots:
-        frame.slots[slot] = None
+        held[slot] = None
 
 
 def _step(players: Sequence[str], move: Move, frame: Frame) -> None:
@@ -352,53 +267,22 @@ def _arguments(
 # --- tensors and numbers ------------------------------------------------------------------------
 
 
-def _can_learn(leaf: Tensor) -> bool:
-    return leaf.is_floating_point() or leaf.is_complex()
-
-
 def _leaf(leaf: Any) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
-    return leaf.detach().requires_grad_() if _can_learn(leaf) else leaf
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    return [leaf for leaf in tree.leaves(value) if isinstance(leaf, Tensor)]
+    return leaf.detach().requires_grad_() if can_learn(leaf) else leaf
 
 
 def _noted_down(energy: Tensor) -> Tensor:
     """Return an energy as a number that a later step does not change."""
-    constant = energy.detach()
     # An energy may be a parameter itself, or a view of one.
-    return constant.clone() if energy.is_leaf or energy._is_view() else constant
+    return energy.detach().clone() if energy.is_leaf or energy._is_view() else energy.detach()
 
 
-def _evaluated(factor: Factor, frame: Frame) -> float | Tensor:
-    number = _number(factor, frame.point.step)
-    if not factor.slots:
-        return number
-    product: Tensor = frame.slots[factor.slots[0]]
-    for slot in factor.slots[1:]:
-        product = product * frame.slots[slot]
-    return product if number == 1.0 else product * number
-
-
-def _number(factor: Factor, step: int) -> float:
-    if not factor.functions:
-        return factor.number
-    return math.prod((_at(fn, step) for fn in factor.functions), start=factor.number)
-
-
-def _at(function: StepFunction, step: int) -> float:
-    return float(function(step))
-
-
-def _added_up(shape: Sequence[tuple[float, int]], numbers: Sequence[float]) -> float:
-    """Return Σ number · product, the products' factors standing one after the other."""
+def _added_up(numbers: Sequence[float], values: Sequence[float], lengths: Sequence[int]) -> float:
+    """Return Σ number · product, the products' factors standing one after the other in `values`."""
     total, position = 0.0, 0
-    for number, length in shape:
-        total += number * math.prod(numbers[position : position + length])
+    for number, length in zip(numbers, lengths, strict=True):
+        total += number * math.prod(values[position : position + length])
         position += length
     return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -14,8 +14,7 @@ from nvn.schedule import Fresh, Move
 Gradients: TypeAlias = list[Tensor | None]
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """The versions of everything that values depend on; seeds are made of them.
 
     Attributes:

@@ -20,7 +20,15 @@ from nvn import tree
 from nvn.errors import RunError
 from nvn.frame import Frame, Point
 from nvn.graph import ancestors, called_players, fingerprints, gradients_of, hashed, reads, roots
-from nvn.isolation import buffers_at, copied, learning, lent_buffers, places_of, with_buffers
+from nvn.isolation import (
+    buffers_at,
+    copied,
+    learning,
+    lent_buffers,
+    places_of,
+    seeded,
+    with_buffers,
+)
 from nvn.operations import Operations, detached, differentiable, mixed, no_path, where
 from nvn.values import Call, Energy, Noise, Sample, Term, Value, WeightedSum
 from nvn.versions import Turn
@@ -205,8 +213,9 @@ class Interpreter:
         args = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.args)
         kwargs = tree.map_leaves(lambda x: values[x] if isinstance(x, Value) else x, node.kwargs)
         if isinstance(node.op, Call):
-            return self._operations.call(node.op, args, kwargs, seed, training)
-        return self._operations.other(node.op, args, kwargs, batch, seed)
+            with seeded(seed, self._operations.device(node.op, args, kwargs)):
+                return self._operations.call(node.op, training=training)(args, kwargs)
+        return self._operations.other(node.op)(args, kwargs, batch, seed)
 
 
 def _objective(player: str, terms: tuple[Term, ...], values: Values, step: int) -> Tensor:

@@ -192,17 +192,50 @@ def learning(
             parameter.requires_grad_(True)
 
 
+class Streams:
+    """The global random streams, lent to modules that draw from them."""
+
+    def __init__(self, devices: Iterable[torch.device]) -> None:
+        cuda = [device.index or 0 for device in devices if device.type == "cuda"]
+        self._streams = [torch.default_generator]
+        self._streams += [torch.cuda.default_generators[index] for index in cuda]
+        self._states: list[Tensor] = []
+
+    def start(self, seed: int) -> None:
+        """Let what is drawn from now on depend on `seed` alone."""
+        for stream in self._streams:
+            stream.manual_seed(seed)
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let the streams continue afterwards as before."""
+        self._leave()
+        try:
+            yield
+        finally:
+            self._return()
+
+    @contextmanager
+    def back(self) -> Iterator[None]:
+        """Give the streams back for a while, in the midst of lending them."""
+        self._return()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._states = [stream.get_state() for stream in self._streams]
+
+    def _return(self) -> None:
+        for stream, state in zip(self._streams, self._states, strict=True):
+            stream.set_state(state)
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Run with the global random streams started from `seed`; they continue as before after."""
-    streams = [torch.default_generator]
-    if device.type == "cuda":
-        streams.append(torch.cuda.default_generators[device.index or 0])
-    before = [stream.get_state() for stream in streams]
-    for stream in streams:
-        stream.manual_seed(seed)
-    try:
+    streams = Streams([device])
+    with streams.lent():
+        streams.start(seed)
         yield
-    finally:
-        for stream, state in zip(streams, before, strict=True):
-            stream.set_state(state)

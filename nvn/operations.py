@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from nvn import tree
 from nvn.errors import DataError, RunError
-from nvn.isolation import mode, seeded
+from nvn.isolation import mode
 from nvn.placement import Placement
 from nvn.values import Apply, Batch, Call, Gradient, Item, Noise, Op, Sample, StopGradient, Value
+
+Operation: TypeAlias = Callable[[Any, Any, Mapping[str, Any], int], Any]
+"""From arguments, keyword arguments, the batch and a seed to a value."""
 
 
 class Operations:
@@ -25,52 +29,85 @@ class Operations:
         self._modules = modules
         self._devices = {name: _home(module) for name, module in modules.items()}
         self._placement = placement
+        self._generators: dict[torch.device, torch.Generator] = {}
 
-    def call(self, op: Call, args: Any, kwargs: Any, seed: int, training: bool) -> Any:
-        """Call a player's module, all that it draws at random starting from `seed`."""
-        name = op.player.name
-        module = self._modules[name]
-        with (
-            mode(module, training and op.training),
-            seeded(seed, self._devices[name] or device_of((args, kwargs))),
-            self._placement.calling(),
-        ):
+    def device(self, op: Call, args: Any, kwargs: Any) -> torch.device:
+        """Return where a call computes, and draws."""
+        return self._devices[op.player.name] or device_of((args, kwargs))
+
+    @property
+    def devices(self) -> frozenset[torch.device]:
+        """Where the modules are."""
+        return frozenset(device for device in self._devices.values() if device is not None)
+
+    def call(self, op: Call, *, training: bool) -> Callable[[Any, Any], Any]:
+        """Return what calls a player's module: a function of arguments and keyword arguments."""
+        module, training = self._modules[op.player.name], training and op.training
+        calling, output = self._placement.calling, self._placement.output
+
+        def called(args: Any, kwargs: Any) -> Any:
             function = module if op.method == "forward" else getattr(module, op.method)
-            return self._placement.output(function(*args, **kwargs))
+            if module.training is training:
+                with calling():
+                    return output(function(*args, **kwargs))
+            with mode(module, training), calling():
+                return output(function(*args, **kwargs))
 
-    def other(
-        self,
-        op: Op,
-        args: Any,
-        kwargs: Any,
-        batch: Mapping[str, Any],
-        seed: int,
-        onward: bool = True,
-    ) -> Any:
-        """Compute what is no call; a sample that the batch gives is that."""
+        return called
+
+    def other(self, op: Op, *, onward: bool = True) -> Operation:
+        """Return what computes a node that is no call; a sample that the batch gives is that.
+
+        Args:
+            op: The node's.
+            onward: Of a gradient: whether gradients flow through it.
+        """
         match op:
-            case Noise(name) | Sample(name) if name in batch:
-                return batch[name]
-            case Batch(name):
-                if name not in batch:
-                    raise DataError(f"the batch has no {name!r}; it has: {', '.join(batch)}")
-                return batch[name]
-            case Noise(_, shape):
-                with self._placement.computing():
-                    return _noise(shape, args[0], seed)
-            case Sample(_, fn):
-                with self._placement.computing():
-                    return _sample(fn, batch, seed)
             case Apply(fn):
-                with self._placement.computing():
-                    return fn(*args, **kwargs)
+                return self._applying(fn)
+            case Batch(name):
+                return partial(_of_batch, name)
+            case Noise() | Sample():
+                return self._drawing(op)
             case Item(index):
-                return args[0][index]
+                return lambda args, kwargs, batch, seed: args[0][index]
             case StopGradient():
-                return tree.map_leaves(detached, args[0])
+                return lambda args, kwargs, batch, seed: tree.map_leaves(detached, args[0])
             case Gradient():
-                return _slope(*args, onward=onward)
+                return lambda args, kwargs, batch, seed: _slope(*args, onward=onward)
         raise AssertionError(op)
+
+    def _applying(self, fn: Callable[..., Any]) -> Operation:
+        computing = self._placement.computing
+
+        def applied(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
+            with computing():
+                return fn(*args, **kwargs)
+
+        return applied
+
+    def _drawing(self, op: Noise | Sample) -> Operation:
+        def drawn(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
+            if op.name in batch:
+                return batch[op.name]
+            with self._placement.computing():
+                if isinstance(op, Noise):
+                    generator = self._generator(args[0].device, seed)
+                    return _noise(op.shape, args[0], generator)
+                return op.fn(self._generator(device_of(dict(batch)), seed), dict(batch))
+
+        return drawn
+
+    def _generator(self, device: torch.device, seed: int) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device)
+        return self._generators[device].manual_seed(seed)
+
+
+def _of_batch(name: str, args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
+    if name not in batch:
+        raise DataError(f"the batch has no {name!r}; it has: {', '.join(batch)}")
+    return batch[name]
 
 
 def _slope(y: Tensor, x: Tensor, *, onward: bool) -> Tensor:
@@ -90,20 +127,15 @@ def _slope(y: Tensor, x: Tensor, *, onward: bool) -> Tensor:
 # --- randomness -------------------------------------------------------------------------------
 
 
-def _noise(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
-    generator = torch.Generator(like.device).manual_seed(seed)
+def _noise(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
     dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
     size = (len(like), *shape)
     return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
 
 
-def _sample(fn: Any, batch: Mapping[str, Any], seed: int) -> Any:
-    return fn(torch.Generator(device_of(dict(batch))).manual_seed(seed), dict(batch))
-
-
 def mixed(*numbers: int) -> int:
-    """Return a 63-bit number that depends on all of `numbers`."""
-    packed = struct.pack(f"<{len(numbers)}Q", *(n % 2**64 for n in numbers))
+    """Return a 63-bit number that depends on all of `numbers`, each of 0 to 2⁶⁴ − 1."""
+    packed = struct.pack(f"<{len(numbers)}Q", *numbers)
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nvn.errors import ConfigError
+from nvn.records import Pending
 
 Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -89,12 +92,15 @@ class Stepper:
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
-    def step(self, gradients: Sequence[Tensor | None]) -> Tensor:
+    def step(self, gradients: Sequence[Tensor | None]) -> Pending:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm."""
         norm = _norm(gradients)
         _assign(self._parameters, gradients)
-        self._clip(norm)
+        self._clip(gradients)
         self.optimizer.step()
+        # Fused optimizers change parameters without telling autograd: it would go back through a
+        # graph of old values and new weights without a word.
+        increment_version(self._parameters)
         for parameter in self._parameters:
             parameter.grad = None
         if self._scheduler is not None and not isinstance(self._scheduler, ReduceLROnPlateau):
@@ -125,18 +131,25 @@ class Stepper:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
 
-    def _clip(self, norm: Tensor) -> None:
+    def _clip(self, gradients: Sequence[Tensor | None]) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
-            norm = _norm(parameter.grad for parameter in self._parameters)
+            gradients = [parameter.grad for parameter in self._parameters]
         if self._spec.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, norm)
+            total = torch.nn.utils.get_total_norm(_numbers(gradients))
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
 
 
-def _norm(gradients: Iterable[Tensor | None]) -> Tensor:
-    found = (g for g in gradients if g is not None)
-    numbers = [g.coalesce().values() if g.is_sparse else g for g in found]
-    return torch.nn.utils.get_total_norm(numbers)
+def _norm(gradients: Iterable[Tensor | None]) -> Pending:
+    return Pending(torch._foreach_norm(_numbers(gradients)), _length)
+
+
+def _length(norms: Sequence[float]) -> float:
+    return math.hypot(*norms)
+
+
+def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
+    return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
 
 
 def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | None]) -> None:
@@ -148,9 +161,10 @@ def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | Non
     seen: set[int] = set()
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None and gradient.layout is torch.strided:
-            if gradient.stride() != parameter.stride() or gradient.data_ptr() in seen:
+            memory = gradient.data_ptr()
+            if memory in seen or gradient.stride() != parameter.stride():
                 gradient = torch.empty_like(parameter).copy_(gradient)
-            seen.add(gradient.data_ptr())
+            seen.add(memory)
         parameter.grad = gradient
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+NOTHING: AbstractContextManager[None] = nullcontext()
+HALVES = (torch.bfloat16, torch.float16)
+
+
 class Placement:
     """Puts modules and batches in place. Without a Fabric, everything stays as and where it is.
 
@@ -49,7 +53,7 @@ class Placement:
         One context a call: autocast caches the weights it has cast for as long as its context
         lives, and would go on using the old ones after a step.
         """
-        return nullcontext() if self._fabric is None else self._fabric.autocast()
+        return NOTHING if self._fabric is None else self._fabric.autocast()
 
     def computing(self) -> AbstractContextManager[Any]:
         """Return the context of everything else: never autocast, so losses keep their precision.
@@ -57,14 +61,15 @@ class Placement:
         New floating-point tensors, such as noise, are of the run's dtype.
         """
         if self._fabric is None:
-            return nullcontext()
+            return NOTHING
         context: AbstractContextManager[Any] = self._fabric.strategy.precision.tensor_init_context()
         return context
 
     @staticmethod
     def output(result: Any) -> Any:
         """Return what a module returned, half precision brought back to float32."""
-        halves = (torch.bfloat16, torch.float16)
+        if isinstance(result, Tensor):
+            return result.float() if result.dtype in HALVES else result
         return tree.map_leaves(
-            lambda x: x.float() if isinstance(x, Tensor) and x.dtype in halves else x, result
+            lambda x: x.float() if isinstance(x, Tensor) and x.dtype in HALVES else x, result
         )

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from nvn.checks import loss_graph
@@ -19,7 +20,7 @@ from nvn.errors import RunError
 from nvn.game import Game, Player
 from nvn.graph import LossGraph
 from nvn.schedule import Fresh, Move, Schedule
-from nvn.values import Term, WeightedSum
+from nvn.values import Term, Value, WeightedSum
 from nvn.versions import Turn
 
 if TYPE_CHECKING:
@@ -62,10 +63,18 @@ class Plan:
     schedule: Schedule
     moves: tuple[MovePlan, ...]
 
-    @property
+    @cached_property
     def whole(self) -> Pattern:
         """The pattern of an iteration in which every move happens and every energy counts."""
         return tuple(tuple((True,) * len(ts) for ts in m.terms.values()) for m in self.moves)
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether every iteration has the whole pattern."""
+        occasional = any(m.move.every > 1 or m.move.when is not None for m in self.moves)
+        terms = [term for m in self.moves for ts in m.terms.values() for term in ts]
+        varying = any(not isinstance(s, Value) for term in terms for s in term.weight.symbols)
+        return not (occasional or varying)
 
     def pattern(self, step: int, last: Record | None) -> Pattern:
         """Return the pattern of iteration `step` (from 0), `last` the record of the one before.
@@ -73,6 +82,8 @@ class Plan:
         Raises:
             RunError: A weight is not finite in this iteration.
         """
+        if self.steady:
+            return self.whole
         return tuple(_pattern(m, step) if m.move.happens(step, last) else None for m in self.moves)
 
     def program(self, pattern: Pattern) -> Program:

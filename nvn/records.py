@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,8 +12,7 @@ from torch import Tensor
 GROUPS = ("energies", "objectives", "gradient_norms")
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(NamedTuple):
     """A number that is worked out when it is read: `combine` of some scalar tensors' numbers."""
 
     tensors: Sequence[Tensor]

@@ -33,8 +33,8 @@ Way: TypeAlias = Mapping[Label, Coefficient]
 
 ONE: Coefficient = (Weight(),)
 STEEPEST = 2**24
-"""How many times longer than another a row may be that is made of it. Beyond that, the shorter one's
-pass could underflow where the longer one's does not."""
+"""How many times longer than another a row may be that is made of it. Beyond that, the shorter
+one's pass could underflow where the longer one's does not."""
 SEARCHED = 10  # rows among which a basis smaller than their number is looked for
 
 # A product of symbols, as how often each occurs. The empty one is 1.

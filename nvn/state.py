@@ -51,7 +51,7 @@ class TrainState:
     def point(self, phase: str) -> Point:
         """Return the versions of everything now."""
         iteration = self.iterations.get(phase, 0)
-        return Point(self.seed, iteration, self.batches, self.draws, self.steps)
+        return Point(self.seed % 2**64, iteration, self.batches, self.draws, self.steps)
 
     def next_point(self, phase: str) -> Point:
         """Return the versions that the next iteration will start with."""

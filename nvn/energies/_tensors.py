@@ -16,6 +16,8 @@ def precise(t: Tensor) -> Tensor:
 
     A mean over a batch of bfloat16 keeps two or three digits: too few for a loss or its record.
     """
+    if t.dtype is torch.float32:
+        return t
     return t.to(torch.promote_types(t.dtype, torch.float32))
 
 

@@ -100,6 +100,8 @@ class Judgement:
 
     def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
         """Map logits (N, …), or a list of such, one a scale, to a number of shape ()."""
+        if isinstance(logits, Tensor):
+            return self.loss(self.family, precise(logits)).mean()
         return _mean([self.loss(self.family, precise(t)).mean() for t in _scales(logits)])
 
 

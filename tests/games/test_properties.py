@@ -38,7 +38,11 @@ from tests.games.specs import (
 from tests.games.strategies import Taste, examples, games
 from tests.games.styles import Declared, Style, declare, energy_of, sign_of
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [
+    pytest.mark.filterwarnings("error"),
+    # Random weights are sometimes all zero, and sometimes meant to be.
+    pytest.mark.filterwarnings("ignore:.*every weight of which is always zero"),
+]
 
 any_game = st.one_of(games(), games(Taste(penalties=False)))
 adam = partial(torch.optim.Adam, lr=0.01)

@@ -566,7 +566,7 @@ def test_a_step_does_not_read_its_record(monkeypatch: pytest.MonkeyPatch) -> Non
 def everything(engine: nvn.Engine) -> Any:
     stream = torch.get_rng_state()
     modes = [p.training for m in engine.modules.values() for p in m.modules()]
-    counters = vars(engine.state.point("main"))
+    counters = engine.state.point("main")._asdict()
     return weights(engine), stream, modes, {**counters, "steps": dict(counters["steps"])}
 
 

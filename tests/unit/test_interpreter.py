@@ -41,7 +41,7 @@ def pull(energies: dict[str, Any], batch: Any = BATCH, point: Point = START, **o
 
 
 def point(**changes: Any) -> Point:
-    return Point(**{**vars(START), **changes})
+    return START._replace(**changes)
 
 
 # --- values -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nvn.isolation import (
+    seeded,
     buffers_at,
     copied,
     learning,
@@ -16,7 +17,6 @@ from nvn.isolation import (
     lent_buffers,
     mode,
     places_of,
-    seeded,
     with_buffers,
 )
 from tests.unit.small import linear, mlp, tensor

@@ -1,0 +1,72 @@
+"""A GAN of tiny MLPs on a ring of Gaussians: what an engine costs where computing costs nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import nvn
+from nvn import energies as en
+
+SAMPLES, CODE, HIDDEN = 64, 16, 128
+optimizer = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9), fused=True)
+
+
+def mlp(ins: int, outs: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(ins, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, outs),
+    )
+
+
+def nets(device: str = "cpu") -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    return mlp(CODE, 2).to(device), mlp(2, 1).to(device)
+
+
+def batch(device: str = "cpu") -> dict[str, Tensor]:
+    return {"real": torch.randn(SAMPLES, 2, device=device)}
+
+
+def declared(device: str = "cpu", *, plain: bool = False) -> nvn.Engine:
+    generator, critic = nets(device)
+    game = nvn.Game("ring")
+    real = game.batch("real")
+    z = game.noise("z", CODE, like=real)
+    G, D = game.player("G", generator), game.player("D", critic)
+    adv = en.NonSaturating()
+    D.minimizes(adv.real(D(real)) + adv.fake(D(G(z))))
+    G.minimizes(adv.fool(D(G(z))))
+    return nvn.Engine(nvn.plan(game, nvn.alternating(D, G)), optimizer, plain=plain)
+
+
+class Expert:
+    """The loop an expert writes: the fake is made once, D rests while G learns."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.G, self.D = nets(device)
+        self.on_g, self.on_d = (optimizer([*m.parameters()]) for m in (self.G, self.D))
+        self.critics = [*self.D.parameters()]
+
+    def step(self, data: dict[str, Tensor]) -> None:
+        G, D, real = self.G, self.D, data["real"]
+        z = torch.randn(len(real), CODE, device=real.device)
+        fake = G(z)
+        loss = F.softplus(-D(real)).mean() + F.softplus(D(fake.detach())).mean()
+        self.on_d.zero_grad()
+        loss.backward()
+        self.on_d.step()
+        for parameter in self.critics:
+            parameter.requires_grad = False
+        loss = F.softplus(-D(fake)).mean()
+        self.on_g.zero_grad()
+        loss.backward()
+        self.on_g.step()
+        for parameter in self.critics:
+            parameter.requires_grad = True
