@@ -57,6 +57,7 @@ class Player:
         self.where = caller()
         self._objective = WeightedSum()
         self.maximized: list[tuple[Energy, Where]] = []  # for the check of saturating energies
+        self.misguided = False  # whether it was told to minimise what nobody can
 
     def __call__(self, *args: Any, **kwargs: Any) -> Value:
         """Return the value of the module's forward on these arguments."""
@@ -88,13 +89,23 @@ class Player:
 
     def minimizes(self, x: Energy | WeightedSum) -> None:
         """Add `x`, an energy or a weighted sum of energies, to this player's objective."""
-        self._objective = self._objective + as_sum(x)
+        self._objective = self._objective + self._as_sum(x)
 
     def maximizes(self, x: Energy | WeightedSum) -> None:
         """Subtract `x` from this player's objective: the same as `minimizes(-x)`."""
-        gains = (t.energy for t in as_sum(x).terms if t.weight.factor > 0)
+        total = self._as_sum(x)
+        gains = (t.energy for t in total.terms if t.weight.factor > 0)
         self.maximized += [(energy, caller()) for energy in gains]
-        self.minimizes(-as_sum(x))
+        self.minimizes(-total)
+
+    def _as_sum(self, x: Energy | WeightedSum) -> WeightedSum:
+        """Return `x` as a sum; nothing, and note a problem, if it is none."""
+        try:
+            return as_sum(x)
+        except GameError as error:
+            self.misguided = True
+            self.game.problems += error.problems
+            return WeightedSum()
 
     @property
     def objective(self) -> WeightedSum:
@@ -149,7 +160,7 @@ class Game:
         self.names: dict[Value, str] = {}  # given by .named()
         self.problems: list[Problem] = []  # found while declaring; told by the LossGraph
         self._nodes: dict[Hashable, Value] = {}
-        self._samples: dict[str, Value] = {}
+        self._sources: dict[str, Value] = {}  # what the batch gives, and what is drawn
 
     # --- declaring ---
 
@@ -160,7 +171,7 @@ class Game:
 
     def batch(self, name: str, /, *names: str) -> Value | tuple[Value, ...]:
         """Return the named tensors of a minibatch: one value for one name, a tuple for several."""
-        values = tuple(self.node(Batch(n), ()) for n in (name, *names))
+        values = tuple(self._named(Batch(n)) for n in (name, *names))
         return values if names else values[0]
 
     def player(self, name: str, module: nn.Module) -> Player:
@@ -195,14 +206,14 @@ class Game:
         N (the samples of the minibatch), the dtype and the device are those of `like`.
         """
         sizes = tuple(map(int, shape if isinstance(shape, tuple | list) else [shape]))
-        return self._sample(name, Noise(name, sizes), (like,))
+        return self._named(Noise(name, sizes), (like,))
 
     def sample(self, name: str, fn: Callable[..., Any]) -> Value:
         """Return seeded randomness: `fn(generator, batch)`, `batch` the dict of tensors.
 
         `fn` must draw from `generator` alone; its result may be a tree of tensors.
         """
-        return self._sample(name, Sample(name, fn), ())
+        return self._named(Sample(name, fn))
 
     # --- what values use ---
 
@@ -238,10 +249,18 @@ class Game:
             edit = "name it once: the same call is the same value"
             self._note(Problem(str(caller()), found, "one name a value", edit))
 
-    def _sample(self, name: str, op: Op, args: tuple[Any, ...]) -> Value:
+    def _named(self, op: Batch | Noise | Sample, args: tuple[Any, ...] = ()) -> Value:
+        """Return an entry of the batch, or a sample: each has a name of its own."""
         value = self.node(op, args)
-        if self._samples.setdefault(name, value) is not value:
-            self._name_taken("sample", name)
+        first = self._sources.setdefault(op.name, value)
+        if first is value:
+            return value
+        if not isinstance(op, Batch) and not isinstance(first.op, Batch):
+            self._name_taken("sample", op.name)
+            return value
+        found = f"{op.name!r} names an entry of the batch, and a sample too ({first.where})"
+        expected = "every name used once: an entry of a batch replaces the sample of its name"
+        self._note(Problem(str(caller()), found, expected, "rename one of the two"))
         return value
 
     def _add(self, player: Player) -> Player:
@@ -316,6 +335,8 @@ def _op_key(op: Op) -> Hashable:
 
 def _leaf_key(leaf: Any) -> Hashable:
     """Tell leaves apart: values by identity, constants by type and value (True is not 1)."""
+    if isinstance(leaf, float | complex):
+        return (type(leaf), repr(leaf))  # 0.0 is not -0.0, and nan is nan
     if isinstance(leaf, slice):  # hashable only from Python 3.12 on
         return (slice, leaf.start, leaf.stop, leaf.step)
     return leaf if isinstance(leaf, Value) else (type(leaf), hashable(leaf))

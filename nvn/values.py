@@ -168,13 +168,22 @@ class Value:
         return other * self
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise TypeError(
-            f"{self} is declared, not computed: compute with it in a function of tensors, "
-            f"nvn.value(fn)({self}), or make it an energy to minimise, nvn.energy(fn)({self})"
-        )
+        raise GameError([_no_arithmetic(self, "arithmetic with")])
+
+    def _join(self, other: object) -> WeightedSum:
+        """Leave this value out of a sum of energies, and note that it was no energy."""
+        if not isinstance(other, Energy | WeightedSum):
+            self._refuse()
+        self.game.problems.append(_no_arithmetic(self, "a sum of energies and"))
+        return as_sum(other)
+
+    def _join_negative(self, other: object) -> WeightedSum:
+        return -self._join(other)
 
     if not TYPE_CHECKING:  # type checkers refuse these by themselves
-        __add__ = __radd__ = __sub__ = __rsub__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+        __add__ = __radd__ = __rsub__ = _join
+        __sub__ = _join_negative
+        __rmul__ = __truediv__ = __rtruediv__ = _refuse
         __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __abs__ = _refuse
         __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
@@ -248,7 +257,7 @@ class Weight:
     def scaled(self, other: object) -> Weight:
         """Return this weight times a number, a function of the step or a scalar value."""
         if isinstance(other, numbers.Real) and not isinstance(other, bool):
-            return Weight(self.factor * float(other), self.symbols)
+            return Weight(self.factor * _as_float(other), self.symbols)
         if isinstance(other, Energy | WeightedSum):
             edit = "write `a.stop_gradient() * b` to weigh `b` by the energy `a`"
             raise _bad_weight(f"the energy `{other}` as a weight", edit)
@@ -259,7 +268,7 @@ class Weight:
     def divided(self, number: object) -> Weight:
         """Return this weight divided by a number: not times its reciprocal, which is rounded."""
         if isinstance(number, numbers.Real) and number != 0:
-            return Weight(self.factor / float(number), self.symbols)
+            return Weight(self.factor / _as_float(number), self.symbols)
         raise _bad_weight(f"a division by {number!r}", "divide by a number that is not zero")
 
     def __str__(self) -> str:
@@ -294,7 +303,9 @@ class WeightedSum:
         if isinstance(other, numbers.Real):
             if other == 0:  # the start of Python's sum()
                 return self
-            raise TypeError(f"{other} is added to energies: a constant moves nobody; leave it out")
+            found = f"the constant {other} is added to energies"
+            where = str(caller())
+            raise GameError([Problem(where, found, "a sum of energies alone", MOVES_NOBODY)])
         if not isinstance(other, Energy | WeightedSum):
             return NotImplemented
         return WeightedSum(_merged((*self.terms, *as_sum(other).terms)))
@@ -330,6 +341,7 @@ class WeightedSum:
 
 
 Summand = Energy | WeightedSum | float
+MOVES_NOBODY = "leave it out: a constant moves nobody"
 
 
 def as_sum(x: object) -> WeightedSum:
@@ -366,6 +378,23 @@ def hashable(x: object) -> Hashable:
     except TypeError:
         return ("id", id(x))
     return x
+
+
+def _as_float(number: numbers.Real) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        raise _bad_weight("a weight beyond all floats", "write a smaller number") from None
+
+
+def _no_arithmetic(value: Value, what: str) -> Problem:
+    return Problem(
+        str(caller()),
+        f"{what} `{value}`, which is no energy: it is declared, not computed",
+        "sums of energies, each times a number, a function of the step, or a scalar value",
+        f"compute with it in a function of tensors, `nvn.value(fn)({value})`, or make it an energy "
+        f"to minimise, `nvn.energy(fn)({value})`",
+    )
 
 
 def _is_step_function(x: object) -> TypeGuard[StepFunction]:

@@ -84,6 +84,19 @@ def test_two_samples_of_one_name_are_a_problem(game: nvn.Game, v: Value) -> None
     assert "a second sample named 'z'" in only_problem(game)
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("kind", ["noise", "sample"])
+def test_a_sample_and_the_batch_share_no_name(game: nvn.Game, kind: str, batch_first: bool) -> None:
+    """An entry of a batch replaces the sample of its name: nothing would be random."""
+    x = game.batch("x", "z")[0] if batch_first else game.batch("x")
+    if kind == "noise":
+        game.noise("z", 3, like=x)
+    else:
+        game.sample("z", lambda generator, batch: torch.rand(3, generator=generator))
+    game.batch("z")
+    assert "'z' names an entry of the batch, and a sample too (test_game.py:" in only_problem(game)
+
+
 # --- the same call is the same value ------------------------------------------------------------
 
 
@@ -123,6 +136,14 @@ def test_functions_are_compared_by_equality(v: Value) -> None:
     assert nvn.energy(Scaled(2.0))(v) is nvn.energy(Scaled(2.0))(v)
     assert nvn.energy(Scaled(2.0))(v) is not nvn.energy(Scaled(3.0))(v)
     assert nvn.value(lambda x: x)(v) is not nvn.value(lambda x: x)(v)
+
+
+def test_zeros_of_both_signs_are_different_constants(game: nvn.Game, v: Value) -> None:
+    sign = nvn.value(torch.copysign)
+    assert sign(v, 0.0) is not sign(v, -0.0)
+    assert sign(v, -0.0) is sign(v, -0.0)
+    assert sign(v, 0j) is not sign(v, 0.0)
+    assert sign(v, float("nan")) is sign(v, float("nan"))
 
 
 def test_families_of_energies_are_compared_by_equality(G: nvn.Player, v: Value) -> None:
@@ -300,6 +321,20 @@ def test_maximizing_is_minimizing_the_negative(G: nvn.Player, v: Value) -> None:
     a = mean(G(v))
     G.maximizes(3 * a)
     assert G.objective == -3 * a
+
+
+def test_what_is_no_energy_is_told_with_everything_else(
+    game: nvn.Game, G: nvn.Player, v: Value
+) -> None:
+    G.minimizes(mean(G(v)))
+    G.minimizes(v)
+    G.maximizes(1.0)
+    assert G.objective.energies == (mean(G(v)),)
+    first, second = game.problems
+    assert first.where.startswith("test_game.py:")
+    assert first.found == "<Value v>, which is no energy"
+    assert "`nvn.energy(fn)(v)` makes an energy" in first.edit
+    assert second.found == "a float"
 
 
 def test_a_teams_objective_is_added_to_every_members(game: nvn.Game, v: Value) -> None:

@@ -1,6 +1,8 @@
 """Values: what can be written with them, how sums of energies add up, how all of it reads."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,36 +144,67 @@ def test_a_sum_is_empty_or_not(a: nvn.Energy) -> None:
 # --- what can't be written ----------------------------------------------------------------------
 
 REFUSED = {
-    "v + 1": lambda v, e: v + 1,
-    "1 + v": lambda v, e: 1 + v,
-    "v - v": lambda v, e: v - v,
-    "2 * v": lambda v, e: 2 * v,
-    "v * 2": lambda v, e: v * 2,
-    "v / 2": lambda v, e: v / 2,
-    "1 / v": lambda v, e: 1 / v,
-    "v ** 2": lambda v, e: v**2,
-    "-v": lambda v, e: -v,
-    "abs(v)": lambda v, e: abs(v),
-    "v @ v": lambda v, e: v @ v,
-    "v < 1": lambda v, e: v < 1,
-    "v + e": lambda v, e: v + e,
-    "e + v": lambda v, e: e + v,
-    "2 * e + v": lambda v, e: 2 * e + v,
-    "e - v": lambda v, e: e - v,
-    "v - e": lambda v, e: v - e,
+    "v + 1": lambda v: v + 1,
+    "1 + v": lambda v: 1 + v,
+    "v - v": lambda v: v - v,
+    "2 * v": lambda v: 2 * v,
+    "v * 2": lambda v: v * 2,
+    "v / 2": lambda v: v / 2,
+    "1 / v": lambda v: 1 / v,
+    "v ** 2": lambda v: v**2,
+    "-v": lambda v: -v,
+    "abs(v)": lambda v: abs(v),
+    "v @ v": lambda v: v @ v,
+    "v < 1": lambda v: v < 1,
+    "sum([v])": lambda v: sum([v]),
+}
+JOINED = {  # with what is left of each
+    "v + e": (lambda v, e: v + e, 1.0),
+    "e + v": (lambda v, e: e + v, 1.0),
+    "2 * e + v": (lambda v, e: 2 * e + v, 2.0),
+    "v + 2 * e": (lambda v, e: v + 2 * e, 2.0),
+    "e - v": (lambda v, e: e - v, 1.0),
+    "v - e": (lambda v, e: v - e, -1.0),
+    "v - 2 * e": (lambda v, e: v - 2 * e, -2.0),
+    "2 * e - v": (lambda v, e: 2 * e - v, 2.0),
 }
 
 
 @pytest.mark.parametrize("wrong", REFUSED.values(), ids=REFUSED)
-def test_arithmetic_with_values_says_what_to_write(v: Value, a: nvn.Energy, wrong: object) -> None:
-    with pytest.raises(TypeError, match=r"v is declared, not computed.*nvn\.value\(fn\)\(v\)"):
-        wrong(v, a)
+def test_arithmetic_with_values_says_what_to_write(
+    v: Value, wrong: Callable[[Value], object]
+) -> None:
+    with pytest.raises(GameError, match="arithmetic with `v`, which is no energy") as caught:
+        wrong(v)
+    (problem,) = caught.value.problems
+    assert problem.where.startswith("test_values.py:")
+    assert "`nvn.value(fn)(v)`" in problem.edit
+    assert "`nvn.energy(fn)(v)`" in problem.edit
+
+
+@pytest.mark.parametrize(("wrong", "left"), JOINED.values(), ids=JOINED)
+def test_a_value_in_a_sum_of_energies_is_left_out_and_told(
+    game: nvn.Game, v: Value, a: nvn.Energy, wrong: Callable[..., object], left: float
+) -> None:
+    """The declaration goes on, so that one error tells this and all the other problems."""
+    assert wrong(v, a) == left * a
+    (problem,) = game.problems
+    assert problem.where.startswith("test_values.py:")
+    assert problem.found.startswith("a sum of energies and `v`, which is no energy")
+    assert "`nvn.energy(fn)(v)`" in problem.edit
 
 
 def test_a_constant_in_an_objective_is_refused(a: nvn.Energy) -> None:
     for wrong in (lambda: a + 1, lambda: 1 + a, lambda: sum([a], 1), lambda: 2 * a + 0.5):
-        with pytest.raises(TypeError, match="a constant moves nobody; leave it out"):
+        with pytest.raises(GameError, match="a constant moves nobody") as caught:
             wrong()
+        assert caught.value.problems[0].where.startswith("test_values.py:")
+
+
+@pytest.mark.parametrize("wrong", [lambda a: 10**400 * a, lambda a: a / 10**400])
+def test_a_number_beyond_all_floats_is_refused(a: nvn.Energy, wrong: Any) -> None:
+    with pytest.raises(GameError, match="a weight beyond all floats"):
+        wrong(a)
 
 
 def test_values_have_no_truth_value(v: Value) -> None:
@@ -186,9 +219,9 @@ def test_values_cannot_be_unpacked(v: Value) -> None:
         print(*v)
 
 
-def test_only_energies_can_be_minimised(game: nvn.Game, v: Value) -> None:
+def test_only_energies_can_be_minimised(v: Value) -> None:
     with pytest.raises(GameError, match=r"<Value v>, which is no energy") as caught:
-        game.player("G", linear()).minimizes(v)
+        as_sum(v)
     assert "`nvn.energy(fn)(v)` makes an energy" in caught.value.problems[0].edit
     with pytest.raises(GameError, match="a float"):
         as_sum(1.0)
