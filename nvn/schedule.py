@@ -83,6 +83,11 @@ class Schedule:
         """Everyone who moves, each once, in order of the first move."""
         return tuple(dict.fromkeys(player for move in self.moves for player in move.players))
 
+    @property
+    def objectives(self) -> tuple[WeightedSum, ...]:
+        """What is descended, by each player in each move."""
+        return tuple(move.objective(player) for move in self.moves for player in move.players)
+
     def __str__(self) -> str:
         return " → ".join(str(move) for move in self.moves)
 
@@ -130,6 +135,9 @@ def _unpacked(mover: Mover) -> tuple[Player, ...]:
         return mover.members
     if isinstance(mover, tuple | list):
         return _players(mover)
-    expected = "a player, a team, a tuple of players, or nvn.move(…)"
+    expected, edit = "a player, a team, or a tuple of players", "name who moves"
     found = f"a {type(mover).__name__} in a schedule"
-    raise GameError([Problem(str(caller()), found, expected, "name who moves")])
+    if isinstance(mover, Move):
+        found = f"a move of {mover} among players who move together"
+        edit = "name the players alone; an nvn.move(…) stands by itself in nvn.alternating(…)"
+    raise GameError([Problem(str(caller()), found, expected, edit)])

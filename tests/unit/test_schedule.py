@@ -71,6 +71,13 @@ def test_what_a_move_descends_is_the_players_own_unless_said(G: nvn.Player) -> N
     assert nvn.move(G, toward=3 * energy).objective(G) == 3 * energy
 
 
+def test_a_schedule_has_the_objectives_of_all_its_moves(critics: nvn.Team, G: nvn.Player) -> None:
+    energy = mean(G(G.game.batch("x")))
+    critics.minimizes(energy)
+    schedule = nvn.alternating(critics, nvn.move(G, toward=2 * energy))
+    assert schedule.objectives == (1 * energy, 1 * energy, 2 * energy)
+
+
 def test_only_a_goal_of_its_own_now_and_then_is_lazy(G: nvn.Player) -> None:
     energy = mean(G(G.game.batch("x")))
     assert move(G, toward=energy, every=16).lazy
@@ -101,9 +108,17 @@ def test_only_players_move(wrong: object) -> None:
 
 
 def test_moves_do_not_nest(G: nvn.Player) -> None:
-    for wrong in (lambda: nvn.move(nvn.move(G)), lambda: nvn.simultaneous(nvn.move(G))):
-        with pytest.raises(GameError, match="a Move in a schedule"):
+    made = nvn.move(G)
+    for wrong in (
+        lambda: nvn.move(made),
+        lambda: nvn.simultaneous(made),
+        lambda: nvn.alternating((made, G)),
+    ):
+        with pytest.raises(GameError, match="a move of G among players who move together") as found:
             wrong()
+        (problem,) = found.value.problems
+        assert problem.expected == "a player, a team, or a tuple of players"
+        assert "stands by itself in nvn.alternating(…)" in problem.edit
 
 
 def test_a_value_does_not_move() -> None:
