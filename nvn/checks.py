@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nvn import tree
 from nvn.errors import GameError, GameWarning, Problem, did_you_mean
 from nvn.game import Game, Player, Team
-from nvn.graph import LossGraph, batch_names, differentiable_path, freeze, roots
+from nvn.graph import (
+    LossGraph,
+    batch_names,
+    called_players,
+    differentiable_path,
+    freeze,
+    roots,
+)
 from nvn.schedule import Move, Schedule
 from nvn.values import Apply, Call, Gradient, Sample, Value, WeightedSum
 
@@ -38,17 +46,30 @@ def loss_graph(game: Game, schedules: Sequence[Schedule], *, partial: bool = Fal
     Warns:
         GameWarning: For each thing that is legal but probably not meant.
     """
-    graph = freeze(game, schedules)
-    played = _Played(game, graph, tuple(schedules), partial)
-    problems = list(game.problems)
-    for check in PROBLEMS:
-        problems += check(played)
+    played = _Played(game, freeze(game, schedules), tuple(schedules), partial)
+    problems = [*game.problems, *(p for check in PROBLEMS for p in check(played))]
     if problems:
         raise GameError(problems, game.name)
     for check in WARNINGS:
         for problem in check(played):
             warnings.warn(str(problem), GameWarning, stacklevel=3)
-    return graph
+    return played.graph
+
+
+def sound(game: Game, graph: LossGraph, values: Iterable[Value]) -> tuple[Value, ...]:
+    """Return those of the values that can be computed, as far as a look at each by itself tells.
+
+    So problems that only a batch shows can be told together with those of the structure.
+    """
+    played = _Played(game, graph, (), partial=True)
+    able = {player for player in graph.players if not _shapeless(player)}
+    return tuple(
+        value
+        for value in values
+        if value.game is game
+        and able.issuperset(called_players([value]))
+        and not any(True for check in OF_VALUES for _ in check(played, value))
+    )
 
 
 @dataclass(frozen=True)
@@ -81,35 +102,44 @@ class _Played:
 # --- values -----------------------------------------------------------------------------------
 
 
-def _foreign_values(played: _Played) -> Iterator[Problem]:
-    ours = (node for node in played.graph.nodes if node.game is played.game)
-    uses = [(str(node.where), f"`{node}` takes", node.inputs) for node in ours]
-    uses += [
-        (where, f"`{player.name}` descends", roots([objective]))
-        for player, where, objective in _objectives(played)
-    ]
-    for where, use, values in uses:
-        for value in values:
+def _wrong_values(played: _Played) -> Iterator[Problem]:
+    for check in OF_VALUES:
+        for node in played.graph.nodes:
+            yield from check(played, node)
+
+
+def _foreign_inputs(played: _Played, node: Value) -> Iterator[Problem]:
+    for value in node.inputs:
+        if node.game is played.game is not value.game:
+            yield _foreign(played, str(node.where), f"`{node}` takes", value)
+
+
+def _foreign_objectives(played: _Played) -> Iterator[Problem]:
+    for player, where, objective in _objectives(played):
+        for value in roots([objective]):
             if value.game is not played.game:
-                found = f"{use} `{value}`, a value of the game {value.game.name!r}"
-                edit = f"declare `{value}` in this game: a value belongs to one game"
-                yield Problem(where, found, f"values of {played.game.name!r} alone", edit)
+                yield _foreign(played, where, f"`{player.name}` descends", value)
 
 
-def _unknown_methods(played: _Played) -> Iterator[Problem]:
-    for node in played.graph.nodes:
-        if not isinstance(node.op, Call):
-            continue
-        player, name = node.op.player, node.op.method
-        if not callable(getattr(player.module, name, None)):
-            known = _methods(player.module)
-            yield Problem(
-                str(node.where),
-                f"`{node}` calls the method {name!r}, which {type(player.module).__name__} lacks",
-                f"a method of the module of `{player.name}`",
-                f"correct the name.{did_you_mean(name, known)}",
-                known,
-            )
+def _foreign(played: _Played, where: str, use: str, value: Value) -> Problem:
+    found = f"{use} `{value}`, a value of the game {value.game.name!r}"
+    edit = f"declare `{value}` in this game: a value belongs to one game"
+    return Problem(where, found, f"values of {played.game.name!r} alone", edit)
+
+
+def _unknown_method(played: _Played, node: Value) -> Iterator[Problem]:
+    if not isinstance(node.op, Call):
+        return
+    player, name = node.op.player, node.op.method
+    if not callable(getattr(player.module, name, None)):
+        known = _methods(player.module)
+        yield Problem(
+            str(node.where),
+            f"`{node}` calls the method {name!r}, which {type(player.module).__name__} lacks",
+            f"a method of the module of `{player.name}`",
+            f"correct the name.{did_you_mean(name, known)}",
+            known,
+        )
 
 
 def _methods(module: nn.Module) -> tuple[str, ...]:
@@ -119,26 +149,24 @@ def _methods(module: nn.Module) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith("_"))
 
 
-def _independent_gradients(played: _Played) -> Iterator[Problem]:
-    for node in played.graph.nodes:
-        if isinstance(node.op, Gradient) and not differentiable_path(node.args[1], node.args[0]):
-            y, x = node.args
-            found = f"`{node}`: `{y}` does not depend on `{x}`"
-            edit = f"compute `{y}` from `{x}` itself, with no stop_gradient between"
-            yield Problem(str(node.where), found, "y computed from x", edit)
+def _independent_gradient(played: _Played, node: Value) -> Iterator[Problem]:
+    if isinstance(node.op, Gradient) and not differentiable_path(node.args[1], node.args[0]):
+        y, x = node.args
+        found = f"`{node}`: `{y}` does not depend on `{x}`"
+        edit = f"compute `{y}` from `{x}` itself, with no stop_gradient between"
+        yield Problem(str(node.where), found, "y computed from x", edit)
 
 
-def _constants_with_gradients(played: _Played) -> Iterator[Problem]:
-    for node in played.graph.nodes:
-        for leaf in tree.leaves((node.args, dict(node.kwargs))):
-            if isinstance(leaf, Player | Team):
-                found = f"`{node}` is given the {type(leaf).__name__.lower()} `{leaf.name}` itself"
-                edit = f"pass a call, `{leaf.name}(…)`; a penalty takes `nvn.gradient(y, x)`"
-                yield Problem(str(node.where), found, "the value that a player's call makes", edit)
-            elif not isinstance(leaf, Value) and _is_learnable(leaf):
-                found = f"`{node}` is given a {type(leaf).__name__} with parameters as a constant"
-                edit = "make it a player (its own or frozen), and pass that player's call"
-                yield Problem(str(node.where), found, "values and plain constants", edit)
+def _constants_with_gradients(played: _Played, node: Value) -> Iterator[Problem]:
+    for leaf in tree.leaves((node.args, dict(node.kwargs))):
+        if isinstance(leaf, Player | Team):
+            found = f"`{node}` is given the {type(leaf).__name__.lower()} `{leaf.name}` itself"
+            edit = f"pass a call, `{leaf.name}(…)`; a penalty takes `nvn.gradient(y, x)`"
+            yield Problem(str(node.where), found, "the value that a player's call makes", edit)
+        elif not isinstance(leaf, Value) and _is_learnable(leaf):
+            found = f"`{node}` is given a {type(leaf).__name__} with parameters as a constant"
+            edit = "make it a player (its own or frozen), and pass that player's call"
+            yield Problem(str(node.where), found, "values and plain constants", edit)
 
 
 def _is_learnable(leaf: Any) -> bool:
@@ -157,9 +185,10 @@ def _shared_modules(played: _Played) -> Iterator[Problem]:
             yield Problem(
                 f"{a.where} and {b.where}",
                 f"`{a.name}` and `{b.name}` share {shared}",
-                "every parameter to belong to one player",
+                "every parameter and buffer to belong to one player",
                 "make the shared part a player of its own, "
-                f'`T = game.player("T", shared)`, and write `{a.name}(T(x))`, `{b.name}(T(x))`',
+                f'`T = game.player("T", shared)`, and write `{a.name}(T(x))`, `{b.name}(T(x))`; '
+                "or give each a copy",
             )
 
 
@@ -171,12 +200,28 @@ def _shared(a: Player, b: Player) -> str:
     if parameters:
         return f"the parameters {_first(parameters)}"
     parts = _common(a.module.named_modules(), _with_buffers(b.module))
-    return f"the parts {_first(parts)}, which have buffers" if parts else ""
+    if parts:
+        return f"the parts {_first(parts)}, which have buffers"
+    memory = _common(_tensors(a.module), (x for _, x in _tensors(b.module)), _memory)
+    return f"the memory of {_first(memory)}" if memory else ""
 
 
-def _common(ours: Iterable[tuple[str, Any]], theirs: Iterable[Any]) -> list[str]:
-    names = {id(x): name for name, x in ours}
-    return [names[id(x)] for x in theirs if id(x) in names]
+def _common(
+    ours: Iterable[tuple[str, Any]], theirs: Iterable[Any], key: Callable[[Any], int] = id
+) -> list[str]:
+    names = {key(x): name for name, x in ours}
+    return [names[key(x)] for x in theirs if key(x) in names]
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the parameters and buffers of a module that have memory of their own."""
+    for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+        if not is_lazy(tensor) and tensor.layout == torch.strided and _memory(tensor):
+            yield name, tensor
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.data_ptr()  # 0 for what is empty, or on the meta device
 
 
 def _with_buffers(module: nn.Module) -> Iterator[nn.Module]:
@@ -205,7 +250,7 @@ def _players_who_cannot_learn(played: _Played) -> Iterator[Problem]:
 
 def _parameters_without_shape(played: _Played) -> Iterator[Problem]:
     for player in played.graph.players:
-        lazy = [n for n, p in player.module.named_parameters() if is_lazy(p)]
+        lazy = _shapeless(player)
         if lazy:
             yield Problem(
                 str(player.where),
@@ -213,6 +258,10 @@ def _parameters_without_shape(played: _Played) -> Iterator[Problem]:
                 "modules whose parameters are there",
                 "run the lazy module once on an example before declaring it",
             )
+
+
+def _shapeless(player: Player) -> list[str]:
+    return [name for name, p in player.module.named_parameters() if is_lazy(p)]
 
 
 def _frozen_who_move(played: _Played) -> Iterator[Problem]:
@@ -252,7 +301,8 @@ def _aimless_players(played: _Played) -> Iterator[Problem]:
     for player in played.active:
         alone = any(m.toward is None and player in m.players for m in played.moves)
         idle = player not in guided and not played.partial
-        if not player.objective and (alone or idle):
+        # Whoever was told to minimise what is no energy is told by the declaration.
+        if not (player.objective or player.misguided) and (alone or idle):
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has no objective",
@@ -369,11 +419,19 @@ def _unused_frozen(played: _Played) -> Iterator[Problem]:
             yield Problem(str(player.where), found, "", "remove it, if nothing else needs it")
 
 
+def _weightless(played: _Played) -> Iterator[Problem]:
+    for player, where, objective in _objectives(played):
+        terms = played.graph.moving_terms(player, objective)
+        if terms and all(term.weight.factor == 0.0 for term in terms):
+            found = f"`{player.name}` minimises `{objective}`, every weight of which is always zero"
+            edit = "do its terms cancel? Declare it frozen if it shall not learn"
+            yield Problem(where, found, "", edit)
+
+
+OF_VALUES = (_foreign_inputs, _unknown_method, _independent_gradient, _constants_with_gradients)
 PROBLEMS = (
-    _foreign_values,
-    _unknown_methods,
-    _independent_gradients,
-    _constants_with_gradients,
+    _wrong_values,
+    _foreign_objectives,
     _shared_modules,
     _players_who_cannot_learn,
     _parameters_without_shape,
@@ -386,4 +444,4 @@ PROBLEMS = (
     _bad_weights,
     _bad_moves,
 )
-WARNINGS = (_unused_batch_names, _saturating_maximands, _unused_frozen)
+WARNINGS = (_unused_batch_names, _saturating_maximands, _unused_frozen, _weightless)

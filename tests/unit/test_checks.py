@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 import nvn
 from nvn import energies as en
-from nvn.checks import loss_graph
+from nvn.checks import loss_graph, sound
 from nvn.errors import GameError, GameWarning
+from nvn.graph import freeze
 from tests.unit.small import Own, gan, linear, mean, mlp, problem, problems, sgd
 
 
@@ -148,7 +149,7 @@ def test_a_shared_trunk_should_be_a_player() -> None:
     assert found.where.count(HERE) == 2
     assert found.edit == (
         'make the shared part a player of its own, `T = game.player("T", shared)`, '
-        "and write `D(T(x))`, `Dp(T(x))`"
+        "and write `D(T(x))`, `Dp(T(x))`; or give each a copy"
     )
 
 
@@ -167,6 +168,33 @@ def test_shared_statistics() -> None:
     norm = nn.BatchNorm1d(3, affine=False)
     game, D, Dp = two_critics(Headed(norm), Headed(norm))
     assert problem(game, D, Dp).found == "`D` and `Dp` share the parts trunk, which have buffers"
+
+
+class Counting(nn.Linear):
+    def __init__(self, count: Tensor) -> None:
+        super().__init__(3, 3)
+        self.register_buffer("count", count)
+
+
+def test_a_shared_buffer() -> None:
+    count = torch.zeros(3)
+    found = problem(*two_critics(Counting(count), Counting(count)))
+    assert found.found == "`D` and `Dp` share the memory of count"
+    assert found.edit.endswith("or give each a copy")
+
+
+def test_shared_memory() -> None:
+    one, two = linear(), linear()
+    two.weight.data = one.weight.data
+    assert problem(*two_critics(one, two)).found == "`D` and `Dp` share the memory of weight"
+
+
+def test_what_is_empty_or_side_by_side_is_not_shared() -> None:
+    counts = torch.zeros(2, 3)
+    game, *players = two_critics(Counting(counts[0]), Counting(counts[1]))
+    nvn.plan(game, nvn.alternating(*players))
+    game, *players = two_critics(Counting(torch.zeros(0)), Counting(torch.zeros(0)))
+    nvn.plan(game, nvn.alternating(*players))
 
 
 def test_a_frozen_player_may_not_share_either() -> None:
@@ -412,6 +440,27 @@ def test_warnings_are_about_games_without_problems(game: nvn.Game, G: nvn.Player
     assert problems(game, G)  # a warning would be an error here
 
 
+def test_an_objective_that_cancels(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    E = game.player("E", linear())
+    E.minimizes(mean(E(x)))
+    E.maximizes(mean(E(x)))
+    with pytest.warns(GameWarning, match=r"`E` minimises `0 mean\(E\(x\)\)`, every weight of"):
+        nvn.plan(game, nvn.alternating(G, E))
+
+
+def test_a_goal_of_no_weight(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+    with pytest.warns(GameWarning, match="every weight of which is always zero") as warned:
+        nvn.plan(game, nvn.alternating(G, nvn.move(G, toward=0 * mean(G(x)))))
+    assert "a move of `G`" in str(warned[0].message)
+
+
+def test_a_weight_of_zero_beside_others_is_fine(
+    game: nvn.Game, x: nvn.Value, G: nvn.Player
+) -> None:
+    G.minimizes(0.0 * nvn.energy(torch.sum)(G(x)))
+    nvn.plan(game, nvn.alternating(G))
+
+
 # --- everything at once -------------------------------------------------------------------------
 
 
@@ -456,6 +505,47 @@ def test_every_problem_is_told_at_once() -> None:
     assert message.startswith("15 problems with the game 'broken':\n\n1. test_checks.py:")
     assert all(f"{n}. " in message for n in range(1, 16))
     assert all(p.edit for p in caught.value.problems)
+
+
+def test_what_was_no_energy_is_told_once_and_with_the_rest(
+    game: nvn.Game, x: nvn.Value, G: nvn.Player
+) -> None:
+    """Not as well as "has no objective": it was given one."""
+    E, D = game.player("E", linear()), game.player("D", linear())
+    E.minimizes(E(x))
+    G.minimizes(math.nan * mean(E(G(x))) + D(G(x)))
+    G.minimizes(mean(D(G(x))))
+    assert [p.found.split(", which")[0] for p in problems(game, G, E, D)] == [
+        "<Value E(x)>",
+        "a sum of energies and `D(G(x))`",
+        "`D` has no objective",
+        "the weight nan on `mean(E(G(x)))`",
+    ]
+
+
+def test_what_is_sound_by_itself() -> None:
+    game, other = nvn.Game("game"), gan()
+    x = game.batch("x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls lazy modules new
+        lazy = game.player("lazy", nn.LazyLinear(3))
+    G, first = game.player("G", linear()), game.player("E", linear())
+    second = game.player("E", linear())  # the name is taken: not of the game
+    able = [x, G(x), first(x), mean(G(x)), nvn.gradient(G(x), x)]
+    wrong = [
+        lazy(x),
+        second(x),
+        other.D(x),
+        other.x,
+        G(other.x),
+        G.method("encode")(x),
+        nvn.gradient(G(x), first(x)),
+        nvn.value(torch.add)(x, G),
+        nvn.value(torch.add)(x, linear()),
+    ]
+    graph = freeze(game, [])
+    assert sound(game, graph, able) == tuple(able)
+    assert sound(game, graph, wrong) == ()
 
 
 def test_the_graph_of_several_schedules_is_checked_as_a_whole() -> None:
