@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nvn.checks import loss_graph
+from nvn.checks import loss_graph, sound
 from nvn.data import Batches
+from nvn.dryrun import batch_problems, replaced_draws
 from nvn.engine import Engine
-from nvn.errors import ConfigError
-from nvn.graph import LossGraph
+from nvn.errors import ConfigError, GameError, Problem
+from nvn.graph import LossGraph, ancestors, freeze, roots
 from nvn.optimizers import Optimizer, Optimizers, Plateau
 from nvn.planner import Plan, plan_checked
 from nvn.recipe import MAIN, Phase, Recipe
 from nvn.records import Record
+from nvn.values import Value, WeightedSum
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -53,11 +56,16 @@ def make_engines(recipe: Recipe, fabric: Fabric | None = None, seed: int = 0) ->
     """Make an engine for each phase of a recipe, all sharing one state.
 
     Raises:
-        GameError: Listing every problem with the game.
+        GameError: Listing every problem with the game; if its structure is not in order, those too
+            that show only with data.
         ConfigError: If a player has no optimizer, or if a learning rate waits for a metric that
             nothing will give.
     """
-    plans = make_plans(recipe)
+    try:
+        plans = make_plans(recipe)
+    except GameError as error:
+        more = _problems_with_data(recipe)
+        raise GameError([*error.problems, *more], recipe.game.name) from None
     _check_watched(recipe, plans[MAIN])
     main = Engine(plans[MAIN], recipe.optimizers, fabric, seed=seed, phase=MAIN)
     engines = {
@@ -81,9 +89,48 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
 
 
 def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:
-    """Make the data, and check each phase's first batch, which is not taken."""
+    """Make the data, and check each phase's first batch, which is not taken.
+
+    Raises:
+        GameError: Listing every problem, of all the phases.
+        DataError: If the data are no batches.
+    """
+    problems: dict[Problem, None] = {}  # each once, also if several phases have it
     for phase in phases:
-        engines[phase.name].check(streams.of(phase).peek())
+        batch, engine = streams.of(phase).peek(), engines[phase.name]
+        problems |= dict.fromkeys(replaced_draws(_computed(phase.schedule.objectives), batch))
+        try:
+            engine.check(batch)
+        except GameError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise GameError(problems, engine.plan.graph.name)
+
+
+def _problems_with_data(recipe: Recipe) -> list[Problem]:
+    """Return what first batches tell of a game whose structure is not in order.
+
+    What is wrong with the structure is told in any case: failures in here are not.
+    """
+    phases, players = recipe.all_phases, recipe.game.players.values()
+    graph = freeze(recipe.game, [phase.schedule for phase in phases])
+    moving = {player for phase in phases for player in phase.schedule.players}
+    idle = [player.objective for player in players if player not in moving]
+    streams = Streams(recipe, sampled=True)
+    problems: dict[Problem, None] = {}
+    with suppress(Exception):  # of the recipe's data, for one
+        for phase in phases:
+            objectives = [*phase.schedule.objectives, *(idle if phase.name == MAIN else [])]
+            nodes = [node for node in _computed(objectives) if node in graph.names]
+            batch, needed = streams.of(phase).peek(), sound(recipe.game, graph, nodes)
+            problems |= dict.fromkeys(replaced_draws(needed, batch))
+            problems |= dict.fromkeys(batch_problems(graph, needed, batch))
+    return [*problems]
+
+
+def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
+    """Return all that objectives are computed from."""
+    return ancestors(roots(objectives))
 
 
 class Streams:
