@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from nvn.cli import main
 from tests.tiny import FILE, NEIGHBOUR
 
+ROOT = Path(__file__).parents[2]
+
 
 class Command:
     """`nvn …` in a folder of its own."""
@@ -181,6 +183,20 @@ def test_check_reports_every_problem(nvn: Command) -> None:
     assert "1. " in error
     assert "2. " in error
     assert "Traceback" not in error
+
+
+def test_check_says_what_the_readme_says(nvn: Command) -> None:
+    """Of gaussians, with G's objective forgotten and D called with the noise."""
+    recipe = (ROOT / "recipes" / "gaussians.py").read_text()
+    forgotten = recipe.replace("    G.minimizes(adv.fool(D(fake)))\n", "")
+    wrong = forgotten.replace("adv.fake(D(fake))", "adv.fake(D(noise))")
+    assert len(recipe) > len(forgotten) != len(wrong)
+    Path("ring.py").write_text(wrong)
+    code, _, error = nvn("check", "ring.py")
+    assert code == 1
+    assert "`G` has no objective" in error
+    assert "add `G.minimizes(…)`" in error
+    assert "`D(noise)` fails: " in error
 
 
 def test_graph_as_text_and_as_mermaid(nvn: Command) -> None:
