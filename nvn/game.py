@@ -82,7 +82,7 @@ class Player:
                     f"pass `{self.name}(x)` to the function as an argument; a penalty takes "
                     f"`nvn.gradient({self.name}(x), x)`"
                 )
-                raise GameError([Problem(str(caller()), found, expected, edit)])
+                raise self.game.error(Problem(str(caller()), found, expected, edit))
             return self.game.node(op, args, kwargs)
 
         return call
@@ -239,6 +239,10 @@ class Game:
     def batch_values(self) -> tuple[Value, ...]:
         """The named tensors of the minibatch declared so far."""
         return tuple(v for v in self._nodes.values() if isinstance(v.op, Batch))
+
+    def error(self, problem: Problem) -> GameError:
+        """Return the error of a declaration that can't go on: it tells what was noted, too."""
+        return GameError([*self.problems, problem], self.name)
 
     def name_value(self, value: Value, name: str) -> None:
         """Name a value (what `value.named(name)` does)."""

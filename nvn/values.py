@@ -168,7 +168,7 @@ class Value:
         return other * self
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise GameError([_no_arithmetic(self, "arithmetic with")])
+        raise self.game.error(_no_arithmetic(self, "arithmetic with"))
 
     def _join(self, other: object) -> WeightedSum:
         """Leave this value out of a sum of energies, and note that it was no energy."""

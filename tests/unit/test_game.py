@@ -337,6 +337,17 @@ def test_what_is_no_energy_is_told_with_everything_else(
     assert second.found == "a float"
 
 
+def test_an_error_that_ends_the_declaration_tells_what_was_noted_before(
+    G: nvn.Player, v: Value
+) -> None:
+    for wrong in (lambda: 2 * v, lambda: G(torch.ones(3))):
+        G.game.problems.clear()
+        G.minimizes(v)
+        with pytest.raises(GameError, match="2 problems with the game 'game'") as caught:
+            wrong()
+        assert caught.value.problems[0].found == "<Value v>, which is no energy"
+
+
 def test_a_teams_objective_is_added_to_every_members(game: nvn.Game, v: Value) -> None:
     team = game.team("synthesis", G=linear(), E=linear())
     a, b = mean(team.G(v)), mean(team.E(v))
