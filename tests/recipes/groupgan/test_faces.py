@@ -12,6 +12,8 @@ from nvn_recipes.groupgan.rig import EXPRESSIONS
 from nvn_recipes.groupgan.scenes import Nuisance
 from nvn_recipes.groupgan.store import default_cache
 
+from nvn.errors import NvnWarning
+
 TINY = FacesSpec(subjects=1, size=16, levels=1)
 STILL = Nuisance(drift=0.0)
 
@@ -181,7 +183,7 @@ def test_a_damaged_file_is_noticed_and_rendered_again(tmp_path, damage):
         render_faces(dataclasses.replace(TINY, size=17), other)
         data = bytearray(next(other.iterdir()).read_bytes())
     file.write_bytes({"torn": data[: len(data) // 2], "empty": b""}.get(damage, bytes(data)))
-    with pytest.warns(RuntimeWarning, match="again"):
+    with pytest.warns(NvnWarning, match="again"):
         assert same(render_faces(TINY, tmp_path), first)
     assert same(render_faces(TINY, tmp_path), first)
 
@@ -200,7 +202,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(RuntimeWarning, match="No space left"):
+    with pytest.warns(NvnWarning, match="No space left"):
         render_faces(TINY, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
