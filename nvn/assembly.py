@@ -10,7 +10,8 @@ from nvn.checks import loss_graph, sound
 from nvn.data import Batches
 from nvn.dryrun import batch_problems, replaced_draws
 from nvn.engine import Engine
-from nvn.errors import ConfigError, GameError, Problem
+from nvn.errors import ConfigError, GameError, Problem, did_you_mean
+from nvn.explain import Explained, explained
 from nvn.graph import LossGraph, ancestors, freeze, roots
 from nvn.optimizers import Optimizer, Optimizers, Plateau
 from nvn.planner import Plan, plan_checked
@@ -86,6 +87,23 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
     """
     streams = Streams(recipe, sampled=True)
     check_data(make_engines(recipe, seed=seed), streams, recipe.all_phases)
+
+
+def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explained:
+    """Explain what an iteration of a recipe's phase computes, and what that costs.
+
+    Raises:
+        GameError: Listing every problem with the game.
+        ConfigError: If there is no such phase.
+    """
+    phases = {p.name: p for p in recipe.all_phases}
+    if phase not in phases:
+        hint = did_you_mean(phase, phases)
+        raise ConfigError(f"there is no phase {phase!r}.{hint} Phases: {', '.join(phases)}")
+    engine = make_engines(recipe, seed=seed)[phase]
+    batch = Streams(recipe, sampled=True).of(phases[phase]).peek()
+    engine.check(batch)
+    return explained(engine.plan, engine.costs(batch))
 
 
 def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:

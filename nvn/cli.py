@@ -126,6 +126,30 @@ def check(
 
 
 @app.command()
+def plan(
+    recipe: RecipeName,
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    phase: Annotated[
+        str, typer.Option(help="A phase before the game; or main, the game.")
+    ] = "main",
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+) -> None:
+    """Explain what an iteration computes, what it reuses, and what that costs."""
+    source, chosen = _configured(recipe, preset, settings, config)
+
+    import json
+
+    from nvn.assembly import explain_recipe
+    from nvn.console import show
+    from nvn.explain import text
+
+    found = explain_recipe(source.build(chosen), phase)
+    show(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text(found))
+
+
+@app.command()
 def graph(
     recipe: RecipeName,
     preset: Preset = None,

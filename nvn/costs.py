@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +12,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from nvn import tree
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What something cost.
+
+    Attributes:
+        flops: Floating-point operations, as `Meter` counts them.
+        peak: The most bytes held at once, beyond what was there before.
+    """
+
+    flops: int
+    peak: int
 
 
 class Meter(TorchDispatchMode):
@@ -63,9 +76,9 @@ def _storages(part: Any) -> Iterator[int]:
     return (tensor.untyped_storage()._cdata for tensor in _tensors(part))
 
 
-@contextmanager
-def metered() -> Iterator[Meter]:
-    """Count what is computed in here, also by backward passes."""
+def measured(run: Callable[[], object]) -> Costs:
+    """Run something, and return what it cost."""
     meter = Meter()
     with meter:
-        yield meter
+        run()
+    return Costs(meter.flops, meter.peak)

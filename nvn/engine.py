@@ -9,7 +9,8 @@ In a move, every player's gradient is taken at the point where the move starts; 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from nvn.compiler import compiled
+from nvn.costs import Costs, measured
 from nvn.dryrun import check_batch
 from nvn.errors import ConfigError, DataError, GameError, Problem, did_you_mean
 from nvn.executor import Executor, check_paths
 from nvn.frame import Bound, Frame, Point
 from nvn.game import Player, Team
 from nvn.graph import ancestors, batch_names, roots
+from nvn.instructions import Keep
 from nvn.interpreter import Interpreter
 from nvn.operations import Operations
 from nvn.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
@@ -215,6 +218,28 @@ class Engine:
         needed = ancestors(roots(move.objective(p) for move in moves for p in move.players))
         check_batch(self.plan.graph, needed, self._interpreter, self.state.parameters, batch)
         self._checked = True
+
+    def costs(self, batch: Minibatch) -> dict[str, Costs]:
+        """Return what an iteration costs in which every move happens, without changing anything.
+
+        Returns:
+            "planned", and "from scratch": every move computed from the batch up, and gone back
+            through once for each player who moves.
+        """
+        turns, placed = self.plan.turns(self.plan.whole), self._placement.batch(batch)
+        graph = self.plan.graph
+        program = compiled(graph, turns)
+        still = [x for x in program.instructions if not isinstance(x, Keep)]
+        runs: dict[str, Callable[[Frame], object]] = {
+            "planned": self._executor.bind(replace(program, instructions=tuple(still))),
+            "from scratch": partial(self._interpreter.play, turns, graph.names, keep=False),
+        }
+        point = self.state.next_point(self.phase)
+        costs = {}
+        for name, run in runs.items():
+            frame = Frame(point, lambda fresh: (point, placed), lambda *_: None)
+            costs[name] = measured(partial(run, frame))
+        return costs
 
     # --- state ---
 

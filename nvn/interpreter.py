@@ -120,12 +120,21 @@ class Interpreter:
         energies = {t.energy: values[t.energy].detach() for group in terms.values() for t in group}
         return Pull(energies, {p: v.detach() for p, v in objectives.items()}, gradients)
 
-    def play(self, turns: Iterable[Turn], names: Mapping[Value, str], frame: Frame) -> None:
-        """Play an iteration, turn by turn."""
+    def play(
+        self,
+        turns: Iterable[Turn],
+        names: Mapping[Value, str],
+        frame: Frame,
+        *,
+        keep: bool = True,
+    ) -> None:
+        """Play an iteration, turn by turn; `keep`: whether the movers' buffers advance."""
         for turn in turns:
             if turn.takes:
                 frame.point, frame.batch = frame.take(turn.takes)
-            pull = self.pull(turn.terms, frame.batch, frame.point, keep=turn.terms)
+            pull = self.pull(
+                turn.terms, frame.batch, frame.point, keep=turn.terms if keep else ()
+            )
             for player, gradients in pull.gradients.items():
                 frame.step(player, turn.move, list(gradients))
             frame.energies |= {names[energy]: value for energy, value in pull.energies.items()}

@@ -128,7 +128,7 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"{self.graph.name}: {self.schedule}"]
         for number, planned in enumerate(self.moves, start=1):
-            lines.append(f"{number}. {_heading(planned.move)}")
+            lines.append(f"{number}. {heading(planned.move)}")
             for name, terms in planned.terms.items():
                 lines.append(f"   {name} minimises {WeightedSum(terms)}")
         for name, passes in self.counts.items():
@@ -165,7 +165,8 @@ def _planned(graph: LossGraph, move: Move) -> MovePlan:
     return MovePlan(move, {player.name: terms(player) for player in move.players})
 
 
-def _heading(move: Move) -> str:
+def heading(move: Move) -> str:
+    """Say who moves, and when."""
     details = [f"{move}"]
     details += [f"{move.times} times"] if move.times > 1 else []
     details += [f"once in {move.every} iterations"] if move.every > 1 else []

@@ -27,6 +27,7 @@ class Pulling:
     Attributes:
         rows: The movers' weights.
         need: The movers whose gradients pass through each node; nodes nobody needs are absent.
+        below: The movers' energies that each node is made into, differentiably.
         bases: The passes through each of these nodes.
         cuts: The edges at which passes end.
         parts: The nodes that autograd goes through in one piece, in the order of going back.
@@ -34,9 +35,14 @@ class Pulling:
 
     rows: Rows
     need: Mapping[Value, tuple[str, ...]]
+    below: Mapping[Value, frozenset[Energy]]
     bases: Mapping[Value, Basis]
     cuts: frozenset[Edge]
     parts: tuple[frozenset[Value], ...]
+
+    def carries(self, player: str, node: Value, energy: Energy) -> bool:
+        """Tell whether a player pulls on an energy below a node."""
+        return energy in self.below[node] and bool(self.rows.weight(player, energy))
 
     def way(self, node: Value, label: Label) -> Way:
         """Return how what `label` carries is made of the passes through `node`."""
@@ -78,7 +84,8 @@ class _Planner:
             cuts |= {edge for edge in self._edges() if bad >= {*edge} and not self._inside(edge)}
             parts = self._parts(cuts)
         parts = self._together(parts, cuts)
-        return Pulling(self.rows, self.need, self.bases, frozenset(cuts), _backwards(parts, cuts))
+        ordered = _backwards(parts, cuts)
+        return Pulling(self.rows, self.need, self.below, self.bases, frozenset(cuts), ordered)
 
     def _need(self, graph: LossGraph, terms: Terms, node: Value) -> tuple[str, ...]:
         here = (player for player in terms if player in graph.reach[node])

@@ -51,7 +51,7 @@ class Basis:
     Attributes:
         labels: What each pass carries.
         ways: How each player's row is made of them.
-        rank: How many independent rows there are, symbols being indeterminates.
+        rank: How many independent rows there are: no more than players, or than energies.
     """
 
     labels: tuple[Label, ...]
@@ -93,7 +93,7 @@ class Rows:
         rows = {p: _restricted(self._rows[p], energies) for p in players}
         groups = _directions(rows, owners)
         heads = {group.head: rows[group.head] for group in groups}
-        rank = _rank([*heads.values()])
+        rank = min(_rank([*heads.values()]), len(_energies(rows)))
         smaller = _without_cancelling(heads, rank, owners) if rank < len(heads) else None
         if len(_energies(rows)) < (len(heads) if smaller is None else rank):
             return self.units(players, energies)
@@ -108,7 +108,7 @@ class Rows:
         ways: dict[str, Way] = {
             p: {e: self.weight(p, e) for e in labels if self.weight(p, e)} for p in players
         }
-        return Basis(labels, ways, _rank([*rows.values()]))
+        return Basis(labels, ways, min(_rank([*rows.values()]), len(labels)))
 
     def each(self, players: Sequence[str]) -> Basis:
         """Return the passes that carry the players' own rows, one by one."""

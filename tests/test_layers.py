@@ -26,7 +26,7 @@ LAYERS = [
     ["pulling"],
     ["compiler"],
     ["planner"],
-    ["records"],
+    ["explain", "records"],
     ["isolation", "placement"],
     ["frame", "operations", "costs"],
     ["interpreter", "passes"],
