@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nvn.errors import NvnWarning
+from nvn.loading import INSTALLED
 from nvn.plugins import hook
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ __all__ = [
 
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 _READ_SECONDS = 0.5  # between two readings of the losses: reading waits for the device
-_CALLERS = {"__main__", "nvn", "typer", "click", "pluggy", "contextlib", "importlib", "runpy"}
 _BRIEF_SECONDS = 1.0  # work that took no longer leaves no trace on the screen
 
 
@@ -137,16 +137,16 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _own_part(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out how nvn came to call the recipe; if nothing else is there, the error is nvn's."""
+    """Leave out how nvn came to call the recipe; where no recipe is, leave out nothing."""
     rest = trace
-    while rest is not None and _is_ours(rest):
+    while rest is not None and not _is_recipes(rest):
         rest = rest.tb_next
     return rest or trace
 
 
-def _is_ours(trace: TracebackType) -> bool:
-    module = str(trace.tb_frame.f_globals.get("__name__", ""))
-    return module.partition(".")[0] in _CALLERS
+def _is_recipes(trace: TracebackType) -> bool:
+    # Every recipe, and what lies beside it, is imported under such a name (nvn/loading.py).
+    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(INSTALLED)
 
 
 @contextmanager
