@@ -85,7 +85,8 @@ class FaceConfig(nvn.Config):
             )
         if self.fold >= self.folds:
             yield f"fold = {self.fold}: the folds are 0 to {self.folds - 1} (folds = {self.folds})"
-        pairs = self.subjects * (self.folds - 1) // self.folds * CLASSES * self.levels
+        tested = len(range(self.fold, self.subjects, self.folds))
+        pairs = (self.subjects - tested) * CLASSES * self.levels
         if self.batch > pairs:
             yield f"batch = {self.batch}: there are only {pairs} pairs to train on"
         if self.size + self.margin > LARGEST:
