@@ -57,7 +57,10 @@ class FaceConfig(nvn.Config):
         200, ge=1, le=MOST, description="steps of phase peaks: C and a judge learn real peaks"
     )
     pretraining: int = Field(
-        800, ge=1, le=MOST, description="steps of phase pretraining: E learns faces, a judge weak ones"
+        800,
+        ge=1,
+        le=MOST,
+        description="steps of phase pretraining: E and a judge learn expressions",
     )
     warmup: int = Field(
         1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
