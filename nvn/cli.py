@@ -156,16 +156,22 @@ def graph(
     settings: Settings = None,
     config: ConfigFile = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="As an SVG picture.")] = None,
 ) -> None:
     """Show a recipe's game: who computes what, and who minimises what."""
     source, chosen = _configured(recipe, preset, settings, config)
 
-    from nvn import draw
+    from nvn import draw, picture
     from nvn.assembly import make_graph
+    from nvn.checkpoint import atomic_write
     from nvn.console import show
 
     drawn = make_graph(source.build(chosen))
-    show(draw.mermaid(drawn) if mermaid else draw.text(drawn))
+    if svg is not None:
+        atomic_write(svg, picture.svg(drawn).encode())
+        show(f"picture: {svg}")
+    else:
+        show(draw.mermaid(drawn) if mermaid else draw.text(drawn))
 
 
 @app.command()

@@ -67,7 +67,7 @@ def _turn(graph: LossGraph, played: Played) -> Explained:
             player: {graph.names[t.energy]: str(t.weight) for t in terms}
             for player, terms in played.turn.terms.items()
         },
-        "computed": [_made_as(graph, node) for node in _calls(played.computed)],
+        "computed": [_made_as(node) for node in _calls(played.computed)],
         "reused": [graph.names[node] for node in _calls(played.reused)],
         "gradients": [_gradient(graph, node) for node in gradients_of(played.computed)],
         "values": len(played.computed),
@@ -79,9 +79,9 @@ def _calls(nodes: Sequence[Value]) -> list[Value]:
     return [node for node in nodes if isinstance(node.op, Call)]
 
 
-def _made_as(graph: LossGraph, node: Value) -> str:
-    made, name = written(node), graph.names[node]
-    return made if name == made else f"{name} = {made}"
+def _made_as(node: Value) -> str:
+    made, name = written(node), node.game.names.get(node)
+    return f"{name} = {made}" if name else made
 
 
 def _gradient(graph: LossGraph, node: Value) -> Explained:
@@ -205,7 +205,7 @@ def _cost_lines(found: Explained) -> Iterator[str]:
     if not costs:
         return
     planned, scratch = costs["planned"], costs["from scratch"]
-    yield f"{'':28}{'FLOPs':>18}{'':10}{'peak bytes':>16}"
+    yield f"{'':24}{'FLOPs':>18}{'':9}{'peak bytes':>18}"
     yield _cost_line("this plan", planned, planned)
     yield _cost_line("every move from scratch", scratch, planned)
     more = found["passes"] - found["passes_bound"]
@@ -221,11 +221,11 @@ def _cost_lines(found: Explained) -> Iterator[str]:
 
 
 def _cost_line(name: str, cost: Mapping[str, int | None], planned: Mapping[str, int]) -> str:
-    line = f"{name:<28}"
+    line = f"{name:<24}"
     for key in ("flops", "peak_bytes"):
         number = cost[key]
         ratio = f" ({number / planned[key]:.3f})" if number and planned[key] else ""
-        line += f"{number:>18,}{ratio:<10}" if number is not None else ""
+        line += f"{number:>18,}{ratio:<9}" if number is not None else ""
     return line.rstrip()
 
 
@@ -239,9 +239,9 @@ def instructions(program: Sequence[Instruction], names: Sequence[str]) -> Iterat
             case Take(fresh):
                 yield "take a new batch" if fresh is True else "draw the samples anew"
             case Evaluate(node):
-                yield f"compute {written(node)}"
+                yield f"compute {_made_as(node)}"
             case Forward(node, player, _, _, learns):
-                yield f"call {written(node)}" + (f", {player} learning" if learns else "")
+                yield f"call {_made_as(node)}" + (f", {player} learning" if learns else "")
             case Detach(source) | Cut(source) | View(source):
                 kind = {Detach: "detach", Cut: "cut", View: "view"}[type(instruction)]
                 yield f"{kind} {names[source]}"

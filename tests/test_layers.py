@@ -21,7 +21,7 @@ LAYERS = [
     ["game"],
     ["energies", "schedule"],
     ["graph"],
-    ["checks", "draw"],
+    ["checks", "draw", "picture"],
     ["rows", "versions", "instructions"],
     ["pulling"],
     ["compiler"],
