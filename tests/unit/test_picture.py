@@ -1,6 +1,7 @@
 """The SVG picture: well-formed, and everybody is in it."""
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import nvn
 from nvn import energies as en
@@ -47,7 +48,7 @@ def test_who_maximises_is_hollow() -> None:
     picture = [*drawn()]
     chips = {
         label.text: box.get("fill")
-        for box, label in zip(picture, picture[1:], strict=False)
+        for box, label in pairwise(picture)
         if box.get("rx") == "12"
     }
     assert chips["G −0.25"] == chips["E −1"] == "#ffffff"
