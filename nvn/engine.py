@@ -9,7 +9,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from nvn.compilable import obstacles
 from nvn.compiler import compiled
 from nvn.costs import Costs, measured
 from nvn.dryrun import check_batch
@@ -56,11 +57,12 @@ class Engine:
         seed: All randomness of samples, dropout and the like is made from it.
         state: The state of another engine of the same game, to share (phases of one run).
         phase: The name under which the state counts this engine's iterations.
+        compile: Names of players whose forward torch.compile makes faster (or not: measure it).
         plain: Play with the plain interpreter, every move from the batch up: much slower, and what
             the planned way is held to.
 
     Raises:
-        ConfigError: A player that moves has no optimizer.
+        ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Engine:
         seed: int = 0,
         state: TrainState | None = None,
         phase: str = "main",
+        compile: Collection[str] = (),
         plain: bool = False,
     ) -> None:
         self.plan = plan
@@ -83,7 +86,8 @@ class Engine:
         self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
         operations = Operations(self.state.modules, self._placement)
         self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
-        self._executor = Executor(plan.graph, self.state.modules, self._parameters, operations)
+        faster = Operations(self.state.modules, self._placement, self._compiled(compile))
+        self._executor = Executor(plan.graph, self.state.modules, self._parameters, faster)
         self._plain = plain
         self._bound: dict[Hashable, Bound] = {}
         self._add_steppers(optimizers)
@@ -257,6 +261,19 @@ class Engine:
         for player in self.plan.graph.players:
             self._placement.module(player.module)
             player.module.train(not player.frozen)
+
+    def _compiled(self, names: Collection[str]) -> dict[str, Callable[..., Any]]:
+        if not names:
+            return {}
+        program = self.plan.program(self.plan.whole)
+        for name in names:
+            if name not in self.state.modules:
+                hint = did_you_mean(name, self.state.modules)
+                known = ", ".join(self.state.modules)
+                raise ConfigError(f"compile: there is no player {name!r}.{hint} Players: {known}")
+            if why := next(obstacles(program, name), None):
+                raise ConfigError(f"compile: `{name}` cannot be compiled: {why}")
+        return {name: torch.compile(self.state.modules[name]) for name in names}
 
     def _add_steppers(self, optimizers: Optimizers) -> None:
         """Make the optimizers that this plan steps with and the state does not have yet."""

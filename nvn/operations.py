@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
@@ -25,8 +26,14 @@ Operation: TypeAlias = Callable[[Any, Any, Mapping[str, Any], int], Any]
 class Operations:
     """Computes nodes, on the modules of a game."""
 
-    def __init__(self, modules: Mapping[str, nn.Module], placement: Placement) -> None:
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        placement: Placement,
+        forwards: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+    ) -> None:
         self._modules = modules
+        self._forwards = forwards  # what to call instead of some modules: compiled ones
         self._devices = {name: _home(module) for name, module in modules.items()}
         self._placement = placement
         self._generators: dict[torch.device, torch.Generator] = {}
@@ -44,9 +51,10 @@ class Operations:
         """Return what calls a player's module: a function of arguments and keyword arguments."""
         module, training = self._modules[op.player.name], training and op.training
         calling, output = self._placement.calling, self._placement.output
+        forward = self._forwards.get(op.player.name, module)
 
         def called(args: Any, kwargs: Any) -> Any:
-            function = module if op.method == "forward" else getattr(module, op.method)
+            function = forward if op.method == "forward" else getattr(module, op.method)
             if module.training is training:
                 with calling():
                     return output(function(*args, **kwargs))

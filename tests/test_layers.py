@@ -25,7 +25,7 @@ LAYERS = [
     ["rows", "versions", "instructions"],
     ["pulling"],
     ["compiler"],
-    ["planner"],
+    ["compilable", "planner"],
     ["explain", "records"],
     ["isolation", "placement"],
     ["frame", "operations", "costs"],

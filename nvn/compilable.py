@@ -1,0 +1,42 @@
+"""Which players torch.compile may have, and why it may not have the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nvn.compiler import Played, Program
+from nvn.graph import differentiable_path, gradients_of, owner
+from nvn.values import Value
+
+
+def obstacles(program: Program, player: str) -> Iterator[str]:
+    """Yield what keeps torch.compile from a player, in words; nothing if it may be compiled.
+
+    A compiled backward pass runs once and whole: its graph cannot be kept for another pass, nor
+    differentiated again.
+    """
+    for played in program.turns:
+        yield from _second_order(played, player)
+        yield from _kept(played, player)
+
+
+def _second_order(played: Played, player: str) -> Iterator[str]:
+    for node in gradients_of(played.computed):
+        y, x = node.args
+        calls = [n for n in differentiable_path(x, y) if _is_call_of(n, player)]
+        if calls:
+            yield f"`{calls[0]}` is differentiated twice, for `{node}`"
+
+
+def _kept(played: Played, player: str) -> Iterator[str]:
+    back = played.pulling
+    for part in back.parts:
+        passes = len({label for node in part for label in back.labels(node)})
+        calls = [node for node in part if _is_call_of(node, player)]
+        if passes > 1 and calls:
+            yield f"{passes} backward passes go through `{calls[0]}` when {played.turn.move} move"
+
+
+def _is_call_of(node: Value, player: str) -> bool:
+    found = owner(node)
+    return found is not None and found.name == player
