@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Minibatch = Mapping[str, Any]
+MORE = (
+    "give engine.step an iterator with as many batches as an iteration takes "
+    "(plan.batches_per_step)"
+)
 EXPECTED = "expected a dict of tensors, or an iterator of such dicts"
 
 
@@ -111,9 +115,9 @@ class Engine:
             DataError: The iteration takes more batches than there are.
             StopIteration: The iterator was empty.
         """
-        supply = _Supply(batch, self)
         done = self.state.iterations.get(self.phase, 0)
         pattern = self.plan.pattern(done, self.state.records.get(self.phase))
+        supply = _Supply(batch, self, self.plan.batches(pattern))
         norms: dict[str, Scalar] = {}
 
         def step(player: str, move: Move, gradients: Sequence[Tensor | None]) -> None:
@@ -124,7 +128,7 @@ class Engine:
         self._iteration(pattern)(frame)
         self.state.iterations[self.phase] = done + 1
         record = Record(done + 1, frame.energies, frame.objectives, norms)
-        self.state.records[self.phase] = record
+        self.state.records[self.phase] = record.over(self.state.records.get(self.phase))
         return record
 
     def _iteration(self, pattern: Pattern) -> Bound:
@@ -202,7 +206,11 @@ class Engine:
             batch: The minibatch; it needs only the names that `wanted` is computed from.
             wanted: Values of the game, energies among them.
             training: Whether modules run in training mode (their buffers stay as they are).
+
+        Raises:
+            GameError: A value is of another game.
         """
+        self._refuse_foreign(wanted)
         placed = self._placement.batch(batch)
         point = self.state.next_point(self.phase)
         found = self._interpreter.values(wanted, placed, point, training=training)
@@ -288,6 +296,15 @@ class Engine:
 
     # --- small things ---
 
+    def _refuse_foreign(self, wanted: Iterable[Value]) -> None:
+        game = self.plan.graph.nodes[0].game
+        for value in wanted:
+            if value.game is not game:
+                found = f"`{value}`, a value of the game {value.game.name!r}"
+                edit = "ask an engine of that game"
+                problem = Problem("values(…)", found, f"values of {game.name!r} alone", edit)
+                raise GameError([problem], game.name)
+
     def _names(self, players: Iterable[Player | Team | str] | Player | Team | str) -> list[str]:
         if isinstance(players, Player | str):
             players = [players]
@@ -322,7 +339,12 @@ class Engine:
 class _Supply:
     """Gives an iteration's repetitions their batches, and counts versions."""
 
-    def __init__(self, source: Minibatch | Iterator[Minibatch], engine: Engine) -> None:
+    def __init__(
+        self, source: Minibatch | Iterator[Minibatch], engine: Engine, wanted: int
+    ) -> None:
+        single = isinstance(source, Mapping)
+        if single and wanted > 1:  # told before anybody moves
+            raise DataError(f"this iteration takes {wanted} batches, and got one dict; {MORE}")
         self._source = iter([source]) if isinstance(source, Mapping) else source
         if not isinstance(self._source, Iterator):
             raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
@@ -346,10 +368,7 @@ class _Supply:
         except StopIteration:
             if self._batch is None:
                 raise
-            raise DataError(
-                "a move with fresh=True found no further batch: give engine.step an iterator with "
-                "as many batches as an iteration takes (plan.batches_per_step)"
-            ) from None
+            raise DataError(f"a move with fresh=True found no further batch: {MORE}") from None
         if not isinstance(batch, Mapping):
             raise DataError(f"engine.step took a {type(batch).__name__} as a batch; {EXPECTED}")
         return batch

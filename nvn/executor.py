@@ -37,7 +37,7 @@ from nvn.instructions import (
     View,
 )
 from nvn.isolation import Streams, buffers_at, copied, overwrite, places_of, with_buffers
-from nvn.operations import Operations, detached, differentiable, mixed, no_path, where
+from nvn.operations import Operations, apart, detached, differentiable, mixed, no_path, where
 from nvn.passes import bound_pull, can_learn, number_of
 from nvn.records import Pending
 from nvn.schedule import Fresh, Move
@@ -184,12 +184,13 @@ class Executor:
 
         def report(frame: Frame) -> None:
             slots, step = frame.slots, frame.point.step
-            constant = {slot: _noted_down(slots[slot]) for _, slot in energies}
+            # Apart, for an energy may be a parameter itself, or a view of one, that steps later.
+            constant = {slot: apart(slots[slot]) for _, slot in energies}
             for name, slot in energies:
                 frame.energies[name] = constant[slot]
             for player, (factors, places, lengths) in objectives:
                 numbers = [number_of(factor, step) for factor in factors]
-                tensors = [constant[s] if s in constant else _noted_down(slots[s]) for s in places]
+                tensors = [constant[s] if s in constant else apart(slots[s]) for s in places]
                 combine = partial(_added_up, numbers, lengths=lengths)
                 frame.objectives[player] = Pending(tensors, combine)
 
@@ -271,12 +272,6 @@ def _leaf(leaf: Any) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
     return leaf.detach().requires_grad_() if can_learn(leaf) else leaf
-
-
-def _noted_down(energy: Tensor) -> Tensor:
-    """Return an energy as a number that a later step does not change."""
-    # An energy may be a parameter itself, or a view of one.
-    return energy.detach().clone() if energy.is_leaf or energy._is_view() else energy.detach()
 
 
 def _added_up(numbers: Sequence[float], values: Sequence[float], lengths: Sequence[int]) -> float:

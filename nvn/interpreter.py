@@ -29,7 +29,7 @@ from nvn.isolation import (
     seeded,
     with_buffers,
 )
-from nvn.operations import Operations, detached, differentiable, mixed, no_path, where
+from nvn.operations import Operations, apart, differentiable, mixed, no_path, where
 from nvn.values import Call, Energy, Noise, Sample, Term, Value, WeightedSum
 from nvn.versions import Turn
 
@@ -93,7 +93,7 @@ class Interpreter:
         program = self._program(wanted, batch)
         with self._computing(program):
             found = self._forward(program, batch, point, training)
-        return {node: tree.map_leaves(detached, value) for node, value in found.items()}
+        return {node: tree.map_leaves(apart, value) for node, value in found.items()}
 
     def pull(
         self,
@@ -132,9 +132,7 @@ class Interpreter:
         for turn in turns:
             if turn.takes:
                 frame.point, frame.batch = frame.take(turn.takes)
-            pull = self.pull(
-                turn.terms, frame.batch, frame.point, keep=turn.terms if keep else ()
-            )
+            pull = self.pull(turn.terms, frame.batch, frame.point, keep=turn.terms if keep else ())
             for player, gradients in pull.gradients.items():
                 frame.step(player, turn.move, list(gradients))
             frame.energies |= {names[energy]: value for energy, value in pull.energies.items()}

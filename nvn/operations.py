@@ -155,6 +155,13 @@ def detached(leaf: Any) -> Any:
     return leaf.detach() if isinstance(leaf, Tensor) else leaf
 
 
+def apart(leaf: Any) -> Any:
+    """Return a tensor as a constant that shares no memory with a parameter."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.detach().clone() if leaf.is_leaf or leaf._is_view() else leaf.detach()
+
+
 def differentiable(value: Tensor) -> Tensor:
     """Return `value` as something that a gradient can be taken with respect to.
 

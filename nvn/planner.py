@@ -122,7 +122,14 @@ class Plan:
     @property
     def batches_per_step(self) -> int:
         """How many batches an iteration takes in which every move happens."""
-        fresh = [m.move.fresh is True for m in self.moves for _ in range(m.move.times)]
+        return self.batches(self.whole)
+
+    def batches(self, pattern: Pattern) -> int:
+        """Return how many batches the iterations of a pattern take."""
+        moves = [
+            m.move for m, chosen in zip(self.moves, pattern, strict=True) if chosen is not None
+        ]
+        fresh = [move.fresh is True for move in moves for _ in range(move.times)]
         return 1 + sum(fresh[1:])  # whatever comes first takes the iteration's first batch
 
     def __str__(self) -> str:

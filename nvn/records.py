@@ -72,6 +72,13 @@ class Record:
         )
         return energies, objectives, norms
 
+    def over(self, before: Record | None) -> Record:
+        """Return this record with the numbers of an earlier one where it has none of its own."""
+        if before is None:
+            return self
+        groups = [old | new for old, new in zip(before._pending, self._pending, strict=True)]
+        return self if groups == [*self._pending] else Record(self.step, *groups)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what `Record.of_state` makes an equal record from."""
         groups = (self.energies, self.objectives, self.gradient_norms)

@@ -29,7 +29,8 @@ class Move:
         fresh: Take a new batch for each repetition (True), or keep the batch and draw the samples
             anew ("noise"), or keep both (False).
         optimizer: The name of the optimizers to step with; None for each player's own.
-        when: A condition on the record of the previous iteration; the first always happens.
+        when: A condition on the record of the iterations before, each number as it last was; in the
+            first iteration the move always happens.
         rule: Reserved for update rules.
     """
 

@@ -1,7 +1,7 @@
 """The engine: moves against loops written by hand; looking without changing anything."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,8 @@ def batches(count: int | None = None) -> Iterator[dict[str, Tensor]]:
 
 def with_noise(engine: nvn.Engine, small: Gan, batch: dict[str, Tensor]) -> Tensor:
     """Return the noise that the next step will draw."""
-    found: Tensor = engine.values(batch, [small.z])[0]
+    (z,) = (node for node in engine.plan.graph.nodes if str(node) == str(small.z))
+    found: Tensor = engine.values(batch, [z])[0]
     return found
 
 
@@ -374,13 +375,12 @@ def test_an_iterator_that_is_empty_stops_the_iteration() -> None:
     assert engine.state.iterations == {}
 
 
-@pytest.mark.parametrize("source", [lambda: {"x": torch.ones(1)}, lambda: ones(1, 2)])
-def test_batches_that_run_out_within_an_iteration(source: Callable[[], Any]) -> None:
+def test_batches_that_run_out_within_an_iteration() -> None:
     line = Line("a")
     (a,) = line.players
     engine = line.engine(nvn.move(a, times=3, fresh=True))
     with pytest.raises(DataError, match=r"found no further batch.*plan\.batches_per_step"):
-        engine.step(source())
+        engine.step(ones(1, 2))
 
 
 @pytest.mark.parametrize("wrong", [[{"x": torch.ones(1)}], torch.ones(1), "x"])
@@ -774,3 +774,51 @@ def test_an_error_in_a_function_keeps_its_type_and_names_the_call() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         engine.step({"x": 1e6 * BATCH["x"]})
     assert caught.value.__notes__[0].startswith("while computing `fail(D(x))` (test_engine.py:")
+
+
+# --- found by attacking --------------------------------------------------------------------------
+
+
+def test_records_and_values_are_not_the_parameters_themselves() -> None:
+    game = nvn.Game("own")
+    P = game.player("P", Own(1.0))
+    P.minimizes(nvn.energy(torch.squeeze)(P()))
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(P)), sgd)
+    records = [engine.step({}) for _ in range(3)]
+    found = [value for record in records for value in record.energies.values()]
+    assert found == pytest.approx([1.0, 0.9, 0.8])
+    assert [r.objectives["P"] for r in records] == found
+    engine.values({}, [P()])[0].zero_()
+    assert P.module.own.item() == pytest.approx(0.7)
+
+
+def test_a_condition_sees_each_number_as_it_last_was() -> None:
+    """A move that waits for its own energy: skipped moves leave no number of their own."""
+    small = gan()
+    seen = []
+
+    def high(record: nvn.Record) -> bool:
+        seen.append(record.energies["judge"])
+        return len(seen) > 2
+
+    schedule = nvn.alternating(nvn.move(small.D, when=high), small.G)
+    engine = nvn.Engine(nvn.plan(small.game, schedule), sgd)
+    records = [engine.step(BATCH) for _ in range(4)]
+    assert seen == [records[0].energies["judge"]] * 3
+    assert ["judge" in record.energies for record in records] == [True, False, False, True]
+
+
+def test_one_dict_for_several_batches_is_refused_before_anybody_moves() -> None:
+    small = gan()
+    engine = nvn.Engine(nvn.plan(small.game, nvn.alternating(small.D, small.G, fresh=True)), sgd)
+    before = weights(engine)
+    with pytest.raises(DataError, match="takes 2 batches, and got one dict"):
+        engine.step(BATCH)
+    assert_same(weights(engine), before)
+
+
+def test_values_of_another_game_are_refused() -> None:
+    with pytest.raises(
+        GameError, match="`D(x)`, a value of the game 'gan'".replace("(", r"\(").replace(")", r"\)")
+    ):
+        gan().engine().values(BATCH, [gan().D(gan().x)])

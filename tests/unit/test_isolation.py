@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from nvn.isolation import (
-    seeded,
     buffers_at,
     copied,
     learning,
@@ -17,6 +16,7 @@ from nvn.isolation import (
     lent_buffers,
     mode,
     places_of,
+    seeded,
     with_buffers,
 )
 from tests.unit.small import linear, mlp, tensor

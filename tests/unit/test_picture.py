@@ -47,9 +47,7 @@ def test_who_pulls_stands_beside_the_energy_with_the_weight() -> None:
 def test_who_maximises_is_hollow() -> None:
     picture = [*drawn()]
     chips = {
-        label.text: box.get("fill")
-        for box, label in pairwise(picture)
-        if box.get("rx") == "12"
+        label.text: box.get("fill") for box, label in pairwise(picture) if box.get("rx") == "12"
     }
     assert chips["G −0.25"] == chips["E −1"] == "#ffffff"
     assert "#ffffff" not in (chips["D 1"], chips["E 1"])
