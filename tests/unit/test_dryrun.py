@@ -671,7 +671,7 @@ def traces(engine: nvn.Engine) -> dict[str, Any]:
         "attributes": [sorted(vars(part)) for part in modules],
         "hooks": [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in modules],
         "caches": [part.grid for part in modules if isinstance(part, Caching)],
-        "counters": [vars(engine.state.point("main"))],
+        "counters": [engine.state.point("main")._asdict()],
         "stream": torch.get_rng_state(),
     }
 
