@@ -65,16 +65,23 @@ class Executor:
 
     def bind(self, program: Program) -> Bound:
         """Return a function that runs a program on a frame."""
-        steps = [self._bound(instruction) for instruction in program.instructions]
-        slots = len(program.names)
+        # The batch is taken before the random streams are lent: data may draw from them.
+        opens = isinstance(next(iter(program.instructions), None), Take)
+        first = [self._bound(x, first=True) for x in program.instructions[:opens]]
+        rest = [self._bound(x) for x in program.instructions[opens:]]
+        slots, streams = len(program.names), self._streams
 
         def run(frame: Frame) -> None:
             frame.slots = [None] * slots
+            for take in first:
+                take(frame)
+            streams.leave()
             try:
-                with torch.enable_grad(), self._streams.lent():
-                    for step in steps:
+                with torch.enable_grad():
+                    for step in rest:
                         step(frame)
             finally:
+                streams.come_back()
                 for player in self._learning:
                     self._learn(player, True)
 
@@ -88,10 +95,10 @@ class Executor:
 
     # --- binding ---
 
-    def _bound(self, instruction: Instruction) -> Bound:
+    def _bound(self, instruction: Instruction, *, first: bool = False) -> Bound:
         match instruction:
             case Take(fresh):
-                return partial(self._take, fresh)
+                return partial(_take, fresh) if first else partial(self._take_amid, fresh)
             case Forward():
                 return self._forward(instruction)
             case Evaluate():
@@ -114,9 +121,9 @@ class Executor:
                 return partial(_drop, slots)
         raise AssertionError(instruction)
 
-    def _take(self, fresh: Fresh, frame: Frame) -> None:
-        with self._streams.back():  # data may draw from them
-            frame.point, frame.batch = frame.take(fresh)
+    def _take_amid(self, fresh: Fresh, frame: Frame) -> None:
+        with self._streams.back():
+            _take(fresh, frame)
 
     # --- forward ---
 
@@ -217,6 +224,10 @@ def _terms(
     parts = [(factor, [slot, *factor.slots]) for slot, scale in terms for factor in scale]
     places = [slot for _, slots in parts for slot in slots]
     return [factor for factor, _ in parts], places, [len(slots) for _, slots in parts]
+
+
+def _take(fresh: Fresh, frame: Frame) -> None:
+    frame.point, frame.batch = frame.take(fresh)
 
 
 def _onto(fn: Callable[[Any], Any], source: Slot, slot: Slot, frame: Frame) -> None:

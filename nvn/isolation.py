@@ -209,25 +209,27 @@ class Streams:
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Let the streams continue afterwards as before."""
-        self._leave()
+        self.leave()
         try:
             yield
         finally:
-            self._return()
+            self.come_back()
 
     @contextmanager
     def back(self) -> Iterator[None]:
         """Give the streams back for a while, in the midst of lending them."""
-        self._return()
+        self.come_back()
         try:
             yield
         finally:
-            self._leave()
+            self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Note how far the streams have come."""
         self._states = [stream.get_state() for stream in self._streams]
 
-    def _return(self) -> None:
+    def come_back(self) -> None:
+        """Let them continue from there."""
         for stream, state in zip(self._streams, self._states, strict=True):
             stream.set_state(state)
 
