@@ -142,10 +142,11 @@ def plan(
     import json
 
     from nvn.assembly import explain_recipe
-    from nvn.console import show
+    from nvn.console import apart, show
     from nvn.explain import text
 
-    found = explain_recipe(source.build(chosen), phase)
+    with apart():
+        found = explain_recipe(source.build(chosen), phase)
     show(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text(found))
 
 

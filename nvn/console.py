@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bar",
     "Reporter",
+    "apart",
     "crash",
     "fail",
     "progress",
@@ -94,6 +95,17 @@ def show(what: RenderableType) -> None:
             console.print(what, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
             console.print(what)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Show what is shown meanwhile where errors go: stdout is kept for data."""
+    usual = rich.get_console()
+    usual.stderr = True
+    try:
+        yield
+    finally:
+        usual.stderr = False
 
 
 def fail(error: BaseException) -> None:

@@ -127,7 +127,8 @@ def text(found: Explained) -> str:
     lines = [*_wrapped(f"{found['game']}: {found['schedule']}", ""), ""]
     for number, turn in enumerate(found["turns"], start=1):
         lines += [*_turn_lines(number, turn), ""]
-    return "\n".join([*lines, *_count_lines(found), "", *_cost_lines(found)])
+    lines += [*_count_lines(found), "", *_cost_lines(found)]
+    return "\n".join(lines).rstrip()
 
 
 def _turn_lines(number: int, turn: Explained) -> Iterator[str]:

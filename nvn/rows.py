@@ -93,13 +93,13 @@ class Rows:
         rows = {p: _restricted(self._rows[p], energies) for p in players}
         groups = _directions(rows, owners)
         heads = {group.head: rows[group.head] for group in groups}
-        rank = min(_rank([*heads.values()]), len(_energies(rows)))
+        rank, units = _rank([*heads.values()]), len(_energies(rows))
         smaller = _without_cancelling(heads, rank, owners) if rank < len(heads) else None
-        if len(_energies(rows)) < (len(heads) if smaller is None else rank):
+        if units < (len(heads) if smaller is None else rank):
             return self.units(players, energies)
         sums = smaller or {head: {head: Fraction(1)} for head in heads}
         labels = tuple(head for head in heads if any(head in found for found in sums.values()))
-        return Basis(labels, self._ways(groups, sums), rank)
+        return Basis(labels, self._ways(groups, sums), min(rank, units))
 
     def units(self, players: Sequence[str], energies: Collection[Energy]) -> Basis:
         """Return the passes that carry the energies one by one."""
@@ -246,12 +246,25 @@ def _without_cancelling(rows: Mapping[str, Row], rank: int, owners: Collection[s
 
 
 def _adds_up(row: Row, found: Mapping[str, Fraction], rows: Mapping[str, Row]) -> bool:
-    """Tell whether, in each column, all summands have the sign of their sum."""
-    columns = {column for q in found for column in rows[q]}
-    return all(
-        sum(abs(x * rows[q].get(column, 0)) for q, x in found.items()) == abs(row.get(column, 0))
-        for column in columns
+    """Tell whether `found` makes `row`, nothing cancels, and no factor is too large.
+
+    What the summands carry of an energy are positive shares of what the sum carries of it: whatever
+    numbers the symbols stand for, none is larger than the sum.
+    """
+    summands = [{c: x * rows[q][c] for c in rows[q]} for q, x in found.items() if x]
+    columns = {*row}.union(*summands)
+    return (
+        all(abs(x) <= STEEPEST for x in found.values())
+        and all(row.get(c, 0) == sum(s.get(c, 0) for s in summands) for c in columns)
+        and all(_is_share(s, row, energy) for s in summands for energy in {e for e, _ in s})
     )
+
+
+def _is_share(summand: Row, row: Row, energy: Energy) -> bool:
+    columns = [c for c in {*summand, *row} if c[0] is energy]
+    shares = {summand.get(c, Fraction(0)) / row[c] if c in row else None for c in columns}
+    share = shares.pop()
+    return not shares and share is not None and share > 0
 
 
 def _solved(row: Row, basis: Mapping[str, Row]) -> dict[str, Fraction]:

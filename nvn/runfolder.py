@@ -27,6 +27,7 @@ import yaml
 from nvn.backlog import Backlog
 from nvn.checkpoint import atomic_write, disk, save_players
 from nvn.errors import RunError
+from nvn.explain import explained, text
 from nvn.plugins import hook
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ class RunFolder:
     @hook
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
         """Write what is known before the first step."""
-        plans = {name: str(engine.plan) for name, engine in engines.items()}
-        text = "\n\n".join(f"phase {name}\n{plan}" for name, plan in plans.items())
-        for name, content in {**self._files, "plan.txt": f"{text}\n"}.items():
+        plans = {name: engine.plan for name, engine in engines.items()}
+        told = [f"phase {n}\n{p}\n\n{text(explained(p, {}))}" for n, p in plans.items()]
+        for name, content in {**self._files, "plan.txt": "\n\n".join([*told, ""])}.items():
             atomic_write(self.path / name, content.encode())
         self._about = {
             "recipe": recipe.name,

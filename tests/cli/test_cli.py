@@ -226,3 +226,38 @@ def test_the_settings_of_a_recipe(nvn: Command) -> None:
 def test_version(nvn: Command) -> None:
     code, said, _ = nvn("--version")
     assert (code, said[:4]) == (0, "nvn ")
+
+
+# --- plan and graph ---
+
+
+def test_plan_explains_the_game(nvn: Command) -> None:
+    code, said, error = nvn("plan", "game.py")
+    assert (code, error) == (0, "")
+    assert said.startswith("tiny: D → G\n")
+    assert "1. D (takes a new batch)" in said
+    assert "every move from scratch" in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_plan_explains_a_phase(nvn: Command) -> None:
+    assert nvn("plan", "game.py", "--phase", "warmup")[1].startswith("tiny: G\n")
+    code, _, error = nvn("plan", "game.py", "--phase", "warmpu")
+    assert code == 1
+    assert "no phase 'warmpu'. Did you mean 'warmup'? Phases: warmup, main" in error
+
+
+def test_a_plan_as_json_is_json_alone(nvn: Command) -> None:
+    found = json.loads(nvn("plan", "game.py", "--json")[1])
+    assert found["counts"]["G"]["forward"] == 2
+    assert found["costs"]["planned"]["peak_bytes"] > 0
+    assert "step G" in found["instructions"]
+
+
+def test_graph_draws_a_picture(nvn: Command) -> None:
+    code, said, error = nvn("graph", "game.py", "--svg", "game.svg")
+    assert (code, said, error) == (0, "picture: game.svg\n", "")
+    assert Path("game.svg").read_text().startswith("<svg ")
+    code, _, error = nvn("graph", "game.py", "--svg", "nowhere/game.svg")
+    assert code == 1
+    assert "nowhere" in error
