@@ -23,10 +23,12 @@ from tests.games.specs import (
     GameSpec,
     Given,
     Ref,
+    Sloped,
     Stopped,
     Summed,
     TermSpec,
     formula,
+    slope,
     summed,
 )
 
@@ -89,6 +91,8 @@ class Evaluation:
                 return summed(args, scale)
             case Stopped():
                 return _constant(args[0])
+            case Sloped():
+                return slope(*args)
         raise AssertionError(node)
 
     def _call(self, node: Called, x: Tensor, side: Tensor | None = None) -> Any:

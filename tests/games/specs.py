@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 import nvn
 from nvn import energies as en
@@ -40,9 +41,11 @@ class Net(nn.Module):
             self.inner = nn.Linear(WIDTH, WIDTH, dtype=torch.float64)
             self.side = nn.Linear(WIDTH, WIDTH, bias=False, dtype=torch.float64)
             self.outer = nn.Linear(WIDTH, WIDTH, dtype=torch.float64)
+            if kind == "spectral":  # its buffers take part in what comes out
+                spectral_norm(self.inner)
         self.joint = nn.Identity()
-        norm = nn.BatchNorm1d(WIDTH, dtype=torch.float64) if kind == "norm" else nn.Identity()
-        self.norm = norm
+        norms = {"norm": nn.BatchNorm1d(WIDTH, dtype=torch.float64), "dropout": nn.Dropout(0.3)}
+        self.norm = norms.get(kind, nn.Identity())
         self.bend = nn.Identity() if kind == "linear" else nn.Tanh()
         self.output = output
 
@@ -61,7 +64,7 @@ class PlayerSpec:
     """A player: what module it has, and who it is with."""
 
     name: str
-    kind: str = "tanh"  # linear, tanh, norm
+    kind: str = "tanh"  # linear, tanh, norm, spectral, dropout
     output: str = "tensor"  # tensor, pair, dict
     frozen: bool = False
     team: str | None = None
@@ -222,7 +225,14 @@ class Stopped:
     refs: tuple[Ref, ...]
 
 
-Node = Given | Called | Applied | Summed | Stopped
+@dataclass(frozen=True)
+class Sloped:
+    """The gradient of (the sum of) its first argument with respect to its second."""
+
+    refs: tuple[Ref, ...]
+
+
+Node = Given | Called | Applied | Summed | Stopped | Sloped
 
 
 @dataclass(frozen=True)
@@ -259,7 +269,8 @@ class MoveSpec:
     players: tuple[str, ...]
     times: int = 1
     every: int = 1
-    fresh: bool = False
+    fresh: bool | str = False
+    toward: tuple[TermSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -326,7 +337,8 @@ class GameSpec:
 
     @property
     def all_terms(self) -> tuple[TermSpec, ...]:
-        return tuple(term for terms in self.objectives.values() for term in terms)
+        goals = [move.toward for move in self.schedule]
+        return tuple(term for terms in (*self.objectives.values(), *goals) for term in terms)
 
 
 # --- other forms of a game --------------------------------------------------------------------
@@ -351,11 +363,11 @@ def mates(spec: GameSpec, player: str) -> tuple[str, ...]:
     return spec.teams[team] if team else (player,)
 
 
-def batches(seed: int = 0) -> Iterator[dict[str, Tensor]]:
-    """Yield random batches without end: the same for the same seed, noise included."""
+def batches(seed: int = 0, *, noise: bool = True) -> Iterator[dict[str, Tensor]]:
+    """Yield random batches without end: the same for the same seed, noise included or not."""
     generator = torch.Generator().manual_seed(seed)
     while True:
         yield {
             name: torch.randn(SAMPLES, WIDTH, generator=generator, dtype=torch.float64)
-            for name in (*DATA, NOISE)
+            for name in (*DATA, *([NOISE] * noise))
         }

@@ -24,6 +24,7 @@ from tests.games.specs import (
     PlayerSpec,
     Ramp,
     Ref,
+    Sloped,
     Stopped,
     Summed,
     TermSpec,
@@ -33,6 +34,7 @@ PLAIN = st.one_of(
     st.sampled_from([1.0, -1.0, 0.5, -0.3, 2.0]),
     st.floats(-2.0, 2.0).map(lambda x: round(x, 3)).filter(lambda x: abs(x) > 0.1),
 )
+MULTIPLES = (1.0, -1.0, 2.0, -0.5, 3.0, 0.1, 1e-15, -1e6, 1 + 1e-6, 1 - 1e-9, -1 - 1e-12)
 ODD = st.sampled_from([0.0, 1e-9, -1e-12])
 STEADY = (Ramp((0.3, 0.7)), Ramp((-1.0, 2.0, 0.5)))
 RAMPS = (*STEADY, Ramp((1.0, 0.0)), Ramp((0.0, 2.0, -1.0)))
@@ -57,6 +59,10 @@ class Taste:
     norms: bool = True
     zeros: bool = True  # whether weights may be zero, always or in some iterations
     modes: bool = False  # whether a player's calls may be some in training, some in eval mode
+    kinds: tuple[str, ...] = ()  # of players, besides the usual ones
+    slopes: bool = False  # whether gradients are values among others: of several uses, in rows
+    related: bool = False  # whether players' weights are multiples and sums of one another's
+    moves: bool = False  # whether moves have goals of their own, draw noise anew, are of everybody
 
 
 @st.composite
@@ -72,13 +78,14 @@ def games(draw: st.DrawFn, taste: Taste = Taste()) -> GameSpec:
         spec = _with_node(draw, spec, taste)
     for _ in range(draw(st.integers(1, 5))):
         spec = _with_energy(draw, spec, taste)
-    spec = _with_objectives(draw, spec, taste)
-    return replace(_without_idle(spec), schedule=_schedule(draw, spec))
+    spec = (_with_related if taste.related else _with_objectives)(draw, spec, taste)
+    return replace(_without_idle(spec), schedule=_schedule(draw, spec, taste))
 
 
 def _player(draw: st.DrawFn, index: int, taste: Taste) -> PlayerSpec:
     # The slope of a linear player is constant: a penalty on it moves nobody upstream.
     kinds = ["tanh", *(["norm"] * taste.norms), *(["linear"] * (not taste.penalties))]
+    kinds += taste.kinds
     frozen = draw(st.sampled_from([False] * 5 + [True]))
     return PlayerSpec(
         name=f"P{index}",
@@ -121,9 +128,12 @@ def _with_call(draw: st.DrawFn, spec: GameSpec, player: PlayerSpec, taste: Taste
 
 
 def _with_node(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
-    kind = draw(st.sampled_from(["call", "call", "apply", "sum", "stop"]))
+    slopes = ["slope", "slope"] if taste.slopes else []
+    kind = draw(st.sampled_from(["call", "call", "apply", "sum", "stop", *slopes]))
     if kind == "call":
         return _with_call(draw, spec, draw(st.sampled_from(spec.players)), taste)
+    if kind == "slope":
+        return _with(spec, Sloped(_of_slope(draw, spec)))
     refs = (_ref(draw, spec), _ref(draw, spec))
     whole = tuple(Ref(ref.node) for ref in refs)
     node = {
@@ -143,10 +153,9 @@ def _with_energy(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
     penalties = ["penalty", "penalty"] if taste.penalties else []
     kind = draw(st.sampled_from(["one", "two", "target", *penalties]))
     if kind == "penalty":
-        y = draw(st.sampled_from(_judgements(spec)))
-        x = draw(st.sampled_from(sorted(_sources(spec, y), key=str)))
         name = draw(st.sampled_from(sorted(PENALTIES)))
-        return replace(spec, energies=(*spec.energies, EnergySpec(name, (y, x))))
+        slope = EnergySpec(name, _of_slope(draw, spec))
+        return replace(spec, energies=(*spec.energies, slope))
     refs = [_ref(draw, spec) for _ in range(1 if kind == "one" else 2)]
     if kind == "target":  # the second a constant, made by the same players if that can be
         kin = [r for r in _refs(spec) if spec.movable(r) & spec.movable(refs[0])]
@@ -156,6 +165,11 @@ def _with_energy(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
     names = sorted(name for name, formula in FORMULAS.items() if formula.arity == len(refs))
     name = draw(st.sampled_from(names))
     return replace(spec, energies=(*spec.energies, EnergySpec(name, tuple(refs))))
+
+
+def _of_slope(draw: st.DrawFn, spec: GameSpec) -> tuple[Ref, Ref]:
+    y = draw(st.sampled_from(_judgements(spec)))
+    return y, draw(st.sampled_from(sorted(_sources(spec, y), key=str)))
 
 
 def _judgements(spec: GameSpec) -> list[Ref]:
@@ -191,6 +205,34 @@ def _with_objectives(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
     return replace(spec, objectives=objectives)
 
 
+def _with_related(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
+    """Let players have multiples of a few rows of weights, or nearly so, or sums of two of them."""
+    for player in spec.active:
+        spec = _with_energy_of(draw, spec, player.name)
+    energies = st.lists(
+        st.sampled_from(range(len(spec.energies))), min_size=1, max_size=4, unique=True
+    )
+    rows = [
+        [_term(draw, spec, e, taste) for e in draw(energies)]
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    objectives: dict[str, tuple[TermSpec, ...]] = {}
+    for player in spec.active:
+        times = draw(st.sampled_from(MULTIPLES))
+        row = [replace(t, number=times * t.number) for t in draw(st.sampled_from(rows))]
+        kind = draw(st.sampled_from(["multiple", "multiple", "near", "sum"]))
+        if kind == "near":
+            factor = draw(st.sampled_from([1 + 1e-6, 1 - 1e-9, 1 + 1e-12]))
+            row[0] = replace(row[0], number=factor * row[0].number)
+        if kind == "sum":
+            row += draw(st.sampled_from(rows))
+        if not any(spec.moves(t.energy, player.name) for t in row):
+            own = [i for i in range(len(spec.energies)) if spec.moves(i, player.name)]
+            row.append(_term(draw, spec, draw(st.sampled_from(own)), taste))
+        objectives[player.name] = tuple(row)
+    return replace(spec, objectives=objectives)
+
+
 def _with_energy_of(draw: st.DrawFn, spec: GameSpec, player: str) -> GameSpec:
     """Add an energy that moves `player`, if there is none."""
     if any(spec.moves(e, player) for e in range(len(spec.energies))):
@@ -222,25 +264,39 @@ def _without_idle(spec: GameSpec) -> GameSpec:
     return replace(spec, players=players)
 
 
-def _schedule(draw: st.DrawFn, spec: GameSpec) -> tuple[MoveSpec, ...]:
+def _schedule(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> tuple[MoveSpec, ...]:
     """Everyone moves at least once; some move together, twice, now and then, on fresh batches."""
     waiting = list(draw(st.permutations([p.name for p in spec.active])))
     moves = []
+    everybody = taste.moves and draw(st.booleans())
     while waiting:
-        count = draw(st.integers(1, len(waiting)))
-        moves.append(_move(draw, tuple(waiting[:count])))
+        count = len(waiting) if everybody else draw(st.integers(1, len(waiting)))
+        moves.append(_move(draw, tuple(waiting[:count]), taste))
         waiting = waiting[count:]
     if draw(st.booleans()):
         names = st.sampled_from([p.name for p in spec.active])
         again = draw(st.lists(names, min_size=1, max_size=3, unique=True))
-        moves.append(_move(draw, tuple(again)))
+        moves.append(_move(draw, tuple(again), taste))
+    if taste.moves and draw(st.booleans()):
+        moves.insert(draw(st.integers(0, len(moves))), _toward(draw, spec, taste))
     return tuple(moves)
 
 
-def _move(draw: st.DrawFn, players: tuple[str, ...]) -> MoveSpec:
+def _move(draw: st.DrawFn, players: tuple[str, ...], taste: Taste) -> MoveSpec:
     return MoveSpec(
         players,
         times=draw(st.sampled_from([1, 1, 1, 2])),
         every=draw(st.sampled_from([1, 1, 1, 2])),
-        fresh=draw(st.sampled_from([False, False, True])),
+        fresh=draw(st.sampled_from([False, False, True, *(["noise"] * taste.moves)])),
     )
+
+
+def _toward(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> MoveSpec:
+    """Return a move toward a goal of its own, of some whom the goal depends on."""
+    term = _term(draw, spec, draw(st.sampled_from(range(len(spec.energies)))), taste)
+    able = [p.name for p in spec.active if spec.moves(term.energy, p.name)]
+    movers = able or [spec.active[0].name]
+    if not able:
+        term = next(t for t in spec.objectives[movers[0]] if spec.moves(t.energy, movers[0]))
+    chosen = draw(st.lists(st.sampled_from(movers), min_size=1, max_size=3, unique=True))
+    return replace(_move(draw, tuple(chosen), taste), toward=(term,))

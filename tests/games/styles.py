@@ -22,6 +22,7 @@ from tests.games.specs import (
     Node,
     PlayerSpec,
     Ref,
+    Sloped,
     Stopped,
     Summed,
     TermSpec,
@@ -124,7 +125,7 @@ class _Writer:
             for term in self._mixed(self.spec.objectives[name]):
                 self._minimize(self.players[name], term, energies)
         values = [self.values.get(node) for node in range(len(self.spec.nodes))]
-        return Declared(self.game, self.players, self._schedule(), energies, values)
+        return Declared(self.game, self.players, self._schedule(energies), energies, values)
 
     # --- players ---
 
@@ -179,6 +180,8 @@ class _Writer:
                 return nvn.value(summed)(args, scale=scale)
             case Stopped():
                 return args[0].stop_gradient()
+            case Sloped():
+                return nvn.gradient(*args)
         raise AssertionError(node)
 
     def _call(self, node: Called) -> Callable[..., nvn.Value]:
@@ -207,18 +210,21 @@ class _Writer:
         if self.style.twins:
             energy = 0.5 * energy + nvn.energy(halved)(energy_of(energy)) * sign_of(energy)
         for number in self._shares(term.number):
-            weighted = number * energy
-            if term.ramp is not None:
-                weighted = weighted * term.ramp
-            if term.by is not None:
-                by, sign = energy_of(energies[term.by]), sign_of(energies[term.by])
-                # As a weight, a value is a constant, whether it is declared as one or not.
-                by = nvn.value(copied)(by) if term.number > 0 else by.stop_gradient()
-                weighted = weighted * by * sign
+            weighted = self._weighted(number * energy, term, energies)
             if self.style.maximize:
                 player.maximizes(-weighted)
             else:
                 player.minimizes(weighted)
+
+    def _weighted(self, weighted: Any, term: TermSpec, energies: list[Any]) -> Any:
+        if term.ramp is not None:
+            weighted = weighted * term.ramp
+        if term.by is not None:
+            by, sign = energy_of(energies[term.by]), sign_of(energies[term.by])
+            # As a weight, a value is a constant, whether it is declared as one or not.
+            by = nvn.value(copied)(by) if term.number > 0 else by.stop_gradient()
+            weighted = weighted * by * sign
+        return weighted
 
     def _shares(self, number: float) -> list[float]:
         if self.style.split is None:
@@ -233,10 +239,10 @@ class _Writer:
 
     # --- moves ---
 
-    def _schedule(self) -> nvn.Schedule:
-        return nvn.alternating(*(self._move(move) for move in self.spec.schedule))
+    def _schedule(self, energies: list[Any]) -> nvn.Schedule:
+        return nvn.alternating(*(self._move(move, energies) for move in self.spec.schedule))
 
-    def _move(self, move: MoveSpec) -> Move:
+    def _move(self, move: MoveSpec, energies: list[Any]) -> Move:
         """Write a move, of whole teams where their members all take part."""
         whole = [t for t, members in self.spec.teams.items() if {*members} <= {*move.players}]
         movers: dict[nvn.Player | nvn.Team, None] = {}
@@ -244,7 +250,9 @@ class _Writer:
             team = self.spec.player(name).team
             together = team in whole and team in self.teams
             movers[self.teams[team] if together else self.players[name]] = None
-        return nvn.move(*movers, times=move.times, every=move.every, fresh=move.fresh)
+        goal = sum(self._weighted(t.number * energies[t.energy], t, energies) for t in move.toward)
+        toward = {"toward": goal} if move.toward else {}
+        return nvn.move(*movers, times=move.times, every=move.every, fresh=move.fresh, **toward)
 
     def _mixed(self, things: Any) -> list[Any]:
         mixed = list(things)
