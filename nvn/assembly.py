@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nvn.checks import loss_graph, sound
@@ -53,7 +54,9 @@ def make_plans(recipe: Recipe) -> dict[str, Plan]:
     return {phase.name: plan_checked(graph, phase.schedule) for phase in recipe.all_phases}
 
 
-def make_engines(recipe: Recipe, fabric: Fabric | None = None, seed: int = 0) -> dict[str, Engine]:
+def make_engines(
+    recipe: Recipe, fabric: Fabric | None = None, seed: int = 0, compile: Collection[str] = ()
+) -> dict[str, Engine]:
     """Make an engine for each phase of a recipe, all sharing one state.
 
     Raises:
@@ -68,9 +71,10 @@ def make_engines(recipe: Recipe, fabric: Fabric | None = None, seed: int = 0) ->
         more = _problems_with_data(recipe)
         raise GameError([*error.problems, *more], recipe.game.name) from None
     _check_watched(recipe, plans[MAIN])
-    main = Engine(plans[MAIN], recipe.optimizers, fabric, seed=seed, phase=MAIN)
+    engine = partial(Engine, optimizers=recipe.optimizers, fabric=fabric, compile=compile)
+    main = engine(plans[MAIN], seed=seed, phase=MAIN)
     engines = {
-        name: Engine(plan, recipe.optimizers, fabric, seed=seed, state=main.state, phase=name)
+        name: engine(plan, seed=seed, state=main.state, phase=name)
         for name, plan in plans.items()
         if name != MAIN
     }

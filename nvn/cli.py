@@ -82,6 +82,10 @@ def run(
     num_nodes: Annotated[int, typer.Option(help="How many machines; so far, 1.")] = 1,
     strategy: Annotated[str, typer.Option(help="Of distribution; so far, auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
+    compiled: Annotated[
+        list[str] | None,
+        typer.Option("--compile", metavar="PLAYER", help="Let torch.compile have it. Repeatable."),
+    ] = None,
 ) -> None:
     """Train a recipe. Ctrl-C ends the run after the current step, with everything saved."""
     from nvn.console import Reporter
@@ -100,6 +104,7 @@ def run(
         max_time=seconds,
         out=out,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
+        compile=compiled or (),
         plugins=[Reporter()],
         files=source.files(chosen),
     )

@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -82,6 +82,7 @@ def train(
     max_time: float | None = None,
     out: Path | str | None = None,
     fabric: Fabric | None = None,
+    compile: Collection[str] = (),
     plugins: Iterable[object] = (),
     files: Mapping[str, str] = MappingProxyType({}),
 ) -> Run:
@@ -99,6 +100,7 @@ def train(
         max_time: After so many seconds no further step begins; evaluations at the end still run.
         out: The run's folder, new or empty; `runs/<recipe>/<time>/` if None.
         fabric: Where and how precisely to compute; one device in 32-true if None.
+        compile: Names of players that torch.compile shall have.
         plugins: Objects with hooks.
         files: Further texts for the run's folder, by name.
 
@@ -112,7 +114,7 @@ def train(
     fabric = fabric or make_fabric()
     _seed_everything(seed)
     recipe = _shortened(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
-    engines = make_engines(recipe, fabric, seed)
+    engines = make_engines(recipe, fabric, seed, compile)
     folder, guard = new_folder(recipe.name, Path(out) if out else None), Guard()
     for plugin in (guard, RunFolder(folder, files)):
         manager.register(plugin)  # after the others, so called before them

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nvn import draw
-from nvn.assembly import make_graph
+from nvn import draw, explain
+from nvn.assembly import make_graph, make_plans
 from nvn.loading import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -57,3 +57,12 @@ def test_the_graph_shown_is_what_the_command_prints() -> None:
     ((path, shown),) = re.findall(pattern, README, re.DOTALL)
     source = load_recipe(str(ROOT / path))
     assert shown in draw.text(make_graph(source.build(source.config_class())))
+
+
+def test_the_plan_shown_is_what_the_command_prints() -> None:
+    planning = (ROOT / "docs" / "planning.md").read_text()
+    pattern = r"printed by: nvn plan (.*?) -->\n```\n(.*?)\n```"
+    ((path, shown),) = re.findall(pattern, planning, re.DOTALL)
+    source = load_recipe(str(ROOT / path))
+    plan = make_plans(source.build(source.config_class()))["main"]
+    assert shown in explain.text(explain.explained(plan, {}))

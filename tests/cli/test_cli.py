@@ -249,7 +249,7 @@ def test_plan_explains_a_phase(nvn: Command) -> None:
 
 def test_a_plan_as_json_is_json_alone(nvn: Command) -> None:
     found = json.loads(nvn("plan", "game.py", "--json")[1])
-    assert found["counts"]["G"]["forward"] == 2
+    assert found["counts"]["G"]["forward"] == 1  # D sees the same G(x) that G then learns from
     assert found["costs"]["planned"]["peak_bytes"] > 0
     assert "step G" in found["instructions"]
 
@@ -261,3 +261,9 @@ def test_graph_draws_a_picture(nvn: Command) -> None:
     code, _, error = nvn("graph", "game.py", "--svg", "nowhere/game.svg")
     assert code == 1
     assert "nowhere" in error
+
+
+def test_a_player_to_compile_must_be_there(nvn: Command) -> None:
+    code, _, error = nvn("run", "game.py", "--compile", "Gn")
+    assert code == 1
+    assert "compile: there is no player 'Gn'. Did you mean 'G'? Players: G, D" in error
