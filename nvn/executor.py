@@ -7,6 +7,7 @@ Running it is then a loop over these functions; nothing walks a graph.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -76,10 +77,15 @@ class Executor:
             for take in first:
                 take(frame)
             streams.leave()
+            waiting = iter(rest)
             try:
                 with torch.enable_grad():
-                    for step in rest:
+                    for step in waiting:
                         step(frame)
+            except Exception as error:
+                at = -1 - operator.length_hint(waiting)
+                _note(error, program.instructions[at], frame)
+                raise
             finally:
                 streams.come_back()
                 for player in self._learning:
@@ -152,7 +158,7 @@ class Executor:
                 if becomes is not None:
                     slots[becomes] = buffers_at(places)
 
-        return _noting(node, instruction.inputs, forward)
+        return forward
 
     def _evaluate(self, instruction: Evaluate) -> Bound:
         node, slot, op = instruction.node, instruction.slot, instruction.node.op
@@ -174,8 +180,8 @@ class Executor:
 
         if isinstance(op, Noise | Sample):
             key = hashed(op.name)
-            return _noting(node, instruction.inputs, draw)
-        return _noting(node, instruction.inputs, evaluate)
+            return draw
+        return evaluate
 
     def _keep(self, player: str, state: Slot) -> Bound:
         places = places_of(self._modules[player])
@@ -204,17 +210,11 @@ class Executor:
         return report
 
 
-def _noting(node: Value, inputs: Mapping[Value, Slot], run: Bound) -> Bound:
-    """Let errors say which node failed, and on what."""
-
-    def noting(frame: Frame) -> None:
-        try:
-            run(frame)
-        except Exception as error:
-            error.add_note(where(node, {v: frame.slots[s] for v, s in inputs.items()}))
-            raise
-
-    return noting
+def _note(error: Exception, instruction: Instruction, frame: Frame) -> None:
+    """Let an error say which node failed, and on what."""
+    if isinstance(instruction, Forward | Evaluate):
+        inputs = {value: frame.slots[slot] for value, slot in instruction.inputs.items()}
+        error.add_note(where(instruction.node, inputs))
 
 
 def _terms(
