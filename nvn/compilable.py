@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
 
 from nvn.compiler import Played, Program
+from nvn.errors import ConfigError, did_you_mean
 from nvn.graph import differentiable_path, gradients_of, owner
+from nvn.planner import Plan
 from nvn.values import Value
+
+
+def compiled_forwards(
+    plan: Plan, modules: Mapping[str, nn.Module], names: Collection[str]
+) -> dict[str, Callable[..., Any]]:
+    """Return the compiled forwards of the named players.
+
+    Raises:
+        ConfigError: There is no such player, or it cannot be compiled soundly.
+    """
+    if not names:
+        return {}
+    program = plan.program(plan.whole)
+    for name in names:
+        if name not in modules:
+            known, hint = ", ".join(modules), did_you_mean(name, modules)
+            raise ConfigError(f"compile: there is no player {name!r}.{hint} Players: {known}")
+        if why := next(obstacles(program, name), None):
+            raise ConfigError(f"compile: `{name}` cannot be compiled: {why}")
+    return {name: torch.compile(modules[name]) for name in names}
 
 
 def obstacles(program: Program, player: str) -> Iterator[str]:

@@ -17,36 +17,31 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from nvn.compilable import obstacles
+from nvn.compilable import compiled_forwards
 from nvn.compiler import compiled
 from nvn.costs import Costs, measured
 from nvn.dryrun import check_batch
-from nvn.errors import ConfigError, DataError, GameError, Problem, did_you_mean
+from nvn.errors import GameError, Problem, RunError, did_you_mean
 from nvn.executor import Executor, check_paths
-from nvn.frame import Bound, Frame, Point
+from nvn.frame import Bound, Frame
 from nvn.game import Player, Team
-from nvn.graph import ancestors, batch_names, roots
+from nvn.graph import ancestors, batch_names, owner, roots
 from nvn.instructions import Keep
 from nvn.interpreter import Interpreter
 from nvn.operations import Operations
-from nvn.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
+from nvn.optimizers import Optimizers
 from nvn.placement import Placement
 from nvn.planner import Pattern, Plan
 from nvn.records import Record, Scalar
-from nvn.schedule import Fresh, Move
+from nvn.schedule import Move
 from nvn.state import TrainState
+from nvn.steppers import add_steppers, slot_of
+from nvn.supply import Minibatch, Supply
 from nvn.values import Term, Value
 from nvn.versions import Turn
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Minibatch = Mapping[str, Any]
-MORE = (
-    "give engine.step an iterator with as many batches as an iteration takes "
-    "(plan.batches_per_step)"
-)
-EXPECTED = "expected a dict of tensors, or an iterator of such dicts"
 
 
 class Engine:
@@ -90,11 +85,12 @@ class Engine:
         self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
         operations = Operations(self.state.modules, self._placement)
         self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
-        faster = Operations(self.state.modules, self._placement, self._compiled(compile))
+        forwards = compiled_forwards(plan, self.state.modules, compile)
+        faster = Operations(self.state.modules, self._placement, forwards)
         self._executor = Executor(plan.graph, self.state.modules, self._parameters, faster)
         self._plain = plain
         self._bound: dict[Hashable, Bound] = {}
-        self._add_steppers(optimizers)
+        add_steppers(plan, optimizers, self.state)
         self._checked = False
 
     @property
@@ -115,13 +111,16 @@ class Engine:
             DataError: The iteration takes more batches than there are.
             StopIteration: The iterator was empty.
         """
+        if torch.is_inference_mode_enabled():
+            raise RunError("engine.step in torch.inference_mode: nothing can be learnt there")
         done = self.state.iterations.get(self.phase, 0)
         pattern = self.plan.pattern(done, self.state.records.get(self.phase))
-        supply = _Supply(batch, self, self.plan.batches(pattern))
+        wanted = self.plan.batches(pattern)
+        supply = Supply(batch, wanted, self._placed, self.state, self.phase)
         norms: dict[str, Scalar] = {}
 
         def step(player: str, move: Move, gradients: Sequence[Tensor | None]) -> None:
-            norms[player] = self.state.steppers[_slot(player, move)].step(gradients)
+            norms[player] = self.state.steppers[slot_of(player, move)].step(gradients)
             self.state.steps[player] = self.state.steps.get(player, 0) + 1
 
         frame = Frame(self.state.point(self.phase), supply.take, step)
@@ -143,7 +142,7 @@ class Engine:
             )
         return self._bound[pattern]
 
-    def placed(self, batch: Minibatch) -> Minibatch:
+    def _placed(self, batch: Minibatch) -> Minibatch:
         """Return a batch in its place, and in the run's precision; the first one is checked."""
         found = self._placement.batch(batch)
         if not self._checked:
@@ -270,40 +269,21 @@ class Engine:
             self._placement.module(player.module)
             player.module.train(not player.frozen)
 
-    def _compiled(self, names: Collection[str]) -> dict[str, Callable[..., Any]]:
-        if not names:
-            return {}
-        program = self.plan.program(self.plan.whole)
-        for name in names:
-            if name not in self.state.modules:
-                hint = did_you_mean(name, self.state.modules)
-                known = ", ".join(self.state.modules)
-                raise ConfigError(f"compile: there is no player {name!r}.{hint} Players: {known}")
-            if why := next(obstacles(program, name), None):
-                raise ConfigError(f"compile: `{name}` cannot be compiled: {why}")
-        return {name: torch.compile(self.state.modules[name]) for name in names}
-
-    def _add_steppers(self, optimizers: Optimizers) -> None:
-        """Make the optimizers that this plan steps with and the state does not have yet."""
-        for move in self.plan.schedule.moves:
-            for player in move.players:
-                slot = _slot(player.name, move)
-                if slot not in self.state.steppers:
-                    spec = _specified(optimizers, move.optimizer or player.name, move)
-                    correction = 1.0 if move.optimizer else _lazy_share(self.plan, player)
-                    parameters = self._parameters[player.name]
-                    self.state.steppers[slot] = Stepper(spec, parameters, correction)
-
     # --- small things ---
 
     def _refuse_foreign(self, wanted: Iterable[Value]) -> None:
-        game = self.plan.graph.nodes[0].game
-        for value in wanted:
+        """Refuse values of another game, and of players who were not there yet."""
+        game, name = self.plan.graph.nodes[0].game, self.plan.graph.name
+        for value in ancestors(wanted):
+            player = owner(value)
             if value.game is not game:
                 found = f"`{value}`, a value of the game {value.game.name!r}"
-                edit = "ask an engine of that game"
-                problem = Problem("values(…)", found, f"values of {game.name!r} alone", edit)
-                raise GameError([problem], game.name)
+                problem = Problem("values(…)", found, f"values of {name!r} alone", "")
+                raise GameError([problem], name)
+            if player is not None and player.name not in self.state.modules:
+                found = f"`{value}`, of a player declared after the plan was made"
+                problem = Problem("values(…)", found, "players of the plan", "plan the game anew")
+                raise GameError([problem], name)
 
     def _names(self, players: Iterable[Player | Team | str] | Player | Team | str) -> list[str]:
         if isinstance(players, Player | str):
@@ -334,67 +314,3 @@ class Engine:
             key: torch.zeros_like(parameter) if gradient is None else gradient
             for (key, parameter), gradient in zip(parameters.items(), found, strict=True)
         }
-
-
-class _Supply:
-    """Gives an iteration's repetitions their batches, and counts versions."""
-
-    def __init__(
-        self, source: Minibatch | Iterator[Minibatch], engine: Engine, wanted: int
-    ) -> None:
-        single = isinstance(source, Mapping)
-        if single and wanted > 1:  # told before anybody moves
-            raise DataError(f"this iteration takes {wanted} batches, and got one dict; {MORE}")
-        self._source = iter([source]) if isinstance(source, Mapping) else source
-        if not isinstance(self._source, Iterator):
-            raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
-        self._engine = engine
-        self._batch: Minibatch | None = None
-
-    def take(self, fresh: Fresh) -> tuple[Point, Minibatch]:
-        """Return the batch of the next repetition: the first always takes a new one."""
-        state = self._engine.state
-        if self._batch is None or fresh is True:
-            self._batch = self._engine.placed(self._next())
-            state.batches += 1
-            state.draws += 1
-        elif fresh == "noise":
-            state.draws += 1
-        return state.point(self._engine.phase), self._batch
-
-    def _next(self) -> Minibatch:
-        try:
-            batch = next(self._source)
-        except StopIteration:
-            if self._batch is None:
-                raise
-            raise DataError(f"a move with fresh=True found no further batch: {MORE}") from None
-        if not isinstance(batch, Mapping):
-            raise DataError(f"engine.step took a {type(batch).__name__} as a batch; {EXPECTED}")
-        return batch
-
-
-def _slot(player: str, move: Move) -> str:
-    return player if move.optimizer is None else f"{player}:{move.optimizer}"
-
-
-def _specified(optimizers: Optimizers, name: str, move: Move) -> Optimizer:
-    """Return how to step: by name where names are given; one for all serves every player."""
-    if not isinstance(optimizers, Mapping):
-        if move.optimizer is None:
-            return as_optimizer(optimizers)
-        found = f"{move.where}: optimizer={name!r}, but the optimizers have no names"
-        raise ConfigError(f"{found}; expected a mapping with the key {name!r}")
-    if name not in optimizers:
-        known = ", ".join(optimizers) or "none"
-        hint = did_you_mean(name, optimizers)
-        raise ConfigError(f"no optimizer for {name!r}; there are: {known}.{hint}")
-    return as_optimizer(optimizers[name])
-
-
-def _lazy_share(plan: Plan, player: Player) -> float:
-    """Return the share of a player's steps that its lazy regularisers do not take."""
-    own = [m for m in plan.schedule.moves if player in m.players and m.optimizer is None]
-    usual = sum(move.times / move.every for move in own if not move.lazy)
-    lazy = sum(move.times / move.every for move in own if move.lazy)
-    return usual / (usual + lazy) if usual else 1.0

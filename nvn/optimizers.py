@@ -88,6 +88,11 @@ class Stepper:
         self._spec = spec
         self._parameters = list(parameters)
         self.optimizer = spec.factory(self._parameters)
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            raise ConfigError(
+                "LBFGS evaluates its objective several times a step, which a game's moves do not "
+                "do; expected an optimizer that steps along one gradient"
+            )
         _correct(self.optimizer, correction)
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []

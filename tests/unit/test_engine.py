@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 import nvn
-from nvn.errors import ConfigError, DataError, GameError
+from nvn.errors import ConfigError, DataError, GameError, RunError
 from tests.unit.small import (
     BATCH,
     Gan,
@@ -818,7 +818,23 @@ def test_one_dict_for_several_batches_is_refused_before_anybody_moves() -> None:
 
 
 def test_values_of_another_game_are_refused() -> None:
-    with pytest.raises(
-        GameError, match="`D(x)`, a value of the game 'gan'".replace("(", r"\(").replace(")", r"\)")
-    ):
-        gan().engine().values(BATCH, [gan().D(gan().x)])
+    with pytest.raises(GameError, match="`x`, a value of the game 'gan'"):
+        gan().engine().values(BATCH, [gan().x])
+
+
+def test_values_of_players_who_came_later_are_refused() -> None:
+    small = gan()
+    engine = small.engine()
+    late = small.game.player("Q", linear())
+    with pytest.raises(GameError, match="a player declared after the plan was made"):
+        engine.values(BATCH, [late(small.x)])
+
+
+def test_nothing_is_learnt_in_inference_mode() -> None:
+    with torch.inference_mode(), pytest.raises(RunError, match="nothing can be learnt"):
+        gan().engine().step(BATCH)
+
+
+def test_an_optimizer_that_wants_a_closure_is_refused() -> None:
+    with pytest.raises(ConfigError, match="LBFGS evaluates its objective several times"):
+        gan().engine(torch.optim.LBFGS)
