@@ -242,7 +242,7 @@ class _Writer:
         inputs = {value: self._input(value, node) for value in node.inputs}
         slot = self._value(node)
         if not isinstance(node.op, Call):
-            onward = isinstance(node.op, Gradient) and number in self.program.pulled
+            onward = isinstance(node.op, Gradient) and self.program.has_graph(number)
             self._emit(Evaluate(node, slot, inputs, onward, self._learners(node)))
             return
         player = node.op.player.name

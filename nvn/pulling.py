@@ -102,9 +102,11 @@ class _Planner:
     def _players(self, node: Value) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p for n in self._region(node) for p in self.need[n]))
 
+    def _owners(self, node: Value) -> frozenset[str]:
+        return frozenset(p.name for n in self._region(node) if (p := owner(n)) is not None)
+
     def _basis(self, node: Value) -> Basis:
-        owners = {player.name for n in self._region(node) if (player := owner(n)) is not None}
-        return self.rows.basis(self._players(node), self._energies(node), owners)
+        return self.rows.basis(self._players(node), self._energies(node), self._owners(node))
 
     def _units(self, node: Value) -> Basis:
         return self.rows.units(self._players(node), self._energies(node))
@@ -127,7 +129,8 @@ class _Planner:
                 for n in after:
                     self._set(n, units[n])
             else:
-                self._set(node, self.rows.each(self._players(node)))
+                players, energies = self._players(node), self._energies(node)
+                self._set(node, self.rows.each(players, energies, self._owners(node)))
 
     def _is_after(self, node: Value, start: Value) -> bool:
         return node is not start and bool(differentiable_path(start, node))

@@ -110,10 +110,15 @@ class Rows:
         }
         return Basis(labels, ways, min(_rank([*rows.values()]), len(labels)))
 
-    def each(self, players: Sequence[str]) -> Basis:
-        """Return the passes that carry the players' own rows, one by one."""
-        rank = _rank([self._rows[p] for p in players])
-        return Basis(tuple(players), {p: {p: ONE} for p in players}, rank)
+    def each(
+        self, players: Sequence[str], energies: Collection[Energy], owners: Collection[str]
+    ) -> Basis:
+        """Return the passes that carry players' own rows, one for each direction."""
+        rows = {p: _restricted(self._rows[p], energies) for p in players}
+        groups = _directions(rows, owners)
+        sums = {group.head: {group.head: Fraction(1)} for group in groups}
+        rank = min(_rank([rows[head] for head in sums]), len(_energies(rows)))
+        return Basis(tuple(sums), self._ways(groups, sums), rank)
 
     # --- weights, to and fro ---
 
