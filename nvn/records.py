@@ -76,8 +76,10 @@ class Record:
         """Return this record with the numbers of an earlier one where it has none of its own."""
         if before is None:
             return self
-        groups = [old | new for old, new in zip(before._pending, self._pending, strict=True)]
-        return self if groups == [*self._pending] else Record(self.step, *groups)
+        pairs = [*zip(before._pending, self._pending, strict=True)]
+        if all(old.keys() <= new.keys() for old, new in pairs):
+            return self
+        return Record(self.step, *(old | new for old, new in pairs))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `Record.of_state` makes an equal record from."""
