@@ -44,6 +44,14 @@ LAYERS = [
     ["cli"],
     ["__main__"],
 ]
+# The same inside the folders. What a folder is for stands in its __init__, which comes last.
+FOLDERS = {
+    "checks": [["played"], ["values", "players", "schedules", "doubts"], ["objectives"]],
+    "energies": [
+        ["_tensors"],
+        ["adversarial", "classification", "penalties", "reconstruction"],
+    ],
+}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
@@ -53,8 +61,8 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The rooms of nvn that a file imports when it runs, wherever in the file it does so."""
+def imported(path: Path) -> Iterator[list[str]]:
+    """What a file imports of nvn when it runs, wherever in the file it does so: a module's path."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -65,10 +73,10 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "nvn":
             names = [f"nvn.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            names = [node.module or ""]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]  # it may be a module
         else:
             continue
-        yield from (name.split(".")[1] for name in names if name.startswith("nvn."))
+        yield from (name.split(".")[1:] for name in names if name.startswith("nvn."))
 
 
 def test_every_module_has_its_layer() -> None:
@@ -78,8 +86,24 @@ def test_every_module_has_its_layer() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_run_one_way(path: Path) -> None:
     own = room(path)
-    wrong = [name for name in imported(path) if name != own and LEVEL[name] >= LEVEL[own]]
+    rooms = {name for name, *_ in imported(path)}
+    wrong = [name for name in rooms if name != own and LEVEL[name] >= LEVEL[own]]
     assert not wrong, f"{own} imports {wrong}, which are not above it"
+
+
+def test_every_folder_has_its_layers() -> None:
+    assert {path.parent.name for path in MODULES if path.parent != SOURCE} == set(FOLDERS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_inside_a_folder_run_one_way(folder: str) -> None:
+    level = {name: level for level, names in enumerate(FOLDERS[folder]) for name in names}
+    files = [path for path in sorted((SOURCE / folder).glob("*.py")) if path.stem != "__init__"]
+    assert {path.stem for path in files} == set(level)
+    for path in files:
+        inside = [[*rest, "__init__"][0] for name, *rest in imported(path) if name == folder]
+        wrong = [name for name in inside if level.get(name, len(level)) >= level[path.stem]]
+        assert not wrong, f"{folder}/{path.name} imports {wrong}, which are not above it"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

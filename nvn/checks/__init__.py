@@ -1,0 +1,94 @@
+"""What is wrong with a game, as far as its structure tells: every problem at once.
+
+Each check is a generator of problems (or of warnings) over a frozen graph. None computes anything.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+from nvn.checks.doubts import (
+    saturating_maximands,
+    unused_batch_names,
+    unused_frozen,
+    weightless,
+)
+from nvn.checks.objectives import bad_weights, foreign_objectives, immovable_objectives
+from nvn.checks.played import Played
+from nvn.checks.players import (
+    aimless_players,
+    foreign_players,
+    frozen_who_move,
+    parameters_without_shape,
+    players_who_cannot_learn,
+    shapeless,
+    shared_modules,
+    unreached_players,
+    unscheduled_players,
+)
+from nvn.checks.schedules import bad_moves
+from nvn.checks.values import OF_VALUES, wrong_values
+from nvn.errors import GameError, GameWarning
+from nvn.game import Game
+from nvn.graph import LossGraph, called_players, freeze
+from nvn.schedule import Schedule
+from nvn.values import Value
+
+PROBLEMS = (
+    wrong_values,
+    foreign_objectives,
+    shared_modules,
+    players_who_cannot_learn,
+    parameters_without_shape,
+    frozen_who_move,
+    foreign_players,
+    unreached_players,
+    aimless_players,
+    unscheduled_players,
+    immovable_objectives,
+    bad_weights,
+    bad_moves,
+)
+WARNINGS = (unused_batch_names, saturating_maximands, unused_frozen, weightless)
+
+
+def loss_graph(game: Game, schedules: Sequence[Schedule], *, partial: bool = False) -> LossGraph:
+    """Freeze `game`, checked together with the schedules that play it.
+
+    Args:
+        game: The game.
+        schedules: How it is played: the main schedule and those of the phases, if any.
+        partial: Whether other schedules exist too (a phase of a recipe): players that never move
+            here are then in order.
+
+    Raises:
+        GameError: Listing every problem found.
+
+    Warns:
+        GameWarning: For each thing that is legal but probably not meant.
+    """
+    played = Played(game, freeze(game, schedules), tuple(schedules), partial)
+    problems = [*game.problems, *(p for check in PROBLEMS for p in check(played))]
+    if problems:
+        raise GameError(problems, game.name)
+    for check in WARNINGS:
+        for problem in check(played):
+            warnings.warn(str(problem), GameWarning, stacklevel=3)
+    return played.graph
+
+
+def sound(game: Game, graph: LossGraph, values: Iterable[Value]) -> tuple[Value, ...]:
+    """Return those of the values that can be computed, as far as a look at each by itself tells.
+
+    So problems that only a batch shows can be told together with those of the structure.
+    """
+    played = Played(game, graph, (), partial=True)
+    able = {player for player in graph.players if not shapeless(player)}
+    return tuple(
+        value
+        for value in values
+        if value.game is game
+        and able.issuperset(called_players([value]))
+        and not any(True for check in OF_VALUES for _ in check(played, value))
+    )
