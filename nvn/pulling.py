@@ -8,7 +8,7 @@ value, the passes end there, and the cotangents they leave are mixed into those 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -102,11 +102,36 @@ class _Planner:
     def _players(self, node: Value) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p for n in self._region(node) for p in self.need[n]))
 
-    def _owners(self, node: Value) -> frozenset[str]:
-        return frozenset(p.name for n in self._region(node) if (p := owner(n)) is not None)
-
     def _basis(self, node: Value) -> Basis:
-        return self.rows.basis(self._players(node), self._energies(node), self._owners(node))
+        return self._sound(node, self.rows.basis)
+
+    def _each(self, node: Value) -> Basis:
+        return self._sound(node, self.rows.each)
+
+    def _sound(self, node: Value, basis: Callable[..., Basis]) -> Basis:
+        """Return a basis of owners' rows, or of those who are upstream of all the region."""
+        region, players, energies = self._region(node), self._players(node), self._energies(node)
+        owners = {player.name for n in region if (player := owner(n)) is not None}
+        upstream = {p for p in players if all(p in self.need[n] for n in region)}
+        found = (basis(players, energies, favoured) for favoured in (owners, upstream))
+        sound = (b for b in found if self._is_sound(region, b))
+        return next(sound, None) or self.rows.alone(players)
+
+    def _is_sound(self, region: frozenset[Value], basis: Basis) -> bool:
+        """Tell whether whatever takes a value of a region can give all its passes their due.
+
+        It can't where a pass goes by that carries the row of a player further downstream, who has
+        nothing to do with what takes the value, and that serves others too.
+        """
+        return len(region) == 1 or all(
+            label in (*self.need[node], player)
+            or isinstance(label, Energy)
+            or not self.rows.touches(label, self.below[node])
+            for value, node in self._edges()
+            if value in region and node not in region
+            for player in self.need[value]
+            for label in basis.ways[player]
+        )
 
     def _units(self, node: Value) -> Basis:
         return self.rows.units(self._players(node), self._energies(node))
@@ -123,17 +148,22 @@ class _Planner:
         for node in self.need:
             if not all(isinstance(label, Energy) for label in self.bases[node].labels):
                 continue
-            after = [n for n in self.need if self._is_after(n, node)]
+            after = self._after(node)
             units = {n: self._units(n) for n in after}
             if all(len(units[n].labels) <= len(self.bases[n].labels) for n in after):
                 for n in after:
                     self._set(n, units[n])
             else:
-                players, energies = self._players(node), self._energies(node)
-                self._set(node, self.rows.each(players, energies, self._owners(node)))
+                self._set(node, self._each(node))
 
-    def _is_after(self, node: Value, start: Value) -> bool:
-        return node is not start and bool(differentiable_path(start, node))
+    def _after(self, node: Value) -> frozenset[Value]:
+        """Return what comes after a node, whole regions, its own included."""
+        found, size = self._region(node), 0
+        while size < len(found):
+            size = len(found)
+            takers = (n for value, n in self._edges() if value in found and n not in found)
+            found = found.union(*map(self._region, takers))
+        return found
 
     # --- cuts ---
 

@@ -120,6 +120,11 @@ class Rows:
         rank = min(_rank([rows[head] for head in sums]), len(_energies(rows)))
         return Basis(tuple(sums), self._ways(groups, sums), rank)
 
+    def alone(self, players: Sequence[str]) -> Basis:
+        """Return the passes that carry players' own rows, each for its player only."""
+        rank = _rank([self._rows[p] for p in players])
+        return Basis(tuple(players), {p: {p: ONE} for p in players}, rank)
+
     # --- weights, to and fro ---
 
     def _row(self, terms: Iterable[Term]) -> Row:

@@ -341,6 +341,25 @@ class GameSpec:
         return tuple(term for terms in (*self.objectives.values(), *goals) for term in terms)
 
 
+def game_of(
+    players: tuple[PlayerSpec, ...],
+    nodes: tuple[Any, ...],
+    energies: Mapping[str, tuple[Ref, ...]],
+    objectives: Mapping[str, list[tuple[Any, ...]]],
+) -> GameSpec:
+    """A game in which everybody moves at once; a term is (energy, weight[, energy as weight])."""
+    return GameSpec(
+        players,
+        nodes,
+        tuple(EnergySpec(name, refs) for name, refs in energies.items()),
+        {
+            name: tuple(TermSpec(e, w, by=rest[0] if rest else None) for e, w, *rest in terms)
+            for name, terms in objectives.items()
+        },
+        (MoveSpec(tuple(objectives)),),
+    )
+
+
 # --- other forms of a game --------------------------------------------------------------------
 
 

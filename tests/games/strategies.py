@@ -62,6 +62,8 @@ class Taste:
     kinds: tuple[str, ...] = ()  # of players, besides the usual ones
     slopes: bool = False  # whether gradients are values among others: of several uses, in rows
     related: bool = False  # whether players' weights are multiples and sums of one another's
+    steps: bool = True  # whether weights may be functions of the step
+    values: bool = True  # whether weights may be values
     moves: bool = False  # whether moves have goals of their own, draw noise anew, are of everybody
 
 
@@ -79,7 +81,7 @@ def games(draw: st.DrawFn, taste: Taste = Taste()) -> GameSpec:
     for _ in range(draw(st.integers(1, 5))):
         spec = _with_energy(draw, spec, taste)
     spec = (_with_related if taste.related else _with_objectives)(draw, spec, taste)
-    return replace(_without_idle(spec), schedule=_schedule(draw, spec, taste))
+    return _without_idle(replace(spec, schedule=_schedule(draw, spec, taste)))
 
 
 def _player(draw: st.DrawFn, index: int, taste: Taste) -> PlayerSpec:
@@ -244,7 +246,8 @@ def _with_energy_of(draw: st.DrawFn, spec: GameSpec, player: str) -> GameSpec:
 
 def _term(draw: st.DrawFn, spec: GameSpec, energy: int, taste: Taste) -> TermSpec:
     odd = taste.zeros and draw(st.sampled_from([False] * 5 + [True]))
-    kind = draw(st.sampled_from(["number", "number", "number", "ramp", "value"]))
+    symbols = [*(["ramp"] * taste.steps), *(["value"] * taste.values)]
+    kind = draw(st.sampled_from(["number", "number", "number", *symbols]))
     return TermSpec(
         energy,
         draw(ODD if odd else PLAIN),

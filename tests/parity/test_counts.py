@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -14,11 +17,26 @@ from torch import Tensor, nn
 
 import nvn
 from nvn import energies as en
-from tests.games.specs import GameSpec, Net, PlayerSpec, batches
+from tests.games.specs import (
+    Called,
+    GameSpec,
+    Given,
+    MoveSpec,
+    Net,
+    PlayerSpec,
+    Ref,
+    Stopped,
+    TermSpec,
+    batches,
+)
 from tests.games.strategies import Taste, examples, games
 from tests.games.styles import declare
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [
+    pytest.mark.filterwarnings("error"),
+    # Random weights sometimes cancel.
+    pytest.mark.filterwarnings("ignore:.*every weight of which is always zero"),
+]
 
 SGD = partial(torch.optim.SGD, lr=0.01)
 
@@ -87,6 +105,111 @@ def test_counts_are_the_passes_made(spec: GameSpec) -> None:
 def test_counts_of_many_more_games(spec: GameSpec) -> None:
     """The same on games never drawn before."""
     check_counts(spec)
+
+
+# --- the rank, computed here -------------------------------------------------------------------
+
+# Weights that are numbers, everybody at once or teams together: W is a matrix of floats.
+ranked_games = games(Taste(penalties=False, related=True, steps=False, values=False))
+
+
+def expected_passes(spec: GameSpec, movers: tuple[str, ...]) -> tuple[Counter[str], Counter[str]]:
+    """Return the fewest and the most passes through each player's calls in a move.
+
+    Through a call go as many passes as W has independent rows, of the players at or above the call,
+    on the energies below it; unless a row would have to be a sum that cancels, in which case it may
+    be as many as there are directions, or energies.
+    """
+    terms = {name: spec.terms(name, 0) for name in movers}
+    fewest, most = Counter[str](), Counter[str]()
+    for index, node in enumerate(spec.nodes):
+        if not isinstance(node, Called):
+            continue
+        above = [name for name in movers if name in spec.movable(Ref(index))]
+        energies = sorted({t.energy for n in above for t in terms[n] if _is_below(spec, t, index)})
+        rows = [_row(terms[name], energies) for name in above]
+        rows = [row for row in rows if any(row)]
+        rank, directions = _rank(rows), _directions(rows)
+        fewest[node.player] += rank
+        most[node.player] += (
+            rank if len(directions) == rank else min(len(directions), len(energies))
+        )
+    return fewest, most
+
+
+def _is_below(spec: GameSpec, term: TermSpec, node: int) -> bool:
+    """Tell whether the energy is made of a node along a way that gradients can take."""
+    waiting = list(spec.energies[term.energy].refs)
+    while waiting:
+        ref = waiting.pop()
+        if ref.node == node:
+            return True
+        if not isinstance(spec.nodes[ref.node], Stopped | Given):
+            waiting += spec.nodes[ref.node].refs
+    return False
+
+
+def _row(terms: tuple[TermSpec, ...], energies: list[int]) -> list[Fraction]:
+    """Return the weights on these energies; terms of one energy add up as floats."""
+    return [Fraction(sum(t.number for t in terms if t.energy == e)) for e in energies]
+
+
+def _rank(rows: list[list[Fraction]]) -> int:
+    """The largest square of rows and columns whose determinant is not zero."""
+    width = len(rows[0]) if rows else 0
+    for size in range(min(len(rows), width), 0, -1):
+        for some in combinations(rows, size):
+            for columns in combinations(range(width), size):
+                if _determinant([[row[c] for c in columns] for row in some]):
+                    return size
+    return 0
+
+
+def _determinant(square: list[list[Fraction]]) -> Fraction:
+    if not square:
+        return Fraction(1)
+    head, *rest = square
+    minors = ([row[:i] + row[i + 1 :] for row in rest] for i in range(len(head)))
+    pairs = enumerate(zip(head, minors, strict=True))
+    return sum((x * (-1) ** i * _determinant(m) for i, (x, m) in pairs if x), Fraction())
+
+
+def _directions(rows: list[list[Fraction]]) -> list[list[Fraction]]:
+    """Leave out rows that are multiples of others."""
+    found: list[list[Fraction]] = []
+    for row in rows:
+        if all(_rank([row, other]) == 2 for other in found):
+            found.append(row)
+    return found
+
+
+def check_ranks(spec: GameSpec) -> None:
+    """Move by move: what goes back through each player, and at least and at most how often."""
+    everybody = MoveSpec(tuple(p.name for p in spec.active))
+    for move in dict.fromkeys((everybody, *spec.schedule)):
+        alone = replace(spec, schedule=(replace(move, times=1, every=1),))
+        modules = alone.modules()
+        declared = declare(alone, modules)
+        plan = nvn.plan(declared.game, declared.schedule, partial=True)
+        assert_counted(plan, modules)
+        fewest, most = expected_passes(alone, move.players)
+        for name, counted in plan.counts.items():
+            assert fewest[name] <= counted["backward"] <= most[name], name
+
+
+@examples(60)
+@given(ranked_games)
+def test_passes_are_the_rank(spec: GameSpec) -> None:
+    """Players who move together, with weights that are multiples, near multiples and sums."""
+    check_ranks(spec)
+
+
+@pytest.mark.slow
+@examples(1500, new=True)
+@given(ranked_games)
+def test_passes_are_the_rank_in_many_more_games(spec: GameSpec) -> None:
+    """The same on games never drawn before."""
+    check_ranks(spec)
 
 
 # --- by hand ------------------------------------------------------------------------------------

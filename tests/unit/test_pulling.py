@@ -157,3 +157,21 @@ def test_every_node_is_in_exactly_one_part() -> None:
     found = back(small.game, small.D, small.G)
     nodes = [node for part in found.parts for node in part]
     assert sorted(nodes, key=id) == sorted(found.need, key=id)
+
+
+def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
+    """D's row may not stand for G's on the way to a slope, for G goes by another way too."""
+    small = gan()
+    slope = nvn.gradient(small.D(small.fake), small.z)
+    H = small.game.frozen("H", linear())  # where D has nothing to do
+    beside = en.mse(H(small.fake), slope)
+    game = small.game
+    small.G.minimizes(beside)
+    small.D.minimizes(2.5 * beside)
+    found = back(game, small.D, small.G)
+    for value, node in found.cuts:
+        for player in found.need[value]:
+            for label in found.way(value, player):
+                rows = found.rows
+                if rows.touches(label, found.below[node]) and label != player:
+                    assert found.way(node, label), f"{label} at {node}"
