@@ -29,11 +29,10 @@ from nvn.values import (
     Sample,
     Value,
     WeightedSum,
-    Where,
     as_sum,
-    caller,
     hashable,
 )
+from nvn.where import Where, caller
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from nvn.errors import GameError, Problem
 from nvn.game import Player, Team
-from nvn.values import Energy, WeightedSum, Where, as_sum, caller
+from nvn.values import Energy, WeightedSum, as_sum
+from nvn.where import Where, caller
 
 if TYPE_CHECKING:
     from nvn.records import Record

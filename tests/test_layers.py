@@ -16,14 +16,16 @@ SOURCE = Path(nvn.__file__).parent
 # A module imports only from modules above it (those on one line do not import each other).
 LAYERS = [
     ["errors"],
-    ["tree"],
+    ["tree", "where"],
     ["values"],
     ["game"],
     ["energies", "schedule"],
     ["graph"],
     ["checks", "draw", "picture"],
     ["rows", "versions", "instructions"],
-    ["pulling"],
+    ["pulling", "lifetimes"],
+    ["attachments", "program"],
+    ["writing"],
     ["compiler"],
     ["planner"],
     ["compilable", "explain", "records"],
@@ -51,6 +53,7 @@ FOLDERS = {
         ["_tensors"],
         ["adversarial", "classification", "penalties", "reconstruction"],
     ],
+    "values": [["ops", "weights"], ["expressions", "sums"], ["value"]],
 }
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

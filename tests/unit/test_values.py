@@ -19,10 +19,10 @@ from nvn.values import (
     Weight,
     WeightedSum,
     as_sum,
-    caller,
     expression,
     written,
 )
+from nvn.where import caller
 from tests.unit.small import linear, mean, square
 
 
