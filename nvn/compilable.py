@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from nvn.compiler import Played, Program
 from nvn.errors import ConfigError, did_you_mean
 from nvn.graph import differentiable_path, gradients_of, owner
 from nvn.planner import Plan
+from nvn.program import Played, Program
 from nvn.values import Value
 
 

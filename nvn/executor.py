@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from nvn import tree
-from nvn.compiler import Program
 from nvn.errors import RunError
 from nvn.frame import Bound, Frame, Gradients
 from nvn.graph import LossGraph, fingerprints, hashed
@@ -40,6 +39,7 @@ from nvn.instructions import (
 from nvn.isolation import Streams, buffers_at, copied, overwrite, places_of, with_buffers
 from nvn.operations import Operations, apart, detached, differentiable, mixed, no_path, where
 from nvn.passes import bound_pull, can_learn, number_of
+from nvn.program import Program
 from nvn.records import Pending
 from nvn.schedule import Fresh, Move
 from nvn.values import Call, Noise, Sample, Value

@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nvn.compiler import Played
 from nvn.graph import LossGraph, differentiable_path, gradients_of, owner
 from nvn.instructions import (
     Cut,
@@ -24,6 +23,7 @@ from nvn.instructions import (
     View,
 )
 from nvn.planner import Plan, heading
+from nvn.program import Played
 from nvn.values import Call, Energy, Value, Weight, written
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The loss graph: a game, frozen, and what can be read off it without computing anything.
 
-Its checks stand in nvn/checks.py (structure) and nvn/dryrun.py (what only shapes can tell).
+Its checks stand in nvn/checks (structure) and nvn/dryrun (what only shapes can tell).
 """
 
 from __future__ import annotations

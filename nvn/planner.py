@@ -15,10 +15,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from nvn.checks import loss_graph
-from nvn.compiler import Program, compiled
+from nvn.compiler import compiled
 from nvn.errors import RunError
 from nvn.game import Game, Player
 from nvn.graph import LossGraph
+from nvn.program import Program
 from nvn.schedule import Fresh, Move, Schedule
 from nvn.values import Term, Value, WeightedSum
 from nvn.versions import Turn

@@ -11,8 +11,8 @@ from torch import nn
 import nvn
 from nvn import energies as en
 from nvn import instructions as ins
-from nvn.compiler import Program
 from nvn.instructions import Instruction
+from nvn.program import Program
 from tests.unit.small import adam, gan, linear, mean, mlp, sgd, square, tensor
 
 
