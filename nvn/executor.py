@@ -1,4 +1,4 @@
-"""Runs a program: the planned engine's hot path. The only other place that calls autograd.
+"""Runs a program: the planned engine's hot path.
 
 A program is bound once: every instruction becomes a function of a frame, with all look-ups done.
 Running it is then a loop over these functions; nothing walks a graph.
@@ -55,7 +55,6 @@ class Executor:
         parameters: Mapping[str, Sequence[nn.Parameter]],
         operations: Operations,
     ) -> None:
-        self._names = graph.names
         self._reads = graph.reads
         self._keys = fingerprints(graph.nodes)
         self._modules = modules
@@ -150,15 +149,16 @@ class Executor:
             start(mixed(point.seed, key, point.batches, point.draws, *steps))
             learn(player, learns)
             args, kwargs = given(slots)
-            if not places:
-                slots[slot] = call(args, kwargs)
-                return
+            slots[slot] = call(args, kwargs)
+
+        def forward_with_buffers(frame: Frame) -> None:
+            slots = frame.slots
             with with_buffers(copied(buffers_at(places) if state is None else slots[state])):
-                slots[slot] = call(args, kwargs)
+                forward(frame)
                 if becomes is not None:
                     slots[becomes] = buffers_at(places)
 
-        return forward
+        return forward_with_buffers if places else forward
 
     def _evaluate(self, instruction: Evaluate) -> Bound:
         node, slot, op = instruction.node, instruction.slot, instruction.node.op
@@ -173,15 +173,16 @@ class Executor:
             args, kwargs = given(frame.slots)
             frame.slots[slot] = compute(args, kwargs, frame.batch, 0)
 
+        if not isinstance(op, Noise | Sample):
+            return evaluate
+        key = hashed(op.name)
+
         def draw(frame: Frame) -> None:
             args, kwargs = given(frame.slots)
             seed = mixed(frame.point.seed, key, frame.point.draws)
             frame.slots[slot] = compute(args, kwargs, frame.batch, seed)
 
-        if isinstance(op, Noise | Sample):
-            key = hashed(op.name)
-            return draw
-        return evaluate
+        return draw
 
     def _keep(self, player: str, state: Slot) -> Bound:
         places = places_of(self._modules[player])
