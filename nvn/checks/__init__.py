@@ -8,12 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 
-from nvn.checks.doubts import (
-    saturating_maximands,
-    unused_batch_names,
-    unused_frozen,
-    weightless,
-)
+from nvn.checks.doubts import saturating_maximands, unused_batch_names, unused_frozen, weightless
 from nvn.checks.objectives import bad_weights, foreign_objectives, immovable_objectives
 from nvn.checks.played import Played
 from nvn.checks.players import (
