@@ -190,7 +190,7 @@ class Engine:
         lacking = any(name not in batch for name in batch_names(ancestors(turn.wanted)))
         if self._plain or lacking:
             return partial(self._interpreter.look, turn)
-        key = tuple(terms.items())
+        key = tuple((name, tuple(map(id, group))) for name, group in terms.items())
         if key not in self._bound:
             program = compiled(self.plan.graph, [turn], steps=False)
             self._bound[key] = self._executor.bind(program)

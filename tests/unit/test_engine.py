@@ -838,3 +838,15 @@ def test_nothing_is_learnt_in_inference_mode() -> None:
 def test_an_optimizer_that_wants_a_closure_is_refused() -> None:
     with pytest.raises(ConfigError, match="LBFGS evaluates its objective several times"):
         gan().engine(torch.optim.LBFGS)
+
+
+def test_a_weight_may_be_a_function_that_has_no_hash() -> None:
+    class Ramp(list[float]):
+        def __call__(self, step: int) -> float:
+            return self[step]
+
+    small = gan()
+    small.G.minimizes(Ramp([0.5, 0.0]) * mean(small.fake))
+    engine = small.engine()
+    assert engine.gradients(BATCH, "G")["G"]
+    assert [len(engine.step(BATCH).energies) for _ in range(2)] == [3, 2]
