@@ -29,6 +29,7 @@ from tests.games.specs import (
     PlayerSpec,
     Ref,
     Sloped,
+    Stopped,
     TermSpec,
     batches,
     game_of,
@@ -212,6 +213,19 @@ ONCE = {
         ),
         {"square": (Ref(5),), "minimax.real": (Ref(2),), "hinge.fake": (Ref(3),)},
         {"P": [(0, -1.6, 1)], "Q": [(0, 0.2, 2)], "R": [(0, 1.0)]},
+    ),
+    # Between Q's call and the slope of it, Q is called where it does not learn.
+    "a target made before a slope": game_of(
+        (PlayerSpec("P", seed=1), PlayerSpec("Q", seed=2)),
+        (
+            *BATCH,
+            Called("P", (Ref(0),)),
+            Called("Q", (Ref(2),)),
+            Called("Q", (Ref(1),)),
+            Stopped((Ref(4),)),
+        ),
+        {"penalty": (Ref(3), Ref(2)), "mse": (Ref(3), Ref(5))},
+        {"P": [(0, 0.5)], "Q": [(0, 1.0), (1, -0.3)]},
     ),
     # A slope of something made of a slope, by the same value.
     "a slope of a slope": game_of(

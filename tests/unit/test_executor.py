@@ -255,3 +255,33 @@ def test_records_are_of_before_the_step(optimizer: Any) -> None:
     player.minimizes(nvn.energy(lambda y: y)(player(game.batch("x"))))
     record = nvn.Engine(nvn.plan(game, nvn.alternating(player)), optimizer).step(BATCH)
     assert [*record.energies.values(), record.objectives["P"]] == [3.0, 3.0]
+
+
+class Stretching(nn.Module):
+    """tanh(w·x): what is saved for the way back is the parameter itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor([0.5, -1.0, 2.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.w * x)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_slope_is_taken_while_its_players_learn(plain: bool) -> None:
+    """Between D(x) and its slope, D is called for a target, where it does not learn."""
+    game = nvn.Game("target")
+    x, y = game.batch("x", "y")
+    D = game.player("D", Stretching())
+    judged, target = D(x), D(y).stop_gradient()
+    D.minimizes(en.r1(judged, x) + en.mse(judged, target))
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(D)), sgd, plain=plain)
+    batch = {"x": tensor(8, 3, seed=1), "y": tensor(8, 3, seed=2)}
+    w = engine.modules["D"].w
+    out = torch.tanh(w * batch["x"])
+    slope = (1 - out.square()) * w
+    loss = 0.5 * slope.square().sum(dim=1).mean()
+    loss = loss + (out - torch.tanh(w * batch["y"]).detach()).square().mean()
+    (expected,) = torch.autograd.grad(loss, w)
+    torch.testing.assert_close(engine.gradients(batch, "D")["D"]["w"], expected)
