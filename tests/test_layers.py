@@ -49,6 +49,7 @@ LAYERS = [
 # The same inside the folders. What a folder is for stands in its __init__, which comes last.
 FOLDERS = {
     "checks": [["played"], ["values", "players", "schedules", "doubts"], ["objectives"]],
+    "console": [["printing", "tracebacks"], ["bars", "listings"], ["reporter"]],
     "dryrun": [["tensors", "failures"], ["problems"], ["run"]],
     "energies": [
         ["_tensors"],

@@ -8,8 +8,7 @@ import rich
 from rich.console import Console
 
 import nvn
-from nvn import console
-from nvn.console import Reporter, crash, fail, show, show_settings, warn
+from nvn.console import Reporter, bars, crash, fail, show, show_settings, warn
 from nvn.errors import NvnError, NvnWarning
 from nvn.loading import load_recipe
 from nvn.plugins import hook
@@ -38,7 +37,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look at the clock is an hour later."""
     clock = itertools.count(0, 3600)
-    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(bars.time, "monotonic", lambda: float(next(clock)))
 
 
 def test_progress_on_a_terminal_is_a_bar(terminal: io.StringIO) -> None:
@@ -61,7 +60,7 @@ def test_progress_in_a_file_is_a_line_now_and_then(
     plain: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(bars.time, "monotonic", lambda: float(next(clock)))
     with nvn.progress("rendering", total=100) as bar:
         for done in range(10, 101, 10):
             bar.reach(done)
@@ -226,4 +225,4 @@ def test_settings_are_shown_with_what_they_are(plain: io.StringIO) -> None:
     ],
 )
 def test_durations_are_said_as_people_do(seconds: float, said: str) -> None:
-    assert console._duration(seconds) == said
+    assert bars.duration(seconds) == said

@@ -1,0 +1,26 @@
+"""The only place that prints.
+
+On a terminal, long work shows a bar with the time left; elsewhere (a file, a pipe) a plain line now
+and then. `Reporter` is the plugin that shows a run; `progress` is for the long parts of recipes.
+
+What nobody reads ends no work: where the pipe is closed, or the terminal gone, nothing is printed.
+"""
+
+from nvn.console.bars import Bar, progress
+from nvn.console.listings import show_recipes, show_settings
+from nvn.console.printing import apart, fail, show, warn
+from nvn.console.reporter import Reporter
+from nvn.console.tracebacks import crash
+
+__all__ = [
+    "Bar",
+    "Reporter",
+    "apart",
+    "crash",
+    "fail",
+    "progress",
+    "show",
+    "show_recipes",
+    "show_settings",
+    "warn",
+]

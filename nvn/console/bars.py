@@ -1,0 +1,145 @@
+"""How far long work has come: a bar on a terminal; a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import rich
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nvn.console.printing import heard_or_not, show
+
+_PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
+_BRIEF_SECONDS = 1.0  # work that took no longer leaves no trace on the screen
+
+
+class Bar(Protocol):
+    """How far some long work has come."""
+
+    def advance(self, amount: int = 1) -> None:
+        """Say that so much more is done."""
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        """Say how much is done in all, and of how much."""
+
+    def note(self, text: str) -> None:
+        """Say something beside the bar, such as the current losses."""
+
+    def close(self) -> None:
+        """Say that the work is over."""
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Bar]:
+    """Show how far some long work has come, with the time left; of short work, nothing stays.
+
+        with nvn.progress("rendering faces", total=len(faces)) as bar:
+            for face in faces:
+                render(face)
+                bar.advance()
+
+    Args:
+        description: What is being done.
+        total: How much there is to do, if known.
+    """
+    bar = open_bar(description, total, brief=_BRIEF_SECONDS)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+class _TerminalBar:
+    """A bar that is redrawn in place."""
+
+    def __init__(self, console: Console, description: str, total: int | None, brief: float) -> None:
+        self._console = console
+        self._brief = brief
+        self._begun = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+        )
+        self._task = self._progress.add_task(description, total=total, note="")
+        with heard_or_not(console):
+            self._progress.start()
+
+    def advance(self, amount: int = 1) -> None:
+        self._progress.advance(self._task, amount)
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        self._progress.update(self._task, note=text)
+
+    def close(self) -> None:
+        self._progress.live.transient = time.monotonic() - self._begun < self._brief
+        with heard_or_not(self._console):
+            self._progress.stop()
+
+
+class _PlainBar:
+    """A line now and then."""
+
+    def __init__(self, description: str, total: int | None, brief: float) -> None:
+        self._description = description
+        self._total = total
+        self._brief = brief
+        self._done = 0
+        self._note = ""
+        self._begun = self._told = time.monotonic()
+
+    def advance(self, amount: int = 1) -> None:
+        self.reach(self._done + amount)
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        self._done = done
+        self._total = total or self._total
+        if time.monotonic() - self._told >= _PLAIN_SECONDS:
+            self._told = time.monotonic()
+            show(f"{self._description}: {self._count()}{self._left()}{self._beside()}")
+
+    def note(self, text: str) -> None:
+        self._note = text
+
+    def close(self) -> None:
+        took = time.monotonic() - self._begun
+        if took >= self._brief:
+            show(f"{self._description}: {self._count()} in {duration(took)}{self._beside()}")
+
+    def _count(self) -> str:
+        return f"{self._done}" if self._total is None else f"{self._done}/{self._total}"
+
+    def _left(self) -> str:
+        if not (self._done and self._total):
+            return ""
+        per_item = (time.monotonic() - self._begun) / self._done
+        return f", {duration(per_item * (self._total - self._done))} left"
+
+    def _beside(self) -> str:
+        return f"  {self._note}" if self._note else ""
+
+
+def open_bar(description: str, total: int | None, brief: float = 0.0) -> Bar:
+    """Open a bar that is forgotten if the work takes less than `brief` seconds."""
+    console = rich.get_console()
+    if console.is_terminal:
+        return _TerminalBar(console, description, total, brief)
+    return _PlainBar(description, total, brief)
+
+
+def duration(seconds: float) -> str:
+    """Say how long something took, as people do."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.1f} s"

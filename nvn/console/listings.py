@@ -1,0 +1,34 @@
+"""What there is to run: recipes, and the settings of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from nvn.console.printing import show
+
+if TYPE_CHECKING:
+    from nvn.loading import RecipeSource, Summary
+
+
+def show_recipes(recipes: Iterable[Summary]) -> None:
+    """List recipes, each with its first line."""
+    table = Table.grid(padding=(0, 3))
+    for recipe in recipes:
+        table.add_row(Text(recipe.name, style="bold"), Text(recipe.line))
+    show(table)
+
+
+def show_settings(source: RecipeSource) -> None:
+    """List a recipe's settings and presets."""
+    table = Table("setting", "default", "what it is", box=None, pad_edge=False)
+    for name, field in source.config_class.model_fields.items():
+        default = "required" if field.is_required() else repr(field.get_default())
+        table.add_row(Text(name), Text(default), Text(field.description or ""))
+    show(table)
+    for name, values in source.config_class.presets.items():
+        changed = ", ".join(f"{setting}={value}" for setting, value in values.items())
+        show(f"\n--preset {name}: {changed}")
