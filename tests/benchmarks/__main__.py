@@ -83,7 +83,8 @@ def known_loops(rounds: int) -> str:
     ways = {
         "expert": on(dcgan.Expert().step, data),
         "**nvn**": engine_on(dcgan.declared(), data),
-        "as PyTorch's and Fabric's examples": on(dcgan.Example().step, data),
+        "as PyTorch's example": on(dcgan.Example().step, data),
+        "as Fabric's example": on(dcgan.OnFabric().step, data),
         "as Lightning's tutorial": on(dcgan.Tutorial().step, data),
     }
     return table("DCGAN", compare(ways, rounds))

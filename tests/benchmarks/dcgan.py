@@ -1,7 +1,7 @@
 """A DCGAN step in the ways that well-known loops take it, and as nvn plans it.
 
-- as PyTorch's and Fabric's DCGAN examples: the fake is made once; D, not frozen, is gone back
-  through for G's loss, and its gradients are thrown away
+- as PyTorch's DCGAN example, and Fabric's, with its wrappers: the fake is made once;
+  D, not frozen, is gone back through for G's loss, and its gradients are thrown away
 - as Lightning's GAN tutorial: each player's step makes a fake of its own; the other one is frozen
 - as an expert: the fake is made once, D is frozen while G learns
 """
@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 import nvn
@@ -81,15 +82,29 @@ class Loop:
 
 
 class Example(Loop):
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
     def step(self, data: Batch) -> None:
         self.on_d.zero_grad()
-        real_loss(self.D(data["real"])).backward()
+        self.backward(real_loss(self.D(data["real"])))
         fake = self.G(self.code())
-        fake_loss(self.D(fake.detach())).backward()
+        self.backward(fake_loss(self.D(fake.detach())))
         self.on_d.step()
         self.on_g.zero_grad()
-        real_loss(self.D(fake)).backward()
+        self.backward(real_loss(self.D(fake)))
         self.on_g.step()
+
+
+class OnFabric(Example):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fabric = Fabric(accelerator="cpu", devices=1)
+        self.G, self.on_g = self.fabric.setup(self.G, self.on_g)
+        self.D, self.on_d = self.fabric.setup(self.D, self.on_d)
+
+    def backward(self, loss: Tensor) -> None:
+        self.fabric.backward(loss)
 
 
 class Tutorial(Loop):
