@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nvn.attachments import Attachments
@@ -215,7 +216,7 @@ class Writer:
         labels = dict.fromkeys(x for node in part for x in self.back.labels(node))
         passes = [self._pass(number, part, label) for label in labels]
         for i, found in enumerate(passes):
-            self._emit(_retaining(found, i + 1 < len(passes)))
+            self._emit(replace(found, retain=i + 1 < len(passes)))
 
     def _pass(self, number: int, part: Sequence[Value], label: Label) -> Pull:
         seeds, cotangents = [], []
@@ -271,7 +272,3 @@ class Writer:
             for passed, coefficient in self.back.way(node, label).items():
                 if passed in self.left.get(key, {}):
                     yield self.left[key][passed], self._scale(coefficient)
-
-
-def _retaining(pull: Pull, retain: bool) -> Pull:
-    return Pull(pull.label, pull.seeds, pull.cotangents, pull.players, pull.leaves, retain)
