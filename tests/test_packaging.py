@@ -22,6 +22,14 @@ def packages(folder: str, name: str) -> set[str]:
     return {".".join([name, *path.parts]) for path in found}
 
 
+def direct_dependencies() -> set[str]:
+    """What the metadata name, the extras included."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(each for extra in extras for each in extra)]
+    return {Requirement(each).name for each in wanted} - {"nvn"}
+
+
 def test_every_package_is_installed() -> None:
     wanted = packages("nvn", "nvn") | packages("recipes", "nvn_recipes")
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == wanted
@@ -30,9 +38,7 @@ def test_every_package_is_installed() -> None:
 def test_every_direct_dependency_is_constrained() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {Requirement(line).name for line in lines if line and not line.startswith("#")}
-    project = PROJECT["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    assert {Requirement(each).name for each in wanted} <= pinned
+    assert direct_dependencies() <= pinned
 
 
 def test_what_is_left_out_on_purpose_is_not_constrained() -> None:
@@ -50,9 +56,8 @@ def test_the_constraints_are_inside_the_metadata() -> None:
 
 def test_every_dependency_is_explained() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
-    project = PROJECT["project"]
-    for each in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
-        assert Requirement(each).name in text
+    for name in direct_dependencies():
+        assert name in text
 
 
 def test_no_machines_paths_are_in_the_project() -> None:
