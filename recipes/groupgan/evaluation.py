@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .faces import Faces, to_float
+from .pairs import Pairs, to_float
 
 Pictures = Callable[[Tensor], Tensor]  # (N, C, H, W) → the same or (N, K) logits
 AT_ONCE = 256 * 48 * 48  # pixels through a network at once
@@ -22,7 +22,7 @@ def _nobody(done: int) -> None:
 def in_parts(fn: Pictures, pictures: Tensor, done: Callable[[int], None] = _nobody) -> Tensor:
     """Return `fn` of pictures (N, C, H, W), computed part by part; `done` hears how many."""
     parts = []
-    for part in torch.split(pictures, max(1, AT_ONCE // pictures[0, 0].numel())):
+    for part in torch.split(pictures, max(1, AT_ONCE // pictures.shape[2:].numel())):
         parts.append(fn(part).cpu())
         done(len(part))
     return torch.cat(parts)
@@ -39,13 +39,13 @@ def psnr(made: Tensor, real: Tensor) -> float:
     return (10 * torch.log10(4 / errors)).mean().item()
 
 
-def extrapolated(faces: Faces, intensity: float) -> Tensor:
+def extrapolated(pairs: Pairs, intensity: float) -> Tensor:
     """Return weak pictures (N, C, H, W) stretched away from their neutral ones.
 
     The baseline that needs no learning: neutral + (weak − neutral)/intensity, for the mean
     intensity of weak pictures. It is told the neutral face, which no network here ever sees.
     """
-    neutral, weak = to_float(faces.neutral), to_float(faces.weak)
+    neutral, weak = to_float(pairs.shown("neutral")), to_float(pairs.shown("weak"))
     return (neutral + (weak - neutral) / intensity).clamp(-1, 1)
 
 

@@ -12,8 +12,7 @@ import nvn
 from nvn.console import Bar
 
 from . import evaluation as ev
-from .faces import to_float
-from .pairs import FacePairs
+from .pairs import Pairs, Split, to_float
 
 BY_PEAKS = "recognised by a classifier of peaks (%)"
 BY_WEAK = "recognised by a classifier of weak faces (%)"
@@ -34,7 +33,7 @@ class Recognition:
         C_logits: What C says of `weak`, if it is given that.
     """
 
-    pairs: FacePairs
+    pairs: Split
     weak: nvn.Value
     fake: nvn.Value
     peak_logits: nvn.Value
@@ -45,8 +44,9 @@ class Recognition:
     def __call__(self, engine: nvn.Engine) -> dict[str, float]:
         """Measure."""
         test = self.pairs.test
-        weak, peak = to_float(test.weak), to_float(test.peak)
-        stretched = ev.extrapolated(test, sum(self.pairs.spec.weak) / 2)
+        weak, peak = to_float(test.shown("weak")), to_float(test.shown("peak"))
+        assert test.intensity is not None
+        stretched = ev.extrapolated(test, test.intensity.mean().item())
         with nvn.progress("measuring", total=8 * len(weak)) as bar:
 
             def computed(value: nvn.Value, pictures: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Recognition:
 class Faces:
     """A picture: weak, magnified and real peak of each expression, of people never seen."""
 
-    pairs: FacePairs
+    pairs: Split
     weak: nvn.Value
     fake: nvn.Value
     rows: int = 3
@@ -82,17 +82,27 @@ class Faces:
     def __call__(self, engine: nvn.Engine) -> Image.Image:
         """Draw."""
         test = self.pairs.test
-        levels = self.pairs.spec.levels
-        middle = torch.arange(len(test)) % levels == levels // 2
         blocks = {}
         with nvn.progress("drawing faces") as bar:
             for number, name in enumerate(test.classes):
-                chosen = ((test.label == number) & middle).nonzero().flatten()[: self.rows]
-                weak, peak = to_float(test.weak[chosen]), to_float(test.peak[chosen])
+                chosen = examples(test, number, self.rows)
+                weak, peak = (to_float(test.take(chosen).shown(role)) for role in ("weak", "peak"))
                 bar.reach(number * len(chosen), len(test.classes) * len(chosen))
                 made = computed_with(engine, self.weak, self.fake, weak, bar)
                 blocks[name] = {"weak": weak, "magnified": made, "real peak": peak}
         return ev.sheet(blocks)
+
+
+def examples(pairs: Pairs, label: int, count: int) -> Tensor:
+    """Return the numbers (M,) of `count` pairs of a class: of as many people, the middle one each.
+
+    A sequence's weak pictures stand together, weakest first.
+    """
+    shown = []
+    for subject in torch.unique(pairs.subject[pairs.label == label]).tolist()[:count]:
+        of_one = ((pairs.label == label) & (pairs.subject == subject)).nonzero().flatten()
+        shown.append(of_one[len(of_one) // 2])
+    return torch.stack(shown) if shown else torch.empty(0, dtype=torch.long)
 
 
 def computed_with(

@@ -1,73 +1,148 @@
-"""Training batches and test pictures of the rendered faces, made when they are first asked for."""
+"""What an expression game learns from: pairs of a weak and a peak picture, whatever they come from.
+
+A source (rendered faces, CK+, a folder of one's own, …) is an object with `classes`, `read` and
+`sample`. Its pairs are split by person, and served as batches or as test pictures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-import nvn
-from nvn.console import Bar
 from nvn.data import TensorBatches
 
-from . import store
-from .faces import Faces, FacesSpec, render_faces, split, to_float
+Role: TypeAlias = Literal["neutral", "weak", "peak"]
 
 
-class FacePairs:
-    """Pairs of weak and peak faces, split by people; rendered once, on first use.
+@dataclass(frozen=True)
+class Pairs:
+    """N weak pictures, each with the peak that it leads to, and the neutral picture before it.
+
+    A peak or a neutral picture may serve several weak ones; it is kept once.
+
+    Attributes:
+        pictures: Every picture, (P, 3, S, S) uint8.
+        weak: Which of them are weak, (N,) int64.
+        peak: Which one is the peak of each, (N,) int64.
+        label: The expression, an index into `classes`, (N,) int64.
+        subject: Who it is, a number from 0 up, (N,) int64.
+        classes: The names of the expressions.
+        neutral: Which picture is the neutral one of each, (N,) int64, where the set has them.
+        intensity: How strong each weak picture is, from 0 (neutral) to 1 (peak), where known, (N,).
+        reserved: Where a set says itself what to test on: whether it is that, (N,) bool.
+    """
+
+    pictures: Tensor
+    weak: Tensor
+    peak: Tensor
+    label: Tensor
+    subject: Tensor
+    classes: tuple[str, ...]
+    neutral: Tensor | None = None
+    intensity: Tensor | None = None
+    reserved: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.weak)
+
+    def shown(self, role: Role) -> Tensor:
+        """Return the pictures in a role, (N, 3, S, S) uint8.
+
+        Raises:
+            ValueError: If neutral pictures are asked for, and there are none.
+        """
+        index: Tensor | None = getattr(self, role)
+        if index is None:
+            raise ValueError(f"these pairs have no {role} pictures")
+        return self.pictures[index]
+
+    def take(self, chosen: Tensor) -> Pairs:
+        """Return some of the pairs, (M,) their numbers or (N,) whether to take each."""
+        parts: dict[str, Any] = {
+            name: part[chosen]
+            for name, part in vars(self).items()
+            if isinstance(part, Tensor) and name != "pictures"
+        }
+        return replace(self, **parts)
+
+    def split(self, fold: int, folds: int) -> tuple[Pairs, Pairs]:
+        """Return the pairs to train and to test on: no person is in both.
+
+        Each person is in the test part of exactly one of the folds. Where the set itself says what
+        to test on, that is it, in every fold.
+
+        Raises:
+            ValueError: If there is no such fold.
+        """
+        if not 0 <= fold < folds:
+            raise ValueError(f"fold {fold} of {folds} does not exist")
+        test = self.reserved if self.reserved is not None else self.subject % folds == fold
+        return self.take(~test), self.take(test)
+
+
+class Source(Protocol):
+    """Where pairs come from. Its classes are known before any picture is read."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the expressions."""
+
+    def read(self) -> Pairs:
+        """Return all pairs; it may take its time, and shows how far it is."""
+
+    def sample(self, count: int) -> Pairs:
+        """Return `count` or more pairs quickly, for `nvn check`."""
+
+
+class Split:
+    """A source split by people: pairs to train on, pairs to test on; read once, on first use.
 
     Args:
-        spec: What to render.
-        size: The side of the pictures seen: a random part of a rendered one when training, its
-            middle when testing.
+        source: Where the pairs come from.
+        size: The side of the pictures seen: a random part of a larger one when training, its middle
+            when testing.
         fold: The part of the people to test on, of `folds`.
         folds: How many parts the people are split into.
     """
 
-    def __init__(self, spec: FacesSpec, size: int, fold: int, folds: int) -> None:
-        self.spec = spec
+    def __init__(self, source: Source, size: int, fold: int, folds: int) -> None:
+        self.source = source
         self.size = size
         self.fold = fold
         self.folds = folds
 
     @cached_property
-    def faces(self) -> Faces:
-        """Every face, from the cache if an earlier run rendered them."""
-        return rendered(self.spec, store.default_cache())
+    def _parts(self) -> tuple[Pairs, Pairs]:
+        return self.source.read().split(self.fold, self.folds)
+
+    @property
+    def train(self) -> Pairs:
+        """The pairs of the people to learn from, as large as the source gives them."""
+        return self._parts[0]
 
     @cached_property
-    def train(self) -> Faces:
-        """The faces of the people to learn from, as rendered."""
-        return subset(self.faces, split(self.faces, self.fold, self.folds)[0])
-
-    @cached_property
-    def test(self) -> Faces:
-        """The faces of people never seen in training, cut to the size seen."""
-        faces = subset(self.faces, split(self.faces, self.fold, self.folds)[1])
-        start = (self.spec.size - self.size) // 2
+    def test(self) -> Pairs:
+        """The pairs of people never seen in training, cut to the size seen."""
+        test = self._parts[1]
+        start = (test.pictures.shape[-1] - self.size) // 2
         seen = slice(start, start + self.size)
-        cut: dict[str, Any] = {
-            name: getattr(faces, name)[..., seen, seen] for name in ("neutral", "weak", "peak")
-        }
-        return replace(faces, **cut)
+        return replace(test, pictures=test.pictures[..., seen, seen])
 
-    def batches(self, count: int, seed: int) -> Batches:
+    def batches(self, count: int, seed: int) -> PairBatches:
         """Return training batches `{"weak", "peak", "label"}` of `count` pairs."""
-        return Batches(self, count, seed)
+        return PairBatches(self, count, seed)
 
 
-class Batches:
-    """Training batches that render nothing before the first is read."""
+class PairBatches:
+    """Training batches that read nothing before the first is asked for."""
 
-    def __init__(self, pairs: FacePairs, count: int, seed: int) -> None:
-        self._pairs = pairs
+    def __init__(self, split: Split, count: int, seed: int) -> None:
+        self._split = split
         self._count = count
         self._seed = seed
 
@@ -76,29 +151,32 @@ class Batches:
 
     def batches_from(self, epoch: int, start: int) -> Iterator[Mapping[str, Any]]:
         """Iterate over the batches of an epoch, from batch `start` on."""
-        return self._tensors.batches_from(epoch, start)
+        return self._all.batches_from(epoch, start)
 
     def sample(self) -> Mapping[str, Any]:
-        """Return a batch of the first few people: rendering all of them would take minutes."""
-        spec = self._pairs.spec
-        each = spec.sequences * spec.levels // spec.subjects
-        few = replace(spec, subjects=min(spec.subjects, -(-self._count // each)))
-        return next(iter(self._of(rendered(few))))
+        """Return a batch of the first few pairs: reading all of them would take minutes."""
+        return next(iter(self._of(self._split.source.sample(self._count))))
 
     @cached_property
-    def _tensors(self) -> TensorBatches:
-        return self._of(self._pairs.train)
+    def _all(self) -> TensorBatches:
+        return self._of(self._split.train)
 
-    def _of(self, train: Faces) -> TensorBatches:
-        tensors = {"weak": train.weak, "peak": train.peak, "label": train.label}
-        transform = Augmented(self._pairs.size)
-        return TensorBatches(tensors, self._count, self._seed, transform=transform)
+    def _of(self, pairs: Pairs) -> TensorBatches:
+        numbers = {"weak": pairs.weak, "peak": pairs.peak, "label": pairs.label}
+        transform = Augmented(pairs.pictures, self._split.size)
+        return TensorBatches(numbers, self._count, self._seed, transform=transform)
 
 
 @dataclass(frozen=True)
 class Augmented:
-    """Half of the pairs mirrored, a random part of each: weak and peak alike, in [-1, 1]."""
+    """Half of the pairs mirrored, a random part of each: weak and peak alike, in [-1, 1].
 
+    Attributes:
+        pictures: Every picture, (P, C, S, S) uint8; batches name them by number.
+        size: The side of the part.
+    """
+
+    pictures: Tensor
     size: int
 
     def __call__(
@@ -106,31 +184,18 @@ class Augmented:
     ) -> dict[str, Tensor]:
         """Return the batch as the networks see it, pictures (N, C, size, size)."""
         mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5
-        spare = batch["weak"].shape[-1] - self.size
+        spare = self.pictures.shape[-1] - self.size
         top, left = torch.randint(spare + 1, (2,), generator=generator).tolist()
 
-        def seen(pictures: Tensor) -> Tensor:
-            part = pictures[..., top : top + self.size, left : left + self.size]
+        def seen(numbers: Tensor) -> Tensor:
+            whole = self.pictures[numbers]
+            part = whole[..., top : top + self.size, left : left + self.size]
             turned = torch.where(mirrored[:, None, None, None], part.flip(3), part)
             return to_float(turned).contiguous(memory_format=torch.channels_last)
 
         return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
 
 
-def rendered(spec: FacesSpec, cache: Path | None = None) -> Faces:
-    """Return the faces of a spec, with a bar while they are rendered (not if they are cached)."""
-    with ExitStack() as stack:
-        bar: Bar | None = None
-
-        def show(done: int, total: int) -> None:
-            nonlocal bar
-            bar = bar or stack.enter_context(nvn.progress("rendering faces", total))
-            bar.reach(done)
-
-        return render_faces(spec, cache, show)
-
-
-def subset(faces: Faces, chosen: Tensor) -> Faces:
-    """Return the chosen samples (M,) of a set of faces."""
-    parts: dict[str, Any] = {k: v[chosen] for k, v in vars(faces).items() if isinstance(v, Tensor)}
-    return replace(faces, **parts)
+def to_float(pictures: Tensor) -> Tensor:
+    """Return uint8 pictures as float32 in [-1, 1]."""
+    return pictures.float() / 127.5 - 1

@@ -15,8 +15,9 @@ import nvn
 from nvn.optimizers import Factory
 
 from . import networks as nets
-from .faces import LARGEST, FacesSpec
-from .pairs import FacePairs
+from .pairs import Split
+from .rendered.faces import LARGEST, FacesSpec
+from .rendered.source import RenderedFaces
 
 CLASSES = 6
 MOST = 10**9  # steps; more are a slip of the finger
@@ -99,10 +100,10 @@ class FaceConfig(nvn.Config):
             yield f"size = {self.size}: the backbone vgg13 needs pictures of 32 pixels or more"
 
     @property
-    def pairs(self) -> FacePairs:
+    def pairs(self) -> Split:
         """The faces to train and to test on."""
         spec = FacesSpec(self.subjects, self.size + self.margin, self.levels)
-        return FacePairs(spec, self.size, self.fold, self.folds)
+        return Split(RenderedFaces(spec), self.size, self.fold, self.folds)
 
     def generator(self) -> nets.Generator:
         """Make a generator."""

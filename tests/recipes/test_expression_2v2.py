@@ -10,8 +10,8 @@ import pytest
 import torch
 from nvn_recipes import expression_2v2
 from nvn_recipes.expression_2v2 import Config
-from nvn_recipes.groupgan import pairs
-from nvn_recipes.groupgan.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.rendered import source
+from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
 from safetensors.torch import load_file
 
 import nvn
@@ -105,7 +105,7 @@ def test_a_check_renders_a_few_people_only(monkeypatch: pytest.MonkeyPatch) -> N
         shown.append(spec.subjects)
         return render_faces(spec)
 
-    monkeypatch.setattr(pairs, "render_faces", render)
+    monkeypatch.setattr(source, "render_faces", render)
     config = Config.build(settings={**TINY, "subjects": 5000, "batch": 14})
     check_recipe(expression_2v2.recipe(config))
     assert shown == [3]  # six pairs a person

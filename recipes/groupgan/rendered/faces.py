@@ -23,7 +23,7 @@ from torch import Tensor
 
 from nvn.errors import NvnWarning
 
-from . import store
+from .. import store
 from .paint import paint, surface
 from .render import Surface, render
 from .rig import EXPRESSIONS, RIG_FILE, Rig, load_rig
@@ -90,22 +90,6 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.weak)
-
-
-def to_float(pictures: Tensor) -> Tensor:
-    """uint8 pictures as float32 in [-1, 1]."""
-    return pictures.float() / 127.5 - 1
-
-
-def split(faces: Faces, fold: int, folds: int) -> tuple[Tensor, Tensor]:
-    """Indices of the samples to train and to test on: nobody is in both.
-
-    Each subject is in the test part of exactly one of the folds.
-    """
-    if not 0 <= fold < folds:
-        raise ValueError(f"fold {fold} of {folds} does not exist")
-    test = faces.subject % folds == fold
-    return (~test).nonzero().flatten(), test.nonzero().flatten()
 
 
 def _warn(message: str) -> None:

@@ -6,10 +6,11 @@ import os
 
 import pytest
 import torch
-from nvn_recipes.groupgan import faces as module
-from nvn_recipes.groupgan.faces import Faces, FacesSpec, render_faces, split, to_float
-from nvn_recipes.groupgan.rig import EXPRESSIONS
-from nvn_recipes.groupgan.scenes import Nuisance
+from nvn_recipes.groupgan.pairs import to_float
+from nvn_recipes.groupgan.rendered import faces as module
+from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.rendered.rig import EXPRESSIONS
+from nvn_recipes.groupgan.rendered.scenes import Nuisance
 from nvn_recipes.groupgan.store import default_cache
 
 from nvn.errors import NvnWarning
@@ -64,11 +65,6 @@ def test_another_seed_gives_other_people(spec, faces):
     assert not torch.equal(other.neutral, faces.neutral[: len(other)])
 
 
-def test_floats_span_minus_one_to_one():
-    bounds = to_float(torch.tensor([0, 255], dtype=torch.uint8))
-    assert bounds.tolist() == [-1, 1]
-
-
 def test_neutral_and_peak_share_the_background_of_their_weak_frame(faces):
     """The columns at the edge of a row are background in most pictures, and must not move."""
     edge = (slice(None), slice(None), slice(20, 26), slice(0, 1))
@@ -116,22 +112,6 @@ def test_a_weak_frame_is_not_a_blend_of_neutral_and_peak(faces):
     moved = (faces.weak.float() - faces.neutral.float()).square().mean().sqrt()
     missed = (faces.weak.float() - blend).square().mean().sqrt()
     assert missed > 0.4 * moved
-
-
-@pytest.mark.parametrize("folds", [2, 5])
-def test_nobody_is_in_train_and_test(faces, folds):
-    tested = []
-    for fold in range(folds):
-        train, test = split(faces, fold, folds)
-        assert not set(faces.subject[train].tolist()) & set(faces.subject[test].tolist())
-        assert sorted(train.tolist() + test.tolist()) == list(range(len(faces)))
-        tested += test.tolist()
-    assert sorted(tested) == list(range(len(faces)))
-
-
-def test_a_fold_that_does_not_exist_is_an_error(faces):
-    with pytest.raises(ValueError, match="fold 5 of 5"):
-        split(faces, 5, 5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Faces rendered from a sculpted CC0 rig: the data set that ships with the recipes."""
