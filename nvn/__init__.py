@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from nvn.game import Energy, Game, Player, Team, Value, WeightedSum, energy, gradient, value
     from nvn.optimizers import Optimizer, Plateau
     from nvn.planner import Plan, plan
-    from nvn.recipe import Evaluation, Phase, Preview, Recipe
+    from nvn.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
     from nvn.schedule import Schedule, alternating, move, simultaneous
     from nvn.training import Run, train
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
 _HOME = {
+    "Application": "recipe",
     "Config": "config",
     "Energy": "game",
     "Engine": "engine",
@@ -61,6 +62,7 @@ _SUBMODULES = ("data", "energies")
 
 # Spelt out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
+    "Application",
     "Config",
     "Energy",
     "Engine",

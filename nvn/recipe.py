@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nvn.engine import Engine
     from nvn.optimizers import Optimizers
 
-__all__ = ["MAIN", "Evaluation", "Phase", "Preview", "Recipe"]
+__all__ = ["MAIN", "Application", "Evaluation", "Phase", "Preview", "Recipe"]
 
 MAIN = "main"  # the phase in which the game itself is played
 _LISTS = ("phases", "evaluations", "previews")
@@ -96,13 +96,27 @@ class Preview:
 
     def picture(self, engine: Engine) -> Image:
         """Run it, and check that it gives a picture."""
-        image = self.fn(engine)
-        if not hasattr(image, "save"):
-            raise RunError(
-                f"preview {self.name!r} returned {_kind(image)}; expected a "
-                "PIL.Image.Image (PIL.Image.fromarray makes one of an array)"
-            )
-        return image
+        return _checked_picture(self.fn(engine), f"preview {self.name!r}")
+
+
+@dataclass(frozen=True)
+class Application:
+    """What a trained game does to one picture of somebody's own; `nvn apply` runs it.
+
+    Attributes:
+        name: What its results are, "magnified" say: part of their files' names.
+        fn: From the engine and a picture to a picture. The one it gets is RGB, upright, of any size
+            from 1 × 1; it may return another size and mode. The modules are in eval mode, nothing
+            keeps gradients, and what is drawn at random is drawn alike for every picture. For a
+            picture that it cannot work on it raises an NvnError (`nvn.DataError`) saying why.
+    """
+
+    name: str
+    fn: Callable[[Engine, Image], Image]
+
+    def result(self, engine: Engine, image: Image) -> Image:
+        """Run it on a picture, and check that it gives a picture."""
+        return _checked_picture(self.fn(engine, image), f"application {self.name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +135,7 @@ class Recipe:
         phases: What comes before the game, such as pre-training.
         evaluations: Numbers to measure on the way and at the end.
         previews: Pictures to make on the way and at the end.
+        application: What the trained game does to a picture of somebody's own, if anything.
 
     Raises:
         ConfigError: Naming everything that does not fit.
@@ -135,6 +150,7 @@ class Recipe:
     phases: Sequence[Phase] = ()
     evaluations: Sequence[Evaluation] = ()
     previews: Sequence[Preview] = ()
+    application: Application | None = None
 
     def __post_init__(self) -> None:
         for field in _LISTS:
@@ -173,6 +189,12 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
         yield from _phase_problems(recipe)
         yield from _occasion_problems(recipe)
         yield from _name_problems(recipe)
+    if recipe.application is not None:
+        yield from _type_problems("application", recipe.application, Application)
+    if isinstance(recipe.application, Application):
+        yield from _unfit_name_problems("application", recipe.application.name)
+        if not callable(recipe.application.fn):
+            yield f"application: fn: found {_kind(recipe.application.fn)}, expected a function"
 
 
 def _phase_problems(recipe: Recipe) -> Iterator[str]:
@@ -209,8 +231,21 @@ def _name_problems(recipe: Recipe) -> Iterator[str]:
             taken = f" ({MAIN!r} is the game itself)" if name == MAIN else ""
             yield f"{field.removeprefix('all_')}: the name {name!r} is used twice{taken}"
         for name in names:
-            if not _NAME.fullmatch(name):
-                yield f"{field}: {name!r} is not fit for a file name; use letters, digits, _ - ."
+            yield from _unfit_name_problems(field, name)
+
+
+def _unfit_name_problems(where: str, name: object) -> Iterator[str]:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield f"{where}: {name!r} is not fit for a file name; use letters, digits, _ - ."
+
+
+def _checked_picture(found: Image, maker: str) -> Image:
+    if not hasattr(found, "save"):
+        raise RunError(
+            f"{maker} returned {_kind(found)}; expected a "
+            "PIL.Image.Image (PIL.Image.fromarray makes one of an array)"
+        )
+    return found
 
 
 def _kind(found: object) -> str:

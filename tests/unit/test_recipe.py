@@ -39,6 +39,9 @@ def phase(name: str = "p", steps: int = 1) -> nvn.Phase:
         ({"evaluations": [nvn.Evaluation("e", dict, 0)]}, "evaluations: 'e': every: found 0"),
         ({"previews": [nvn.Preview("../p", dict)]}, "'../p' is not fit for a file name"),
         ({"evaluations": [nvn.Preview("p", dict)]}, "expected nvn.Evaluation"),
+        ({"application": 3}, "application: found int, expected nvn.Application"),
+        ({"application": nvn.Application("a/b", max)}, "application: 'a/b' is not fit for a file"),
+        ({"application": nvn.Application("a", 3)}, "application: fn: found int"),  # type: ignore
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_said(changes: dict[str, Any], message: str) -> None:
@@ -62,3 +65,8 @@ def test_an_evaluation_gives_numbers(found: object) -> None:
 def test_a_preview_gives_a_picture() -> None:
     with pytest.raises(RunError, match="preview 'p' returned list"):
         nvn.Preview("p", lambda engine: []).picture(None)  # type: ignore
+
+
+def test_an_application_gives_a_picture() -> None:
+    with pytest.raises(RunError, match="application 'a' returned None"):
+        nvn.Application("a", lambda engine, image: None).result(None, None)  # type: ignore
