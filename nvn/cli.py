@@ -181,6 +181,70 @@ def graph(
 
 
 @app.command()
+def sweep(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(metavar="RECIPE...", help="Recipe files, or names of installed recipes."),
+    ],
+    over: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=V,V", help="Sweep a setting, or the seed. Repeatable."),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Sets folds, and sweeps fold from 0 to one less.")
+    ] = None,
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Of all runs, if it is not swept.")
+    ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="At most so many steps of each phase.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EVALUATION/METRIC", help="What tables are of. Repeatable."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at once; one a CUDA device, or one for two cores.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The sweep's folder; runs/sweeps/… if not given.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
+) -> None:
+    """Run a grid of recipes and settings, and make tables of it. Given again, it goes on."""
+    from shlex import join
+
+    from nvn.config import read_yaml
+    from nvn.sweep import Request, sweep
+
+    request = Request(
+        recipes=recipes,
+        over=over or (),
+        folds=folds,
+        preset=preset,
+        settings=settings or (),
+        file={} if config is None else read_yaml(config),
+        seed=seed,
+        max_steps=max_steps,
+        precision=precision,
+    )
+    outcome = sweep(
+        request,
+        out=out,
+        metrics=metric or (),
+        accelerator=accelerator,
+        jobs=jobs,
+        command=join(["nvn", *sys.argv[1:]]),
+    )
+    if outcome == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+
+
+@app.command()
 def recipes(
     recipe: Annotated[
         str | None, typer.Argument(help="A recipe whose settings and presets to show.")

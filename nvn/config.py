@@ -16,7 +16,7 @@ import yaml
 
 from nvn.errors import ConfigError, did_you_mean
 
-__all__ = ["Config", "as_yaml", "read_settings", "read_yaml"]
+__all__ = ["Config", "as_yaml", "overlaid", "read_settings", "read_yaml"]
 
 
 class Config(pydantic.BaseModel):
@@ -43,7 +43,7 @@ class Config(pydantic.BaseModel):
         """
         values: dict[str, Any] = {}
         for layer in (cls.preset(preset), file or {}, settings or {}):
-            values = _overlaid(values, layer)
+            values = overlaid(values, layer)
         try:
             return cls.model_validate(values)
         except pydantic.ValidationError as error:
@@ -116,16 +116,16 @@ def as_yaml(config: Config) -> str:
     return "\n".join(line.rstrip("\n") for line in lines) + "\n"
 
 
-# --- small things ---------------------------------------------------------------------------------
-
-
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one set of values over another; nested groups are merged, not replaced."""
     merged = dict(below)
     for name, value in above.items():
         both_groups = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _overlaid(merged[name], value) if both_groups else value
+        merged[name] = overlaid(merged[name], value) if both_groups else value
     return merged
+
+
+# --- small things ---------------------------------------------------------------------------------
 
 
 def _explained(config: type[Config], error: pydantic.ValidationError) -> Iterator[str]:

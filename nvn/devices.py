@@ -12,7 +12,7 @@ from nvn.errors import RunError, did_you_mean
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["ACCELERATORS", "PRECISIONS", "make_fabric"]
+__all__ = ["ACCELERATORS", "PRECISIONS", "check_offered", "make_fabric"]
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
@@ -33,7 +33,7 @@ def make_fabric(
     Raises:
         RunError: Naming what this version of nvn does not offer, or this machine does not have.
     """
-    _check(accelerator, devices, num_nodes, strategy, precision)
+    check_offered(accelerator, devices, num_nodes, strategy, precision)
     from lightning_fabric import Fabric
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
@@ -58,7 +58,18 @@ def _without_hints() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _check(accelerator: str, devices: str, num_nodes: int, strategy: str, precision: str) -> None:
+def check_offered(
+    accelerator: str = "auto",
+    devices: str = "1",
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    precision: str = "32-true",
+) -> None:
+    """Check what was asked for against what nvn offers, without looking at the machine.
+
+    Raises:
+        RunError: Naming everything that this version of nvn does not offer.
+    """
     problems = []
     if devices not in ("1", "auto"):
         problems.append(f"--devices {devices}: nvn trains on one device so far; use 1")

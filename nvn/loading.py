@@ -26,6 +26,7 @@ __all__ = [
     "INSTALLED",
     "RecipeSource",
     "Summary",
+    "installed_folder",
     "installed_recipes",
     "load_recipe",
 ]
@@ -95,9 +96,16 @@ def load_recipe(path_or_name: str) -> RecipeSource:
 
 def installed_recipes() -> tuple[Summary, ...]:
     """Return the recipes that come with nvn, read without running them."""
-    folder = _installed_folder()
+    folder = installed_folder()
     files = sorted(folder.glob("*.py")) if folder else []
     return tuple(filter(None, (_summary(path) for path in files)))
+
+
+def installed_folder() -> Path | None:
+    """Return where the recipes that come with nvn lie; None if they are not installed."""
+    spec = importlib.util.find_spec(INSTALLED)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(locations[0]) if locations else None
 
 
 def _find(path_or_name: str) -> Path:
@@ -107,7 +115,7 @@ def _find(path_or_name: str) -> Path:
             return path
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
-    folder = _installed_folder()
+    folder = installed_folder()
     if folder and (folder / f"{path_or_name}.py").is_file():
         return folder / f"{path_or_name}.py"
     names = [summary.name for summary in installed_recipes()]
@@ -118,16 +126,10 @@ def _find(path_or_name: str) -> Path:
     )
 
 
-def _installed_folder() -> Path | None:
-    spec = importlib.util.find_spec(INSTALLED)
-    locations = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(locations[0]) if locations else None
-
-
 def _module(path: Path) -> ModuleType:
     """Run a recipe file as a module of the package that its folder is."""
     folder = path.resolve().parent
-    installed = _installed_folder()
+    installed = installed_folder()
     if installed and installed.resolve() == folder:
         return importlib.import_module(f"{INSTALLED}.{path.stem}")
     name = f"{_package(folder)}.{path.stem.replace('.', '_')}"

@@ -43,6 +43,7 @@ LAYERS = [
     ["loading", "guard", "runfolder", "assembly"],
     ["training"],
     ["console"],
+    ["sweep"],
     ["cli"],
     ["__main__"],
 ]
@@ -54,6 +55,14 @@ FOLDERS = {
     "energies": [
         ["_tensors"],
         ["adversarial", "classification", "penalties", "reconstruction"],
+    ],
+    "sweep": [
+        ["grid", "locks", "places"],
+        ["folder"],
+        ["failures", "statistics"],
+        ["running", "table"],
+        ["showing", "writing"],
+        ["sweeping"],
     ],
     "values": [["ops", "weights"], ["expressions", "sums"], ["value"]],
 }

@@ -6,7 +6,7 @@ and then. `Reporter` is the plugin that shows a run; `progress` is for the long 
 What nobody reads ends no work: where the pipe is closed, or the terminal gone, nothing is printed.
 """
 
-from nvn.console.bars import Bar, progress
+from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
 from nvn.console.printing import apart, fail, show, warn
 from nvn.console.reporter import Reporter
@@ -17,6 +17,7 @@ __all__ = [
     "Reporter",
     "apart",
     "crash",
+    "duration",
     "fail",
     "progress",
     "show",
