@@ -44,8 +44,17 @@ class FaceConfig(nvn.Config):
     fold: int = Field(0, ge=0, le=100_000, description="which part to test on; the first is 0")
     batch: int = Field(24, ge=2, le=100_000, description="pairs of pictures in a batch")
     # networks
-    backbone: Literal["small", "vgg13"] = Field(
+    backbone: nets.BackboneName = Field(
         "small", description="the convolutions of E, C and the two judges"
+    )
+    backbone_width: float = Field(
+        1.0,
+        ge=1 / 16,
+        le=1,
+        description="channels of a backbone that isn't small, as a share of the published ones",
+    )
+    backbone_norm: bool = Field(
+        True, description="AlexNet and VGG with BatchNorm; as published, they have none"
     )
     features: int = Field(128, ge=1, le=8192, description="features that E extracts")
     width: int = Field(
@@ -96,8 +105,11 @@ class FaceConfig(nvn.Config):
         if self.size + self.margin > LARGEST:
             side = self.size + self.margin
             yield f"size + margin = {side}: faces are rendered at {LARGEST} pixels at most"
-        if self.backbone == "vgg13" and self.size < 32:
-            yield f"size = {self.size}: the backbone vgg13 needs pictures of 32 pixels or more"
+        if self.backbone != "small" and self.size < nets.SMALLEST:
+            yield (
+                f"size = {self.size}: the backbone {self.backbone} needs pictures of "
+                f"{nets.SMALLEST} pixels or more"
+            )
 
     @property
     def pairs(self) -> Split:
@@ -117,8 +129,11 @@ class FaceConfig(nvn.Config):
 
     def network(self, kind: type[Backbone]) -> Backbone:
         """Make an extractor or a classifier."""
-        stages = nets.VGG13 if self.backbone == "vgg13" else nets.small_stages(self.width)
-        return self._initialised(kind(stages, self.features, self.size, CLASSES))
+        dimensions = nets.Dimensions(
+            self.size, self.features, share=self.backbone_width, batch_norm=self.backbone_norm
+        )
+        trunk = nets.backbone(self.backbone, dimensions, self.width)
+        return self._initialised(kind(trunk, CLASSES))
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""

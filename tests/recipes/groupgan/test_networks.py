@@ -1,18 +1,14 @@
-"""GroupGAN's networks: shapes, and what they promise."""
+"""GroupGAN's generator and critics: shapes, and what they promise."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from nvn_recipes.groupgan.networks import (
-    VGG13,
-    Classifier,
     Critic,
-    Extractor,
     Generator,
     initialise_as_published,
     moved,
-    small_stages,
     standardised,
 )
 
@@ -23,6 +19,18 @@ def test_the_generator_keeps_the_size(size: int, residual: bool) -> None:
     pictures, features = torch.rand(3, 3, size, size), torch.rand(3, 5)
     assert Generator(4, 5, residual=residual)(pictures, features).shape == pictures.shape
     assert Generator(4, 0, residual=residual)(pictures).shape == pictures.shape
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_sketches_have_one_channel(residual: bool) -> None:
+    pictures, features = torch.rand(2, 1, 16, 16), torch.rand(2, 5)
+    assert Generator(4, 5, residual=residual, channels=1)(pictures, features).shape == (
+        2,
+        1,
+        16,
+        16,
+    )
+    assert Critic([4, 8], 5, 16, channels=1)(pictures, features).shape == (2, 1)
 
 
 def test_a_painting_generator_stays_in_range() -> None:
@@ -41,22 +49,6 @@ def test_the_features_matter_to_generator_and_critic() -> None:
     for network in (Generator(4, 5, residual=False), Critic([4, 8], 5, 16)):
         (gradient,) = torch.autograd.grad(network(pictures, features).sum(), features)
         assert gradient.abs().sum() > 0
-
-
-def test_backbones() -> None:
-    for stages, size in ((small_stages(4), 16), (VGG13, 32)):
-        pictures = torch.rand(2, 3, size, size)
-        features = Extractor(stages, 7, size, 6)(pictures)
-        assert features.shape == (2, 7)
-        assert Classifier(stages, 7, size, 6)(pictures).shape == (2, 6)
-
-
-def test_an_extractor_recognises_as_a_classifier_does() -> None:
-    extractor, classifier = (kind(small_stages(4), 7, 16, 6) for kind in (Extractor, Classifier))
-    classifier.load_state_dict(extractor.state_dict())
-    pictures = torch.rand(2, 3, 16, 16)
-    logits = extractor.eval().recognise(extractor(pictures))
-    assert torch.equal(logits, classifier.eval()(pictures))
 
 
 def test_light_and_contrast_tell_nothing() -> None:

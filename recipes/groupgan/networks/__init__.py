@@ -1,0 +1,27 @@
+"""The networks of GroupGAN (Niu et al. 2022, section 3.3), at any width."""
+
+from .backbones import PUBLISHED, SMALLEST, BackboneName, backbone
+from .critic import Critic
+from .extractor import Classifier, Extractor
+from .generator import Generator, ResidualBlock
+from .initialisation import initialise_as_published
+from .pictures import CHANNELS, moved, standardised
+from .trunk import Dimensions, Trunk
+
+__all__ = [
+    "CHANNELS",
+    "PUBLISHED",
+    "SMALLEST",
+    "BackboneName",
+    "Classifier",
+    "Critic",
+    "Dimensions",
+    "Extractor",
+    "Generator",
+    "ResidualBlock",
+    "Trunk",
+    "backbone",
+    "initialise_as_published",
+    "moved",
+    "standardised",
+]

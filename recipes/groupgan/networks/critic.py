@@ -1,0 +1,38 @@
+"""D and D′ (Niu et al. 2022, section 3.3), at any width.
+
+Letters: N pictures of C channels and H×W pixels, H = W = size; F features of an expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .pictures import CHANNELS
+
+
+class Critic(nn.Module):
+    """D, D′: VGG-like, strided convolutions then dense layers; features are a condition."""
+
+    def __init__(
+        self, widths: Sequence[int], features: int, size: int, channels: int = CHANNELS
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for a, b in zip([channels, *widths], widths, strict=False):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        side = size // 2 ** len(widths)
+        self.convolutions = nn.Sequential(*layers, nn.Flatten())
+        self.dense = nn.Sequential(
+            nn.Linear(widths[-1] * side * side + features, 128),
+            nn.LeakyReLU(0.2),
+            nn.Linear(128, 1),
+        )
+
+    def forward(self, pictures: Tensor, features: Tensor | None = None) -> Tensor:
+        """Return logits (N, 1) of pictures (N, C, H, W), given features (N, F): high for real."""
+        x = self.convolutions(pictures)
+        logits: Tensor = self.dense(x if features is None else torch.cat([x, features], dim=1))
+        return logits
