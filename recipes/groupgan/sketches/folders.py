@@ -1,0 +1,217 @@
+"""Drawings of one's own: any folder of pictures, and Sketchy as it is distributed."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import nvn
+from nvn.errors import DataError, NvnWarning
+
+from .drawings import Drawings
+from .likeness import merge_alike
+from .pictures import ENDINGS, UNREADABLE, Grey, read_drawing
+
+NAMED = 10  # files named in a message; of more, only how many there are
+ANY_LAYOUT = """\
+ROOT/CLASS/….png     a folder of drawings for each class, in folders of their own if need be
+or
+ROOT/….png           drawings of one class"""
+SKETCHY_LAYOUT = """\
+ROOT/sketch/tx_000100000000/airplane/n02691156_10151-1.png     (ROOT may be 256x256, or hold it)"""
+SKETCHY_RENDERING = "tx_000100000000"  # centred, and scaled to the box of the photograph's object
+SKETCHY_NAME = re.compile(r"(?P<photo>n\d+_\d+)-\d+")
+
+
+def from_folder(root: Path, side: int, limit: int | None = None) -> Drawings:
+    """Read every picture in a folder: dark ink on a white ground, of any size and mode.
+
+    The class of a drawing is the folder under `root` that it lies in, or `root` itself. Drawings
+    that look nearly the same share a group. Hidden files are passed over, links are followed.
+
+    Args:
+        root: The folder.
+        side: The side of the drawings, in pixels.
+        limit: How many to read at most, equally many of each class; None reads all.
+
+    Raises:
+        DataError: If there is no such folder, or no picture in it.
+
+    Warns:
+        NvnWarning: If files cannot be read; they are counted, named and left out.
+    """
+    _require_folder(root, ANY_LAYOUT)
+
+    def kind(path: Path) -> str:
+        inside = path.relative_to(root).parts
+        return inside[0] if len(inside) > 1 else root.resolve().name
+
+    drawings = _read(root, list(_pictures(root)), kind, side, limit, ANY_LAYOUT)
+    alone = torch.arange(len(drawings))
+    return replace(drawings, group=merge_alike(drawings.pictures, alone))
+
+
+def from_sketchy(root: Path, side: int, limit: int | None = 1000) -> Drawings:
+    """Read the drawings of Sketchy (Sangkloy et al. 2016), in the layout it is distributed in.
+
+    Drawings of one photograph share a group. Where one rendering is there, the one named
+    `tx_000100000000` is taken, else the first.
+
+    Args:
+        root: The folder `256x256`, the one that holds it, `sketch`, or a rendering of it.
+        side: The side of the drawings, in pixels.
+        limit: How many to read at most, equally many of each class (Niu et al. 2022 take 1000);
+            None reads all.
+
+    Raises:
+        DataError: If there is no such folder, or no drawing in it.
+
+    Warns:
+        NvnWarning: If files cannot be read; they are counted, named and left out.
+    """
+    _require_folder(root, SKETCHY_LAYOUT)
+    top = _rendering(root)
+    files = [path for path in _pictures(top) if SKETCHY_NAME.fullmatch(path.stem)]
+
+    def kind(path: Path) -> str:
+        return path.parent.name
+
+    drawings = _read(root, files, kind, side, limit, SKETCHY_LAYOUT)
+    numbers: dict[str, int] = {}
+    photos = [_photo(name) for name in drawings.names]
+    group = torch.tensor([numbers.setdefault(photo, len(numbers)) for photo in photos])
+    return replace(drawings, group=group)
+
+
+def _photo(name: str) -> str:
+    """The photograph that a drawing of Sketchy was made from."""
+    return Path(name).stem.rpartition("-")[0]
+
+
+def _rendering(root: Path) -> Path:
+    """The folder that holds the folders of Sketchy's classes."""
+    for top in (root, root / "sketch", root / "256x256" / "sketch"):
+        renderings = sorted(path for path in top.glob("tx_*") if path.is_dir())
+        for path in renderings:
+            if path.name == SKETCHY_RENDERING:
+                return path
+        if renderings:
+            return renderings[0]
+    return root
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    """The picture files under a folder in order of their names, each folder visited once."""
+    visited = set()
+    for folder, inside, files in os.walk(root, onerror=_refuse, followlinks=True):
+        real = Path(folder).resolve()
+        if real in visited:  # a link back up, or to where we have been
+            inside.clear()
+            continue
+        visited.add(real)
+        inside[:] = sorted(name for name in inside if not name.startswith((".", "__MACOSX")))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.suffix.lower() in ENDINGS and not name.startswith("."):
+                yield path
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+
+def _read(
+    root: Path,
+    files: Sequence[Path],
+    kind: Callable[[Path], str],
+    side: int,
+    limit: int | None,
+    layout: str,
+) -> Drawings:
+    """Read the files as drawings, each a group of its own, in order of their paths."""
+    read: dict[Path, Grey] = {}
+    left_out: dict[Path, str] = {}
+    wanted = len(files) if limit is None else min(limit, len(files))
+    with nvn.progress("reading drawings", total=wanted) as bar:
+        for path in _mixed(files, kind):
+            if len(read) == wanted:
+                break
+            try:
+                read[path] = _drawing(path, side)
+                bar.advance()
+            except UNREADABLE as error:
+                left_out[path] = str(error) or type(error).__name__
+    if not read:
+        raise _nothing(root, left_out, layout)
+    if left_out:
+        count = f"{len(left_out)} of {len(left_out) + len(read)} pictures in {root} were left out"
+        warnings.warn(f"{count}: {_listed(left_out, root)}", NvnWarning, stacklevel=3)
+    paths = sorted(read)
+    kinds = [kind(path) for path in paths]
+    classes = sorted(set(kinds))
+    return Drawings(
+        pictures=torch.from_numpy(np.stack([read[path] for path in paths])).unsqueeze(1),
+        label=torch.tensor([classes.index(each) for each in kinds]),
+        group=torch.arange(len(paths)),
+        classes=tuple(classes),
+        names=tuple(path.relative_to(root).as_posix() for path in paths),
+    )
+
+
+def _drawing(path: Path, side: int) -> Grey:
+    if not path.is_file():  # opening a pipe would wait forever
+        raise ValueError("it is not a file, or a link to nowhere")
+    return read_drawing(path, side)
+
+
+def _mixed(files: Sequence[Path], kind: Callable[[Path], str]) -> list[Path]:
+    """The files in an order of which any beginning is drawn evenly from the classes."""
+    of_class: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        of_class[kind(path)].append(path)
+    ranked = []
+    for name in sorted(of_class):
+        members = sorted(of_class[name])
+        random.Random(0).shuffle(members)
+        ranked += [(rank, name, path) for rank, path in enumerate(members)]
+    return [path for _, _, path in sorted(ranked)]
+
+
+def _require_folder(root: Path, layout: str) -> None:
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"the folder of drawings, {root}, {what}\nexpected:\n{layout}")
+
+
+def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> DataError:
+    """What to say where there is no drawing to be read."""
+    if left_out:
+        found = f"{len(left_out)} that cannot be read: {_listed(left_out, root)}"
+    else:
+        inside = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
+        rest = f" and {len(inside) - NAMED} more" if len(inside) > NAMED else ""
+        found = ", ".join(inside[:NAMED]) + rest if inside else "nothing, it is empty"
+    endings = ", ".join(sorted(ENDINGS))
+    return DataError(
+        f"there is no drawing in {root}\nfound: {found}\nexpected:\n{layout}\n"
+        f"(endings read: {endings})"
+    )
+
+
+def _listed(left_out: dict[Path, str], root: Path) -> str:
+    """The first of some files, and why they could not be read."""
+    parts = [
+        f"{path.relative_to(root).as_posix()} ({left_out[path]})"
+        for path in sorted(left_out)[:NAMED]
+    ]
+    rest = len(left_out) - len(parts)
+    return "; ".join(parts) + (f"; and {rest} more" if rest else "")
