@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nvn.planner import Plan, plan
     from nvn.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
+    from nvn.reloading import Trained, trained
     from nvn.schedule import Schedule, alternating, move, simultaneous
     from nvn.training import Run, train
 
@@ -46,6 +47,7 @@ _HOME = {
     "Run": "training",
     "Schedule": "schedule",
     "Team": "game",
+    "Trained": "reloading",
     "Value": "game",
     "WeightedSum": "game",
     "alternating": "schedule",
@@ -56,6 +58,7 @@ _HOME = {
     "progress": "console",
     "simultaneous": "schedule",
     "train": "training",
+    "trained": "reloading",
     "value": "game",
 }
 _SUBMODULES = ("data", "energies")
@@ -82,6 +85,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Team",
+    "Trained",
     "Value",
     "WeightedSum",
     "alternating",
@@ -94,6 +98,7 @@ __all__ = [
     "progress",
     "simultaneous",
     "train",
+    "trained",
     "value",
 ]
 

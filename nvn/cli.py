@@ -107,6 +107,7 @@ def run(
         compile=compiled or (),
         plugins=[Reporter()],
         files=source.files(chosen),
+        origin=source.origin,
     )
     if done.outcome == "interrupted":
         raise typer.Exit(_INTERRUPTED)
@@ -242,6 +243,37 @@ def sweep(
     )
     if outcome == "interrupted":
         raise typer.Exit(_INTERRUPTED)
+
+
+@app.command()
+def apply(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder; or runs/RECIPE, for its latest.")
+    ],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES...", help="Pictures, or folders of pictures.")
+    ],
+    out: Annotated[Path, typer.Option(help="The results' folder, new or empty.")],
+    recipe: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="The recipe, if it is elsewhere now.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+) -> None:
+    """Let a trained game work on pictures of your own. Ctrl-C ends it; what is done stays."""
+    from nvn.applying import apply_to, check_free, tell
+    from nvn.devices import make_fabric
+    from nvn.picturefiles import find_pictures
+    from nvn.reloading import trained
+
+    pictures = find_pictures(files)
+    check_free(out)
+    game = trained(run, recipe=recipe, fabric=make_fabric(accelerator))
+    applied = apply_to(game, pictures, out)
+    tell(applied, len(pictures), out)
+    if applied.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if applied.skipped:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -50,6 +50,12 @@ class RecipeSource:
     config_class: type[Config]
     function: Callable[[Any], Recipe]
 
+    @property
+    def origin(self) -> str:
+        """What `load_recipe` finds it by, from wherever: an installed one's name, or the path."""
+        folder, path = installed_folder(), self.path.resolve()
+        return self.name if folder and folder.resolve() == path.parent else str(path)
+
     def build(self, config: Config) -> Recipe:
         """Build the modules and declare the game."""
         made = self.function(config)

@@ -2,7 +2,7 @@
 
 recipe.py, config.yaml    what was trained (where it was a recipe file)
 plan.txt                  what an iteration computes
-run.yaml                  versions, seed, outcome, final metrics
+run.yaml                  where the recipe is, versions, seed, outcome, final metrics
 metrics.jsonl             a line a step; evaluations are lines of their own
 images/                   the previews, <name>-<step>.png
 checkpoints/final/        each player's weights, <player>.safetensors
@@ -80,11 +80,13 @@ class RunFolder:
     Args:
         path: The folder, there already.
         files: Texts to keep in it: the recipe and its configuration.
+        origin: Where the recipe comes from, a file or the name of an installed one.
     """
 
-    def __init__(self, path: Path, files: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, files: Mapping[str, str], origin: str | None = None) -> None:
         self.path = path
         self._files = files
+        self._origin = origin
         self._about: dict[str, Any] = {}
         self._unwritten: Backlog[tuple[str, Record]] = Backlog()
 
@@ -97,6 +99,7 @@ class RunFolder:
             atomic_write(self.path / name, content.encode())
         self._about = {
             "recipe": recipe.name,
+            "origin": self._origin,
             "seed": seed,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "versions": {name: version(name) for name in ("nvn", "torch", "lightning-fabric")}

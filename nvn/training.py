@@ -85,6 +85,7 @@ def train(
     compile: Collection[str] = (),
     plugins: Iterable[object] = (),
     files: Mapping[str, str] = MappingProxyType({}),
+    origin: str | None = None,
 ) -> Run:
     """Train a recipe: its phases, then its game.
 
@@ -103,6 +104,8 @@ def train(
         compile: Names of players that torch.compile shall have.
         plugins: Objects with hooks.
         files: Further texts for the run's folder, by name.
+        origin: Where the recipe comes from, a file or the name of an installed one: `nvn.trained`
+            builds it again from there.
 
     Raises:
         GameError: Listing every problem with the game.
@@ -116,7 +119,7 @@ def train(
     recipe = _shortened(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
     engines = make_engines(recipe, fabric, seed, compile)
     folder, guard = new_folder(recipe.name, Path(out) if out else None), Guard()
-    for plugin in (guard, RunFolder(folder, files)):
+    for plugin in (guard, RunFolder(folder, files, origin)):
         manager.register(plugin)  # after the others, so called before them
     loop = _Loop(recipe, engines, manager.hook, stop, guard, folder, seed, fabric.device)
     with stop_on_signals(stop):
