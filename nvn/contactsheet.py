@@ -85,7 +85,8 @@ def _write(sheet: Image.Image, place: tuple[int, int], text: str, width: int, si
     """Write a line; of one that is too long, its end: names differ there."""
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size)
-    shown = text = text.encode("latin-1", "replace").decode("latin-1")  # what the font has
+    latin = text.encode("latin-1", "replace").decode("latin-1")  # what the font has
+    shown = text = "".join(letter if letter.isprintable() else "?" for letter in latin)
     start = 0
     while draw.textlength(shown, font=font) > width and start < len(text):
         start += 1

@@ -91,9 +91,10 @@ def read_picture(path: Path) -> Image.Image:
     if path.exists() and not path.is_file():
         raise DataError("not a regular file")
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata, and of what is large but can be read
-            return rgb(image)
+            with Image.open(path) as image:
+                return rgb(image)
     except UnidentifiedImageError:
         raise DataError(_unknown(path)) from None
     except OSError as error:
@@ -139,5 +140,6 @@ def _scaled(image: Image.Image) -> Image.Image:
 
 
 def printable(path: Path | str) -> str:
-    """Return a path as text that can be printed, whatever bytes are in its name."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """Return a path as one line that can be printed, whatever bytes are in its name."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
