@@ -116,7 +116,10 @@ class Application:
 
     def result(self, engine: Engine, image: Image) -> Image:
         """Run it on a picture, and check that it gives a picture."""
-        return _checked_picture(self.fn(engine, image), f"application {self.name!r}")
+        found = _checked_picture(self.fn(engine, image), f"application {self.name!r}")
+        if not min(found.size):
+            raise RunError(f"application {self.name!r} returned a picture without pixels")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,7 +153,7 @@ def _say_how_it_ended(folder: Path, about: Mapping[str, Any]) -> None:
     """Refuse a run that left nothing; warn of one that ended before its time."""
     outcome, final = about.get("outcome"), folder / "checkpoints" / "final"
     if not final.is_dir():
-        why = "it is still running, or was killed" if outcome == "running" else f"it {outcome}"
+        why = "still running, or killed" if outcome == "running" else f"outcome: {outcome}"
         raise RunError(f"the run {folder} left no weights ({why}): there is no {final}")
     if outcome != "finished":
         steps = ", ".join(f"{phase} {count}" for phase, count in (about.get("steps") or {}).items())
