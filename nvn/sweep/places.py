@@ -15,7 +15,12 @@ _GPU = ("auto", "cuda", "gpu")
 
 
 def make_places(
-    accelerator: str, jobs: int | None, cells: int, devices: Sequence[str], cores: int
+    accelerator: str,
+    jobs: int | None,
+    cells: int,
+    devices: Sequence[str],
+    cores: int,
+    environment: Mapping[str, str],
 ) -> list[dict[str, str]]:
     """Divide the machine: one place for each run that goes on at the same time.
 
@@ -25,6 +30,7 @@ def make_places(
         cells: How many runs there are.
         devices: The CUDA devices, as CUDA_VISIBLE_DEVICES names them.
         cores: How many cores this process may use.
+        environment: This process's; a number of threads that is set there stays.
 
     Returns:
         For each place, the environment variables that its runs get.
@@ -41,7 +47,7 @@ def make_places(
     usual = len(devices) if on_gpu else max(1, cores // _CORES_PER_RUN)
     count = max(1, min(jobs or (1 if accelerator == "mps" else usual), cells))
     # Several runs that each take all cores are slower than one after the other.
-    shared = {_THREADS: str(max(1, cores // count))}
+    shared = {_THREADS: environment.get(_THREADS) or str(max(1, cores // count))}
     if not on_gpu:
         return [shared] * count
     return [{**shared, _VISIBLE: devices[place % len(devices)]} for place in range(count)]

@@ -28,7 +28,7 @@ from nvn.sweep.folder import Result, clear, log_of, read_result
 from nvn.sweep.grid import Cell, Request, as_text
 from nvn.sweep.locks import opened, try_lock
 
-__all__ = ["Job", "Watcher", "run_command", "run_jobs"]
+__all__ = ["Job", "Watcher", "run_command", "run_jobs", "this_program"]
 
 _LOOK = 0.1  # seconds between two looks at the runs
 _GRACE = 10.0  # seconds that a run gets to end by itself
@@ -41,12 +41,12 @@ class Job:
     Attributes:
         cell: The cell.
         place: The run's folder.
-        command: The arguments of `nvn` that run it.
+        arguments: Those of `nvn` that run it.
     """
 
     cell: Cell
     place: Path
-    command: tuple[str, ...]
+    arguments: tuple[str, ...]
 
     @property
     def log(self) -> Path:
@@ -73,13 +73,18 @@ class _Attempt:
 
     job: Job
     environment: Mapping[str, str]
+    program: Sequence[str]
     log: BufferedRandom
     process: subprocess.Popen[bytes] | None = None
     began: float = field(default_factory=time.monotonic)
 
 
 def run_jobs(
-    jobs: Iterable[Job], environments: Sequence[Mapping[str, str]], stop: Stop, watcher: Watcher
+    jobs: Iterable[Job],
+    environments: Sequence[Mapping[str, str]],
+    stop: Stop,
+    watcher: Watcher,
+    program: Sequence[str],
 ) -> None:
     """Run cells until all have ended, or until a signal asks for an end.
 
@@ -88,13 +93,19 @@ def run_jobs(
         environments: What the runs that go on at once get in their environment, each its own.
         stop: Tells when to end early; the runs going on are then ended, and none is left behind.
         watcher: Who is told.
+        program: How `nvn` is started.
     """
     waiting, free = deque(jobs), deque(environments)
     going: list[_Attempt] = []
     try:
         while (waiting or going) and stop.reason is None:
             while waiting and free and stop.reason is None:
-                going.append(_begin(waiting.popleft(), free.popleft(), watcher))
+                job = waiting.popleft()
+                attempt = _Attempt(job, free.popleft(), program, opened(job.log))
+                going.append(attempt)  # before it begins: whatever happens then, it is ended
+                watcher.began(job)
+                if not _is_over(attempt) and attempt.process is None:
+                    watcher.waits(job, process_of(job.log))
             time.sleep(_LOOK)
             for attempt in [attempt for attempt in going if _is_over(attempt)]:
                 going.remove(attempt)
@@ -104,6 +115,15 @@ def run_jobs(
         _end([attempt.process for attempt in going if attempt.process is not None], stop)
         for attempt in going:
             attempt.log.close()
+
+
+def this_program() -> list[str]:
+    """Return how to start `nvn` so that it finds what this process finds.
+
+    `python -m` puts the current folder first, and a file `random.py` in it would then break all.
+    """
+    elsewhere = {*sys.path}.isdisjoint({str(Path.cwd()), ""})
+    return [sys.executable, *(["-P"] if elsewhere else []), "-m", "nvn"]
 
 
 def run_command(cell: Cell, request: Request, accelerator: str, place: Path) -> tuple[str, ...]:
@@ -118,14 +138,6 @@ def run_command(cell: Cell, request: Request, accelerator: str, place: Path) -> 
         words += ["--max-steps", str(request.max_steps)]
     words += ["--accelerator", accelerator, "--precision", request.precision]
     return (*words, "--out", str(place))
-
-
-def _begin(job: Job, environment: Mapping[str, str], watcher: Watcher) -> _Attempt:
-    attempt = _Attempt(job, environment, opened(job.log))
-    watcher.began(job)
-    if not _is_over(attempt) and attempt.process is None:
-        watcher.waits(job, process_of(job.log))
-    return attempt
 
 
 def _is_over(attempt: _Attempt) -> bool:
@@ -149,10 +161,10 @@ def _start(attempt: _Attempt) -> None:
     clear(job.place)
     with attempt.log as log, disk(job.log):
         log.truncate(0)
-        log.write(f"$ {shlex.join(['nvn', *job.command])}\n".encode())
+        log.write(f"$ {shlex.join(['nvn', *job.arguments])}\n".encode())
         log.flush()
         attempt.process = subprocess.Popen(
-            [*_python(), "-m", "nvn", *job.command],
+            [*attempt.program, *job.arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -162,15 +174,6 @@ def _start(attempt: _Attempt) -> None:
             start_new_session=True,  # Ctrl-C in the terminal reaches the sweep alone
         )
         log.write(f"process {attempt.process.pid}\n".encode())
-
-
-def _python() -> list[str]:
-    """Return how to start Python so that it finds what this one finds.
-
-    `python -m` puts the current folder first, and a file `random.py` in it would then break all.
-    """
-    here = str(Path.cwd())
-    return [sys.executable, *([] if here in sys.path or "" in sys.path else ["-P"])]
 
 
 def _result(attempt: _Attempt) -> Result:

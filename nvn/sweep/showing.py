@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import rich
-from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from nvn.sweep.table import Table
 
 __all__ = ["Board", "counted", "show_tables", "warn_of_other_code"]
 
-_PAD = 2  # columns of the screen between those of a table
+_PAD = 3  # columns of the screen between those of a table
 
 
 class Board:
@@ -71,17 +70,19 @@ class Board:
 def show_tables(tables: Sequence[Table]) -> None:
     """Print tables; one that is too wide for the screen goes on below, its rows named again."""
     width = rich.get_console().width
-    for table in tables:
+    if tables:
         show("")
+    for table in tables:
         show(f"{table.title}:")
         for columns in _parts(table, width):
-            drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, _PAD, 0, 0))
+            drawn = RichTable(box=None, pad_edge=False, padding=(0, _PAD, 0, 0))
             for column in columns:
                 side = "left" if column < table.labels else "right"
                 drawn.add_column(Text(table.header[column]), justify=side)  # type: ignore[arg-type]
             for row in table.rows:
                 drawn.add_row(*(Text(row[column]) for column in columns))
             show(drawn)
+            show("")
 
 
 def warn_of_other_code(folder: SweepFolder, results: Sequence[Result]) -> None:

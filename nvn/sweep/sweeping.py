@@ -17,7 +17,7 @@ from nvn.sweep.folder import SweepFolder, default_folder
 from nvn.sweep.grid import Request, make_grid
 from nvn.sweep.locks import alone
 from nvn.sweep.places import cuda_devices, make_places, usable_cores
-from nvn.sweep.running import Job, run_command, run_jobs
+from nvn.sweep.running import Job, run_command, run_jobs, this_program
 from nvn.sweep.showing import Board, counted, show_tables, warn_of_other_code
 from nvn.sweep.statistics import Measured, measure
 from nvn.sweep.table import Table, make_tables, unknown_metrics
@@ -53,7 +53,9 @@ def sweep(
     check_offered(accelerator, precision=request.precision)
     grid = make_grid(request)
     devices = cuda_devices(accelerator, os.environ)
-    environments = make_places(accelerator, jobs, len(grid.cells), devices, usable_cores())
+    environments = make_places(
+        accelerator, jobs, len(grid.cells), devices, usable_cores(), os.environ
+    )
     path = out or default_folder(grid)
     with alone(path):
         folder = SweepFolder(path, grid)
@@ -98,7 +100,7 @@ class _Sweep:
         with stop_on_signals(stop), progress("runs", len(jobs)) as bar:
             board = Board(bar, self._write)
             with suppress(KeyboardInterrupt):  # a second signal: all runs have been ended at once
-                run_jobs(jobs, environments, stop, board)
+                run_jobs(jobs, environments, stop, board, this_program())
             failed += board.failed
 
     def _closed(self, stop: Stop, failed: Sequence[str]) -> Literal["finished", "interrupted"]:
