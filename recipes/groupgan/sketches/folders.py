@@ -16,11 +16,13 @@ import torch
 
 import nvn
 from nvn.errors import DataError, NvnWarning
+from nvn.picturefiles import printable
 
 from .drawings import Drawings
 from .likeness import merge_alike
-from .pictures import ENDINGS, UNREADABLE, Grey, read_drawing
+from .pictures import Grey, read_drawing
 
+ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NAMED = 10  # files named in a message; of more, only how many there are
 ANY_LAYOUT = """\
 ROOT/CLASS/….png     a folder of drawings for each class, in folders of their own if need be
@@ -126,7 +128,7 @@ def _pictures(root: Path) -> Iterator[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
+    raise DataError(f"{printable(error.filename)} cannot be listed: {error.strerror}") from error
 
 
 def _read(
@@ -146,15 +148,16 @@ def _read(
             if len(read) == wanted:
                 break
             try:
-                read[path] = _drawing(path, side)
+                read[path] = read_drawing(path, side)
                 bar.advance()
-            except UNREADABLE as error:
-                left_out[path] = str(error) or type(error).__name__
+            except DataError as error:
+                left_out[path] = str(error)
     if not read:
         raise _nothing(root, left_out, layout)
     if left_out:
-        count = f"{len(left_out)} of {len(left_out) + len(read)} pictures in {root} were left out"
-        warnings.warn(f"{count}: {_listed(left_out, root)}", NvnWarning, stacklevel=3)
+        count = f"{len(left_out)} of {len(left_out) + len(read)} pictures in {printable(root)}"
+        said = f"{count} were left out: {_listed(left_out, root)}"
+        warnings.warn(said, NvnWarning, stacklevel=3)
     paths = sorted(read)
     kinds = [kind(path) for path in paths]
     classes = sorted(set(kinds))
@@ -165,12 +168,6 @@ def _read(
         classes=tuple(classes),
         names=tuple(path.relative_to(root).as_posix() for path in paths),
     )
-
-
-def _drawing(path: Path, side: int) -> Grey:
-    if not path.is_file():  # opening a pipe would wait forever
-        raise ValueError("it is not a file, or a link to nowhere")
-    return read_drawing(path, side)
 
 
 def _mixed(files: Sequence[Path], kind: Callable[[Path], str]) -> list[Path]:
@@ -189,7 +186,7 @@ def _mixed(files: Sequence[Path], kind: Callable[[Path], str]) -> list[Path]:
 def _require_folder(root: Path, layout: str) -> None:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"the folder of drawings, {root}, {what}\nexpected:\n{layout}")
+        raise DataError(f"the folder of drawings, {printable(root)}, {what}\nexpected:\n{layout}")
 
 
 def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> DataError:
@@ -197,12 +194,12 @@ def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> DataError:
     if left_out:
         found = f"{len(left_out)} that cannot be read: {_listed(left_out, root)}"
     else:
-        inside = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
+        inside = sorted(printable(path.name) + "/" * path.is_dir() for path in root.iterdir())
         rest = f" and {len(inside) - NAMED} more" if len(inside) > NAMED else ""
         found = ", ".join(inside[:NAMED]) + rest if inside else "nothing, it is empty"
     endings = ", ".join(sorted(ENDINGS))
     return DataError(
-        f"there is no drawing in {root}\nfound: {found}\nexpected:\n{layout}\n"
+        f"there is no drawing in {printable(root)}\nfound: {found}\nexpected:\n{layout}\n"
         f"(endings read: {endings})"
     )
 
@@ -210,7 +207,7 @@ def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> DataError:
 def _listed(left_out: dict[Path, str], root: Path) -> str:
     """The first of some files, and why they could not be read."""
     parts = [
-        f"{path.relative_to(root).as_posix()} ({left_out[path]})"
+        f"{printable(path.relative_to(root).as_posix())} ({left_out[path]})"
         for path in sorted(left_out)[:NAMED]
     ]
     rest = len(left_out) - len(parts)

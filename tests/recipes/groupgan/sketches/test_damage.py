@@ -63,6 +63,13 @@ def test_a_white_slash_takes_the_only_ink_there_is():
     assert torch.equal(damaged(dots(), generator(), one), torch.ones(50, 1, SIDE, SIDE))
 
 
+def test_the_next_white_slash_takes_ink_that_is_left():
+    two = torch.ones(50, 1, SIDE, SIDE)
+    two[..., 10, 10] = two[..., 40, 50] = -1
+    small = dataclasses.replace(NONE, white=(2, 2), white_width=(0, 0), white_length=(0.01, 0.01))
+    assert torch.equal(damaged(two, generator(), small), torch.ones_like(two))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_white_slash_takes_ink(seed):
     """With the same generator, one slash more leaves less ink on every drawing."""

@@ -143,6 +143,13 @@ def test_a_limit_takes_evenly_from_the_classes_and_goes_on_past_bad_files(tmp_pa
         assert len(from_folder(tmp_path, SIDE, limit=7)) == 7
 
 
+def test_a_limit_does_not_take_the_first_by_name(tmp_path):
+    for k in range(20):
+        save(tmp_path / f"{k:02}.png", k % 8)
+    names = from_folder(tmp_path, SIDE, limit=5).names
+    assert names != tuple(f"{k:02}.png" for k in range(5))
+
+
 SKETCHES = ("airplane/n02691156_10151-1", "airplane/n02691156_10151-2", "airplane/n02691156_58-1",
             "hot-air_balloon/n02782093_10151-3")  # fmt: skip
 
@@ -178,6 +185,11 @@ def test_sketchys_photographs_are_no_drawings(tmp_path):
 
 def sixteen_bits() -> Image.Image:
     return Image.fromarray(np.asarray(stroke(0)).astype(np.uint16) * 257)
+
+
+def dim_sixteen_bits() -> Image.Image:
+    """Ink everywhere: 200 of 65535 is nearly black."""
+    return Image.fromarray(np.full((64, 64), 200, dtype=np.uint16))
 
 
 def on_nothing(mode: str) -> Image.Image:
@@ -224,6 +236,11 @@ def test_every_mode_shows_the_same_drawing(tmp_path, name):
     assert float((read.float() - shown(0).float()).abs().mean()) < 4
 
 
+def test_sixteen_bits_are_read_as_such_however_dark(tmp_path):
+    dim_sixteen_bits().save(tmp_path / "dim.png")
+    assert (read_drawing(tmp_path / "dim.png", SIDE) == 0).all()
+
+
 def test_what_is_not_square_gets_white_borders(tmp_path):
     stroke(0, (128, 32)).save(tmp_path / "wide.png")
     read = read_drawing(tmp_path / "wide.png", SIDE)
@@ -231,6 +248,12 @@ def test_what_is_not_square_gets_white_borders(tmp_path):
     assert (read[:11] == 255).all()
     assert (read[21:] == 255).all()
     assert (read < 128).any()
+
+
+def test_a_hair_is_no_drawing(tmp_path):
+    Image.new("L", (1, 2000), 0).save(tmp_path / "hair.png")
+    with pytest.raises(DataError, match="1 by 2000 pixels are too narrow"):
+        read_drawing(tmp_path / "hair.png", SIDE)
 
 
 def test_a_photograph_is_turned_as_its_camera_says(tmp_path):
