@@ -95,3 +95,20 @@ def test_a_write_that_fails_leaves_what_was_there(
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+class Remembering(nn.Linear):
+    """A module with a state that is no tensor, which safetensors cannot hold."""
+
+    def get_extra_state(self) -> str:
+        return "text"
+
+    def set_extra_state(self, state: object) -> None:
+        raise AssertionError("there is none in the file")
+
+
+def test_weights_load_though_what_is_no_tensor_was_left_out(tmp_path: Path) -> None:
+    saved, loaded = Remembering(2, 2), Remembering(2, 2)
+    save_weights(tmp_path / "a.safetensors", saved.state_dict(), {})
+    assert load_weights(tmp_path / "a.safetensors", loaded)["left_out"] == "_extra_state"
+    assert torch.equal(loaded.weight, saved.weight)

@@ -41,3 +41,15 @@ def test_names_are_written_also_long_and_foreign_ones() -> None:
         assert named.shape == plain.shape
         assert (named != plain).any()
         assert (named[:, -24:] == plain[:, -24:]).all()  # the margin stays free
+
+
+def test_pictures_lie_in_the_middle_of_their_row() -> None:
+    flat, high = (small(Image.new("RGB", size, "red")) for size in ((160, 10), (10, 160)))
+    sheet = np.asarray(contact_sheet("t", [Pair("a", flat, high)]))
+    left, right = (np.nonzero((part == (255, 0, 0)).all(axis=-1))[0] for part in halves(sheet))
+    assert left.min() + left.max() == right.min() + right.max()
+
+
+def halves(sheet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    middle = sheet.shape[1] // 2
+    return sheet[:, :middle], sheet[:, middle:]
