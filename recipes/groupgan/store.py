@@ -27,10 +27,10 @@ TORN = (
 )
 
 
-def default_cache() -> Path:
-    """Where rendered faces are kept: `$NVN_CACHE/faces`, or `~/.cache/nvn/faces`."""
+def default_cache(kind: str = "faces") -> Path:
+    """Where things of a kind are kept: `$NVN_CACHE/faces`, or `~/.cache/nvn/faces`."""
     root = os.environ.get("NVN_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "nvn") / "faces"
+    return (Path(root) if root else Path.home() / ".cache" / "nvn") / kind
 
 
 def read(path: Path, names: tuple[str, ...], notice: Callable[[str], None]
@@ -42,7 +42,7 @@ def read(path: Path, names: tuple[str, ...], notice: Callable[[str], None]
     except FileNotFoundError:
         return None
     except TORN as error:
-        notice(f"{path} cannot be read ({error}); rendering the faces again.")
+        notice(f"{path} cannot be read ({error}); making it again.")
         return None
 
 
@@ -60,6 +60,6 @@ def write(path: Path, arrays: Mapping[str, Array], notice: Callable[[str], None]
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        notice(f"The faces could not be kept in {path.parent} ({error}); going on without a cache.")
+        notice(f"Nothing could be kept in {path.parent} ({error}); going on without a cache.")
         if part is not None:
             part.unlink(missing_ok=True)

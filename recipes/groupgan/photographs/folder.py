@@ -1,0 +1,92 @@
+"""A folder of one's own pictures, a folder for each person and expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from ..rendered.rig import EXPRESSIONS
+from . import files
+from .left_out import LeftOut
+from .sequences import Film, FilmSet, Frames
+
+NAME = "A data set of one's own"
+LAYOUT = files.indented(
+    "ROOT/PERSON/EXPRESSION/frame1.png …               a film, in natural order, or",
+    "ROOT/PERSON/EXPRESSION/neutral.png weak1.png … peak.png   (neutral may be missing)",
+    "ROOT/PERSON/EXPRESSION/SEQUENCE/…                 several of either",
+)
+INCOMPLETE = "named neutral, weak or peak, but without a weak picture or a peak"
+
+
+@dataclass(frozen=True)
+class Folder(FilmSet):
+    """ROOT/PERSON/EXPRESSION[/SEQUENCE]/pictures.
+
+    In a folder with a picture whose name begins with neutral, weak or peak, pictures are what their
+    names say. Otherwise they are a film's frames, in natural order (2 before 10): the first is
+    neutral, the last is the peak, and the weak ones are numbered `first` to `last`.
+    """
+
+    name: ClassVar[str] = NAME
+    layout: ClassVar[str] = LAYOUT
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The expressions found, in small letters; those of the rendered faces come first.
+
+        Raises:
+            DataError: If there are no folders for people and expressions.
+        """
+        files.require(self.root, NAME, LAYOUT)
+        found = {
+            expression.name.casefold()
+            for person in files.folders(self.root)
+            for expression in files.folders(person)
+        }
+        if not found:
+            raise files.misplaced(self.root, NAME, LAYOUT)
+        return (*(e for e in EXPRESSIONS if e in found), *sorted(found - set(EXPRESSIONS)))
+
+    def find(self, left_out: LeftOut) -> list[Film]:
+        """List the films beneath the root.
+
+        Raises:
+            DataError: If the set is not there.
+        """
+        files.require(self.root, NAME, LAYOUT)
+        return list(_films(self.root, self.frames, left_out))
+
+
+def _films(root: Path, frames: Frames, left_out: LeftOut) -> Iterator[Film]:
+    for person in files.folders(root):
+        for expression in files.folders(person):
+            within = [expression, *files.folders(expression)]
+            shot = [folder for folder in within if files.pictures(folder)]
+            if not shot:
+                left_out.add("without pictures", expression)
+            for folder in shot:
+                film = _film(person.name, expression.name.casefold(), folder, frames)
+                if isinstance(film, Film):
+                    yield film
+                else:
+                    left_out.add(film, folder)
+
+
+def _film(person: str, expression: str, folder: Path, frames: Frames) -> Film | str:
+    """The film in a folder, or the reason that there is none."""
+    pictures = files.pictures(folder)
+    neutral, weak, peak = (_named(pictures, role) for role in ("neutral", "weak", "peak"))
+    if not (neutral or weak or peak):
+        chosen = frames.choose(pictures)
+        return frames.too_short if chosen is None else Film(person, expression, chosen)
+    if not (weak and peak):
+        return INCOMPLETE
+    return Film(person, expression, (*neutral[:1], *weak, peak[-1]), neutral=bool(neutral))
+
+
+def _named(pictures: Sequence[Path], role: str) -> list[Path]:
+    return [picture for picture in pictures if picture.name.casefold().startswith(role)]

@@ -1,0 +1,266 @@
+"""LSEMSW: stills of films with weak expressions, one of thirteen each, and no pairs.
+
+Hu, Liu, Yang, Hospedales (2019), "Large-scale subtle emotions and mental states in the wild". How
+its archive is laid out is not written there: the two layouts below are our reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nvn.errors import ConfigError, DataError
+
+from ..pairs import Pairs
+from . import files
+from .cropping import Crop
+from .easy import easiest, partners, read_scores
+from .left_out import LeftOut
+from .reading import read_groups
+from .sequences import without_unused
+
+Part: TypeAlias = Literal["train", "validation", "test"]
+
+NAME = "LSEMSW"
+CLASSES = (
+    "happy",
+    "anxious",
+    "sad",
+    "scared",
+    "angry",
+    "hesitant",
+    "indifferent",
+    "surprised",
+    "arrogant",
+    "thinking",
+    "helpless",
+    "suspicious",
+    "questioning",
+)
+PARTS: dict[Part, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("val", "validation"),
+    "test": ("test",),
+}
+LAYOUT = files.indented(
+    "ROOT/train/happy/….jpg, ROOT/val/…, ROOT/test/…      a folder for each part and expression, or",
+    "ROOT/train.txt, ROOT/val.txt, ROOT/test.txt          lists of `path expression`, a line each",
+)
+NO_PEAKS = (
+    "LSEMSW has no peaks: they are the pictures that a trained classifier finds easy, and which "
+    "these are has to be known. Set peaks_file=FILE, a file of scores; how to make one with a "
+    "classifier of your own is told in docs/data.md, under LSEMSW."
+)
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture of the set: its file, its class, and the part of the set it belongs to."""
+
+    path: Path
+    label: int
+    part: Part
+
+
+@dataclass(frozen=True)
+class Lsemsw:
+    """LSEMSW, each picture paired with an easy one of its class.
+
+    Every picture of the training and of the test part, easy or not, is a weak one. The test part is
+    what is tested on, in every fold. Nobody knows who is seen: each still counts as a person.
+
+    Attributes:
+        root: The folder of the set.
+        side: The side of the pictures, in pixels.
+        crop: What is seen of them; the set is of faces that were cut out already.
+        peaks: The file of scores by which peaks are chosen, as easy.write_scores writes it.
+        peaks_from: The part that peaks are chosen from; the paper says validation.
+        easy: The share of the scored pictures of a class that are taken for peaks.
+        seed: Another one, other partners.
+        paired: If false, each picture is its own peak and no scores are needed: so a classifier can
+            be trained that finds the easy ones.
+    """
+
+    root: Path
+    side: int
+    crop: Crop = "centre"
+    peaks: Path | None = None
+    peaks_from: Literal["train", "validation"] = "train"
+    easy: float = 0.2
+    seed: int = 0
+    paired: bool = True
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The thirteen expressions."""
+        return CLASSES
+
+    def read(self) -> Pairs:
+        """Return every pair, with a warning that names what was left out.
+
+        Raises:
+            DataError: If there is none, or a class without a peak.
+            ConfigError: If there are no scores.
+        """
+        left_out = LeftOut(NAME, self.root)
+        stills = find(self.root, left_out)
+        shown = [still for still in stills if still.part != "validation"]
+        pairs = self._pairs(shown, self._peaks(stills), left_out)
+        if not len(pairs):
+            raise left_out.nothing_left(LAYOUT)
+        left_out.warn()
+        return pairs
+
+    def sample(self, count: int) -> Pairs:
+        """Return a few pairs of the training part, `count` or more, with few different peaks.
+
+        Raises:
+            DataError: If there is none, or a class without a peak.
+            ConfigError: If there are no scores.
+        """
+        unsaid = LeftOut(NAME, self.root)
+        stills = find(self.root, unsaid)
+        first = {still.label: still for still in reversed(self._peaks(stills))}
+        train = [still for still in stills if still.part == "train"]
+        taken = min(count, len(train))
+        while taken < len(train):
+            few = train[:: len(train) // taken][:taken]
+            pairs = self._pairs(few, [first[label] for label in first], unsaid)
+            if len(pairs) >= count:
+                return pairs
+            taken *= 2  # some could not be read
+        pairs = self._pairs(train, self._peaks(stills), unsaid)
+        return pairs if len(pairs) else self.read()  # which says why there are none
+
+    def stills(self, part: Part) -> tuple[list[str], Tensor, Tensor]:
+        """Return a part as it is, to be scored: paths beneath the root, pictures and classes.
+
+        Returns:
+            The paths, with slashes, N of them; the pictures, (N, 3, S, S) uint8; (N,) int64.
+
+        Raises:
+            DataError: If there is nothing in it.
+        """
+        left_out = LeftOut(NAME, self.root)
+        stills = [still for still in find(self.root, left_out) if still.part == part]
+        pictures, good = read_groups([(s.path,) for s in stills], self.side, self.crop, left_out)
+        if not good.any():
+            raise left_out.nothing_left(LAYOUT)
+        kept = [still for still, read in zip(stills, good.tolist(), strict=True) if read]
+        names = [self._name(still) for still in kept]
+        label = torch.tensor([still.label for still in kept])
+        return names, pictures if good.all() else pictures[good], label
+
+    def _name(self, still: Still) -> str:
+        return still.path.relative_to(self.root).as_posix()
+
+    def _peaks(self, stills: Sequence[Still]) -> list[Still]:
+        """The easiest pictures of the part that peaks come from; none, if pictures are unpaired."""
+        if not self.paired:
+            return []
+        if self.peaks is None:
+            raise ConfigError(NO_PEAKS)
+        scores = read_scores(self.peaks)
+        pool = [still for still in stills if still.part == self.peaks_from]
+        known = [still for still in pool if self._name(still) in scores]
+        if not known:
+            example = f", such as {self._name(pool[0])}" if pool else ""
+            raise DataError(
+                f"{self.peaks}: none of its {len(scores)} paths is a picture of the part "
+                f"{self.peaks_from} in {self.root}{example}"
+            )
+        confidence = torch.tensor([scores[self._name(still)] for still in known])
+        chosen = easiest(confidence, torch.tensor([still.label for still in known]), self.easy)
+        return [still for still, easy in zip(known, chosen.tolist(), strict=True) if easy]
+
+    def _pairs(self, shown: Sequence[Still], peaks: Sequence[Still], left_out: LeftOut) -> Pairs:
+        """Read pictures and their peaks, each once, and bring them together."""
+        stills = list(dict.fromkeys([*shown, *peaks]))
+        place = {still: number for number, still in enumerate(stills)}
+        pictures, good = read_groups([(s.path,) for s in stills], self.side, self.crop, left_out)
+        label = torch.tensor([still.label for still in stills], dtype=torch.long)
+        weak = torch.tensor([place[still] for still in shown], dtype=torch.long)
+        weak = weak[good[weak]]
+        peak = weak
+        if self.paired:
+            easy = torch.tensor([place[still] for still in peaks], dtype=torch.long)
+            easy = easy[good[easy]]
+            _require_every_class(label[weak], label[easy])
+            generator = torch.Generator().manual_seed(self.seed)
+            peak = partners(label[weak], weak, label[easy], easy, generator)
+        reserved = torch.tensor([still.part == "test" for still in stills], dtype=torch.bool)[weak]
+        who = torch.arange(len(weak))
+        return without_unused(
+            Pairs(pictures, weak, peak, label[weak], who, CLASSES, reserved=reserved)
+        )
+
+
+def _require_every_class(shown: Tensor, peaks: Tensor) -> None:
+    missing = set(shown.tolist()) - set(peaks.tolist())
+    if missing:
+        names = ", ".join(CLASSES[label] for label in sorted(missing))
+        raise DataError(f"LSEMSW: there is no peak of {names}: score pictures of every expression")
+
+
+def find(root: Path, left_out: LeftOut) -> list[Still]:
+    """List the pictures of LSEMSW in a folder.
+
+    Raises:
+        DataError: If it is not there.
+    """
+    files.require(root, NAME, LAYOUT)
+    stills: list[Still] = []
+    for part in PARTS:
+        stills += _listed(root, part, left_out) or _in_folders(root, part, left_out)
+    if not stills:
+        raise files.misplaced(root, NAME, LAYOUT)
+    return stills
+
+
+def _listed(root: Path, part: Part, left_out: LeftOut) -> list[Still]:
+    """The pictures that the list of a part names."""
+    for name in PARTS[part]:
+        file = root / f"{name}.txt"
+        if file.is_file():
+            return list(_lines(root, file, part, left_out))
+    return []
+
+
+def _lines(root: Path, file: Path, part: Part, left_out: LeftOut) -> Iterator[Still]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    for line in filter(None, map(str.strip, lines)):
+        path, _, name = line.rpartition(" ")
+        label = _label(name)
+        if label is None or not path:
+            left_out.add("of no known expression", root / line)
+        else:
+            yield Still(root / path.strip(), label, part)
+
+
+def _in_folders(root: Path, part: Part, left_out: LeftOut) -> list[Still]:
+    """The pictures in the folders of a part, one for each expression."""
+    top = files.within(root, *PARTS[part])
+    stills: list[Still] = []
+    for folder in files.folders(top) if top else ():
+        label = _label(folder.name)
+        if label is None:
+            left_out.add("of no known expression", folder)
+        else:
+            stills += [Still(path, label, part) for path in files.pictures(folder)]
+    return stills
+
+
+def _label(name: str) -> int | None:
+    """The class of a name; a number counts from 0 in the order of CLASSES."""
+    known = name.casefold()
+    if known.isdecimal() and int(known) < len(CLASSES):
+        return int(known)
+    return CLASSES.index(known) if known in CLASSES else None
