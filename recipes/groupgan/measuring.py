@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from PIL import Image
 from torch import Tensor
 
 import nvn
-from nvn.console import Bar
 
-from . import evaluation as ev
-from .pairs import Pairs, Split, to_float
+from .evaluation import numbers as ev
+from .evaluation.faces import Faces as Faces
+from .pairs import Split, to_float
 
 BY_PEAKS = "recognised by a classifier of peaks (%)"
 BY_WEAK = "recognised by a classifier of weak faces (%)"
@@ -50,7 +48,7 @@ class Recognition:
         with nvn.progress("measuring", total=8 * len(weak)) as bar:
 
             def computed(value: nvn.Value, pictures: Tensor) -> Tensor:
-                return computed_with(engine, self.weak, value, pictures, bar)
+                return ev.computed_with(engine, self.weak, value, pictures, bar)
 
             def right(logits: nvn.Value, pictures: Tensor) -> float:
                 return 100 * ev.accuracy(computed(logits, pictures), test.label)
@@ -68,50 +66,3 @@ class Recognition:
                 f"stretched, {LIKENESS}": ev.psnr(stretched, peak),
                 f"magnified, {LIKENESS}": ev.psnr(made, peak),
             }
-
-
-@dataclass(frozen=True)
-class Faces:
-    """A picture: weak, magnified and real peak of each expression, of people never seen."""
-
-    pairs: Split
-    weak: nvn.Value
-    fake: nvn.Value
-    rows: int = 3
-
-    def __call__(self, engine: nvn.Engine) -> Image.Image:
-        """Draw."""
-        test = self.pairs.test
-        blocks = {}
-        with nvn.progress("drawing faces") as bar:
-            for number, name in enumerate(test.classes):
-                chosen = examples(test, number, self.rows)
-                weak, peak = (to_float(test.take(chosen).shown(role)) for role in ("weak", "peak"))
-                bar.reach(number * len(chosen), len(test.classes) * len(chosen))
-                made = computed_with(engine, self.weak, self.fake, weak, bar)
-                blocks[name] = {"weak": weak, "magnified": made, "real peak": peak}
-        return ev.sheet(blocks)
-
-
-def examples(pairs: Pairs, label: int, count: int) -> Tensor:
-    """Return the numbers (M,) of `count` pairs of a class: of as many people, the middle one each.
-
-    A sequence's weak pictures stand together, weakest first.
-    """
-    shown = []
-    for subject in torch.unique(pairs.subject[pairs.label == label]).tolist()[:count]:
-        of_one = ((pairs.label == label) & (pairs.subject == subject)).nonzero().flatten()
-        shown.append(of_one[len(of_one) // 2])
-    return torch.stack(shown) if shown else torch.empty(0, dtype=torch.long)
-
-
-def computed_with(
-    engine: nvn.Engine, weak: nvn.Value, value: nvn.Value, pictures: Tensor, bar: Bar
-) -> Tensor:
-    """Return a value, computed with `pictures` (N, C, H, W) as the weak ones."""
-
-    def compute(part: Tensor) -> Tensor:
-        result: Tensor = engine.values({str(weak): part}, [value])[0].float()
-        return result
-
-    return ev.in_parts(compute, pictures, bar.advance)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.evaluation import accuracy, extrapolated, in_parts, psnr, sheet, to_image
+from nvn_recipes.groupgan.evaluation.numbers import accuracy, extrapolated, in_parts, psnr
+from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
 from nvn_recipes.groupgan.pairs import Pairs, to_float
 
 

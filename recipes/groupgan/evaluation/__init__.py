@@ -1,0 +1,1 @@
+"""How games are measured and shown: numbers and pictures that any recipe may use."""

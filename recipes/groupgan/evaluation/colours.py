@@ -1,0 +1,48 @@
+"""Colours for numbers from 0 to 1: ordered as eyes see them, in print without colours too."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Oklab (Björn Ottosson 2020, "A perceptual color space for image processing"): from lightness and
+# two opponent colours to cone responses (their cube roots), and from these to linear sRGB.
+_CONES = torch.tensor(
+    [
+        [1.0, 0.3963377774, 0.2158037573],
+        [1.0, -0.1055613458, -0.0638541728],
+        [1.0, -0.0894841775, -1.2914855480],
+    ]
+)
+_SRGB = torch.tensor(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
+
+
+def heat(shares: Tensor) -> Tensor:
+    """Return (…, 3) uint8 for numbers (…) in [0, 1]: from black over violet and red to pale yellow.
+
+    Lightness rises evenly; the hue turns from 290° to 460°, the chroma is largest in the middle.
+    """
+    shares = shares.clamp(0, 1)
+    hue = torch.deg2rad(290 + 170 * shares)
+    return _oklch(0.97 * shares, 0.17 * torch.sin(torch.pi * shares) ** 0.8, hue)
+
+
+def ink(shares: Tensor) -> Tensor:
+    """Return (…, 3) uint8 for numbers (…) in [0, 1]: from white to dark blue."""
+    shares = shares.clamp(0, 1)
+    hue = torch.full_like(shares, torch.pi * 260 / 180)
+    return _oklch(1 - 0.65 * shares, 0.13 * torch.sin(torch.pi * shares / 2), hue)
+
+
+def _oklch(lightness: Tensor, chroma: Tensor, hue: Tensor) -> Tensor:
+    """Colours (…, 3) uint8 of lightness, chroma and hue in radians, each (…); clipped to sRGB."""
+    lab = torch.stack([lightness, chroma * torch.cos(hue), chroma * torch.sin(hue)], dim=-1)
+    linear = ((lab @ _CONES.T) ** 3 @ _SRGB.T).clamp(0, 1)
+    coded = torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return (255 * coded).round().to(torch.uint8)

@@ -1,0 +1,91 @@
+"""Which expressions are taken for which: the confusion matrix (Table 2 of Niu et al. 2022)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+import nvn
+
+from ..pairs import Split, to_float
+from .colours import ink
+from .grid import TEXT, grid
+from .numbers import computed_with
+from .people import tested
+
+CELL = 72  # pixels of a field
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the confusion matrix (K, K): how many of class i (row) are taken for class j.
+
+    Args:
+        logits: (N, K), K classes.
+        labels: (N,), the classes they are of.
+    """
+    return multiclass_confusion_matrix(logits, labels, num_classes=logits.shape[1])
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A picture: the confusion matrix in % of each row, on people never seen.
+
+    Attributes:
+        split: The faces.
+        weak: The game's weak pictures, (N, C, H, W).
+        answer: How they are recognised: logits (N, K), K classes.
+    """
+
+    split: Split
+    weak: nvn.Value
+    answer: nvn.Value
+
+    def __call__(self, engine: nvn.Engine) -> Image.Image:
+        """Draw.
+
+        Raises:
+            DataError: If there is nobody to test on.
+        """
+        test = tested(self.split)
+        with nvn.progress("drawing the confusion matrix", total=len(test)) as bar:
+            weak = to_float(test.shown("weak"))
+            logits = computed_with(engine, self.weak, self.answer, weak, bar)
+        return drawn(confusion(logits, test.label), test.classes)
+
+
+def drawn(counts: Tensor, classes: Sequence[str]) -> Image.Image:
+    """Return a picture of a confusion matrix (K, K): in each row, % of the pictures of a class.
+
+    The darker, the more; a class without pictures has dashes.
+    """
+    pictures = counts.sum(dim=1)
+    shares = counts / pictures[:, None]
+    right, there = counts.diagonal().sum() / pictures.sum(), pictures > 0
+    average = shares.diagonal()[there].mean()
+    rows = [
+        (f"{name} ({number})", [_cell(share) for share in row.tolist()])
+        for name, number, row in zip(classes, pictures.tolist(), shares, strict=True)
+    ]
+    head = (
+        f"accuracy {right:.1%} of {pictures.sum()} pictures; {average:.1%} as the mean of classes\n"
+        "row: what is shown (how many); column: what it is taken for; % of the row"
+    )
+    return grid(rows, classes, head, gap=1)
+
+
+def _cell(share: float) -> Image.Image:
+    """One field of the matrix: a colour, and the number on it."""
+    known = not math.isnan(share)
+    colour = ink(torch.tensor(share if known else 0.0)).tolist()
+    cell = Image.new("RGB", (CELL, CELL), tuple(colour))
+    text = f"{100 * share:.1f}" if known else "-"
+    place, font = (CELL // 2, CELL // 2), ImageFont.load_default(TEXT)
+    letters = "white" if share > 0.5 else "black"
+    ImageDraw.Draw(cell).text(place, text, fill=letters, font=font, anchor="mm")
+    return cell

@@ -1,0 +1,85 @@
+"""How well weak expressions are recognised, and how well they are magnified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+import nvn
+from nvn.console import Bar
+
+from ..pairs import Pairs, Split, to_float
+from .numbers import accuracy, computed_with, extrapolated, psnr, ssim
+from .people import tested
+
+BY_PEAKS = "recognised by a classifier of peaks (%)"
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Accuracies (%) and likeness to the real peaks (PSNR in dB, SSIM), on people never seen.
+
+    Attributes:
+        split: The faces.
+        weak: The game's weak pictures, (N, C, H, W).
+        answer: How this method recognises them: logits (N, K), K classes.
+        fake: What it makes of them, (N, C, H, W), if it magnifies.
+        judge: Logits (N, K) of a classifier that knows only peaks, as a function of `weak`.
+        others: Further logits (N, K), and who gives them.
+    """
+
+    split: Split
+    weak: nvn.Value
+    answer: nvn.Value
+    fake: nvn.Value | None = None
+    judge: nvn.Value | None = None
+    others: Mapping[str, nvn.Value] = field(default_factory=dict)
+
+    def __call__(self, engine: nvn.Engine) -> dict[str, float]:
+        """Measure.
+
+        Raises:
+            DataError: If there is nobody to test on.
+        """
+        test = tested(self.split)
+        shown = _without_learning(test)
+        judged = len(shown) + 1 + (self.fake is not None) if self.judge else 0
+        passes = 1 + (self.fake is not None) + judged + len(self.others)
+        with nvn.progress("measuring", total=passes * len(test)) as bar:
+            found = {"accuracy (%)": self._right(engine, self.answer, shown["weak"], bar)}
+            if self.fake is not None:
+                made = computed_with(engine, self.weak, self.fake, shown["weak"], bar)
+                shown["magnified"] = made
+            peak = to_float(test.shown("peak"))
+            if self.judge is not None:
+                for name, pictures in {**shown, "real peaks": peak}.items():
+                    right = self._right(engine, self.judge, pictures, bar)
+                    found[f"{name}, {BY_PEAKS}"] = right
+            for name, logits in self.others.items():
+                right = self._right(engine, logits, shown["weak"], bar)
+                found[f"weak, recognised by {name} (%)"] = right
+        return found | (_likeness(shown, peak) if self.fake is not None else {})
+
+    def _right(self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: Bar) -> float:
+        """The share in % of pictures that are recognised."""
+        said = computed_with(engine, self.weak, logits, pictures, bar)
+        return 100 * accuracy(said, self.split.test.label)
+
+
+def _without_learning(test: Pairs) -> dict[str, Tensor]:
+    """The weak pictures, and stretched ones where it is known how weak they are."""
+    shown = {"weak": to_float(test.shown("weak"))}
+    if test.neutral is not None and test.intensity is not None:
+        shown["stretched"] = extrapolated(test, test.intensity.mean().item())
+    return shown
+
+
+def _likeness(shown: Mapping[str, Tensor], peak: Tensor) -> dict[str, float]:
+    """How much pictures look like the real peaks."""
+    found = {}
+    for unit, measure in (("PSNR, dB", psnr), ("SSIM", ssim)):
+        for kind, pictures in shown.items():
+            found[f"{kind}, likeness to real peaks ({unit})"] = measure(pictures, peak)
+    return found
