@@ -104,7 +104,8 @@ class _PlainBar:
     def reach(self, done: int, total: int | None = None) -> None:
         self._done = done
         self._total = total or self._total
-        if time.monotonic() - self._told >= _PLAIN_SECONDS:
+        over = self._done == self._total  # which `close` tells
+        if not over and time.monotonic() - self._told >= _PLAIN_SECONDS:
             self._told = time.monotonic()
             show(f"{self._description}: {self._count()}{self._left()}{self._beside()}")
 

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -83,12 +84,12 @@ class Cell:
     def __str__(self) -> str:
         return " ".join([self.recipe.name, *_pairs(self.chosen)])
 
-    @property
+    @cached_property
     def row(self) -> tuple[str, ...]:
         """The values swept that no mean goes over, as text."""
         return tuple(as_text(x) for name, x in self.chosen.items() if name not in REPEATS)
 
-    @property
+    @cached_property
     def content(self) -> str:
         """All that decides what is run, but for the recipe's own code."""
         values = self.config.model_dump(mode="json")

@@ -18,6 +18,8 @@ from nvn.sweep.table import Table
 
 __all__ = ["Board", "counted", "show_tables", "warn_of_other_code"]
 
+_BAR = 54  # columns of the screen that a bar needs, before its note
+_LEAST = 12  # columns of a note in any case
 _PAD = 3  # columns of the screen between those of a table
 
 
@@ -64,7 +66,9 @@ class Board:
     def _note(self) -> None:
         first = str(self._going[0].cell) if self._going else ""
         more = f" and {len(self._going) - 1} more" if len(self._going) > 1 else ""
-        self._bar.note(f"{first}{more}")
+        room = max(rich.get_console().width - _BAR - len(more), _LEAST)
+        short = first if len(first) <= room else f"{first[: room - 1]}…"
+        self._bar.note(f"{short}{more}")
 
 
 def show_tables(tables: Sequence[Table]) -> None:

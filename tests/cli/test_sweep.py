@@ -162,6 +162,7 @@ def test_a_killed_sweep_goes_on_while_its_runs_do(folder: Path, start: Start) ->
     assert said.splitlines()[-1] == "4 of 4 runs finished; all is in out"
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_with_its_runs_does_only_those_again(folder: Path, start: Start) -> None:
     process = begin(folder, start)
     process.kill()
@@ -177,6 +178,7 @@ def test_a_sweep_killed_with_its_runs_does_only_those_again(folder: Path, start:
     assert said.splitlines()[-1] == "4 of 4 runs finished; all is in out"
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_sweep_and_its_runs(folder: Path, start: Start) -> None:
     process = begin(folder, start)
     process.send_signal(signal.SIGINT)

@@ -52,6 +52,19 @@ def test_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert board.failed == [f"mine width=2: no data\n  its output: {tmp_path / 'b.log'}"]
 
 
+def test_what_is_running_leaves_room_for_the_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(width=80)
+    monkeypatch.setattr(rich, "get_console", lambda: console)
+    cells = grid_of(tmp_path, f"note={'x' * 99},y").cells
+    bar = FakeBar()
+    board = Board(bar, lambda: None)
+    for cell in cells:
+        board.began(Job(cell, tmp_path, ()))
+    assert bar.notes[-1] == "mine note=xxxx… and 1 more"
+
+
 @pytest.mark.parametrize(("columns", "parts"), [(80, 1), (32, 2), (20, 3), (5, 3)])
 def test_a_table_too_wide_goes_on_below(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, parts: int
