@@ -1,8 +1,8 @@
 """Which pictures a classifier finds easy: a file of scores, and the peaks chosen by it.
 
-For sets without peaks: Niu et al. (2022), section 4, take those pictures for peaks that a classifier,
-trained on the set, is sure of. Scores are a CSV file with the columns `path` (beneath the root, with
-slashes) and `confidence` (the probability that the classifier gives to the right class).
+For sets without peaks: Niu et al. (2022), section 4, take those pictures for peaks that a
+classifier, trained on the set, is sure of. Scores are a CSV file with the columns `path` (beneath
+the root, with slashes) and `confidence` (the probability that it gives to the right class).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def write_scores(
         names: The pictures' paths beneath the root, N of them.
         pictures: The pictures, (N, 3, S, S) uint8.
         label: Their classes, (N,) int64.
-        classifier: From pictures (M, 3, S, S) uint8 to logits (M, K); it is called without gradients.
+        classifier: From pictures (M, 3, S, S) uint8 to logits (M, K), in eval mode.
     """
     with torch.no_grad():
-        logits = torch.cat([classifier(part).cpu() for part in pictures.split(AT_ONCE)])
+        logits = torch.cat([classifier(part).cpu() for part in torch.split(pictures, AT_ONCE)])
     sure = logits.double().softmax(dim=1)[torch.arange(len(label)), label]
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", newline="", encoding="utf-8") as out:
@@ -83,7 +83,7 @@ def easiest(confidence: Tensor, label: Tensor, share: float) -> Tensor:
         share: How many of a class are easy, from 0 to 1.
     """
     easy = torch.zeros(len(label), dtype=torch.bool)
-    for each in torch.unique(label):  # type: ignore[no-untyped-call]
+    for each in torch.unique(label).tolist():
         of_class = (label == each).nonzero().flatten()
         order = confidence[of_class].argsort(descending=True, stable=True)
         easy[of_class[order[: max(1, round(share * len(of_class)))]]] = True
@@ -103,7 +103,7 @@ def partners(
         generator: What draws.
     """
     chosen = torch.empty_like(own)
-    for each in torch.unique(label):  # type: ignore[no-untyped-call]
+    for each in torch.unique(label).tolist():
         rows, of_class = label == each, peaks[peak_label == each]
         drawn = torch.randint(len(of_class), (int(rows.sum()),), generator=generator)
         met_itself = of_class[drawn] == own[rows]

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from nvn.errors import DataError
 
+# HEIC is not read without a plugin of Pillow's; better that its file is named than passed over.
 ENDINGS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    (
+        *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+        *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    )
 )
 SHOWN = 8  # of what is in a folder
 

@@ -184,7 +184,8 @@ def paired(
             weak = [start + place for place in film.weak if good[start + place]]
             rows += [(start, each, end - 1, label, person) for each in weak]
         start = end
-    neutral, weak, peak, label, subject = torch.tensor(rows, dtype=torch.long).view(-1, 5).T
+    columns = torch.tensor(rows, dtype=torch.long).view(-1, 5).T.contiguous()
+    neutral, weak, peak, label, subject = columns
     known = neutral if all(film.neutral for film in films) else None
     return without_unused(Pairs(pictures, weak, peak, label, subject, classes, neutral=known))
 
