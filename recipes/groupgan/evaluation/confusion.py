@@ -14,12 +14,14 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 import nvn
 
 from ..pairs import Split, to_float
-from .colours import ink
-from .grid import TEXT, grid
+from .colours import ink, luminance, scale
+from .grid import grid
+from .lettering import TEXT
 from .numbers import computed_with
 from .people import tested
 
-CELL = 72  # pixels of a field
+CELL = 80  # pixels of a field
+MIDDLE = 0.18  # the luminance that is as far from black as from white, for eyes
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
@@ -66,26 +68,32 @@ def drawn(counts: Tensor, classes: Sequence[str]) -> Image.Image:
     """
     pictures = counts.sum(dim=1)
     shares = counts / pictures[:, None]
-    right, there = counts.diagonal().sum() / pictures.sum(), pictures > 0
-    average = shares.diagonal()[there].mean()
+    right = counts.diagonal().sum() / pictures.sum()
+    average = shares.diagonal()[pictures > 0].mean()
     rows = [
         (f"{name} ({number})", [_cell(share) for share in row.tolist()])
         for name, number, row in zip(classes, pictures.tolist(), shares, strict=True)
     ]
-    head = (
-        f"accuracy {right:.1%} of {pictures.sum()} pictures; {average:.1%} as the mean of classes\n"
-        "row: what is shown (how many); column: what it is taken for; % of the row"
-    )
-    return grid(rows, classes, head, gap=1)
+    head = [
+        f"accuracy {100 * right:.1f} % of {pictures.sum()} pictures; "
+        f"mean of the classes {100 * average:.1f} %",
+        "row: what is shown (how many); column: what it is taken for",
+    ]
+    return grid(rows, classes, head, scale(ink, ["0", "50", "100"], "% of the row"), gap=-1)
 
 
 def _cell(share: float) -> Image.Image:
-    """One field of the matrix: a colour, and the number on it."""
+    """One field of the matrix: a colour, and the number on it in black or white."""
     known = not math.isnan(share)
-    colour = ink(torch.tensor(share if known else 0.0)).tolist()
-    cell = Image.new("RGB", (CELL, CELL), tuple(colour))
-    text = f"{100 * share:.1f}" if known else "-"
-    place, font = (CELL // 2, CELL // 2), ImageFont.load_default(TEXT)
-    letters = "white" if share > 0.5 else "black"
-    ImageDraw.Draw(cell).text(place, text, fill=letters, font=font, anchor="mm")
+    colour = ink(torch.tensor(share if known else 0.0))
+    cell = Image.fromarray(colour.expand(CELL, CELL, 3).contiguous().numpy())
+    pen = ImageDraw.Draw(cell)
+    pen.rectangle((0, 0, CELL - 1, CELL - 1), outline="#a0a4ac")
+    pen.text(
+        (CELL // 2, CELL // 2),
+        f"{100 * share:.1f}" if known else "-",
+        fill="black" if luminance(colour) > MIDDLE else "white",
+        font=ImageFont.load_default(TEXT),
+        anchor="mm",
+    )
     return cell

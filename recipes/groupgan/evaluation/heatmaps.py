@@ -5,29 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 import nvn
 
 from ..pairs import Split, to_float
-from .colours import heat
-from .grid import GAP, LINE, TEXT, grid
+from .colours import heat, scale
+from .grid import grid
 from .numbers import computed_with
 from .people import of_each_class, tested
 from .sheets import enlarged, to_image
 
 SIDE = 144  # pixels that a small picture is enlarged to
-BAR = 320  # pixels of the scale
-SATURATED = 0.995  # the share of all pixels that are below the end of the scale
+MEANING = "squared difference, summed over the colours; pictures are in [-1, 1]"
+BELOW = 0.98  # the share of all pixels that are below the end of the scale
 
 COLUMNS = (
     "weak",
     "magnified",
-    "|magn. - weak|²",
+    "magnified - weak,\nsquared",
     "real peak",
-    "|peak - weak|²",
-    "|peak - magn.|²",
+    "real peak - weak,\nsquared",
+    "real peak -\nmagnified, squared",
 )
 
 
@@ -75,33 +75,27 @@ class HeatMaps:
         with nvn.progress("drawing heat maps", total=len(pairs)) as bar:
             made = computed_with(engine, self.weak, self.fake, weak, bar).clamp(-1, 1)
         maps = torch.stack([heat_map(made, weak), heat_map(peak, weak), heat_map(peak, made)])
-        end = max(
-            torch.quantile(maps.flatten()[:: 1 + maps.numel() // 2**24], SATURATED).item(), 1e-6
-        )
+        end = end_of_scale(maps)
+        marks = ["0", f"{end / 2:.2g}", f"{end:.2g} or more"]
 
-        scale = enlarged(weak.shape[-1], SIDE)
-        hot = [[_hot(one / end, scale) for one in several] for several in maps]
-        faces = [[to_image(one, scale) for one in several] for several in (weak, made, peak)]
+        times = enlarged(weak.shape[-1], SIDE)
+        hot = [[_hot(one / end, times) for one in several] for several in maps]
+        faces = [[to_image(one, times) for one in several] for several in (weak, made, peak)]
         columns = (faces[0], faces[1], hot[0], faces[2], hot[1], hot[2])
         rows = list(zip(names, zip(*columns, strict=True), strict=True))
-        return grid(rows, COLUMNS, foot=_legend(end))
+        return grid(rows, COLUMNS, foot=scale(heat, marks, MEANING))
 
 
-def _hot(shares: Tensor, scale: int) -> Image.Image:
+def end_of_scale(maps: Tensor) -> float:
+    """Return the value that nearly all pixels of heat maps (…) are below: a few are far above it.
+
+    It is more than 0, whatever the maps.
+    """
+    values = maps.flatten().sort().values
+    return max(values[round(BELOW * (len(values) - 1))].item(), 1e-6)
+
+
+def _hot(shares: Tensor, times: int) -> Image.Image:
     """A map (H, W) in colours, 1 and more in the last one."""
     image = Image.fromarray(heat(shares).numpy())
-    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-
-
-def _legend(end: float) -> Image.Image:
-    """The colours from 0 to `end`, and what they stand for."""
-    image = Image.new("RGB", (3 * BAR, 2 * LINE + GAP), "white")
-    colours = heat(torch.linspace(0, 1, BAR)).expand(TEXT, -1, -1)
-    image.paste(Image.fromarray(colours.contiguous().numpy()), (0, 0))
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT)
-    for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        text = f"{end * share:.2g}" + (" and more" if share == 1 else "")
-        pen.text((BAR * share, TEXT + GAP), text, fill="black", font=font, anchor=anchor)
-    pen.text((BAR + 2 * GAP, 0), "squared difference, summed over the colours; pictures in [-1, 1]",
-             fill="black", font=font)  # fmt: skip
-    return image
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

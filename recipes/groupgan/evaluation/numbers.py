@@ -6,6 +6,8 @@ Pictures are (N, C, H, W), C = 1 or 3, in [-1, 1].
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,18 +69,27 @@ def psnr(made: Tensor, real: Tensor) -> float:
     What is made beyond [-1, 1] is cut off first, as it is when shown. A picture without any
     error counts as infinite.
     """
-    made = made.clamp(-1, 1)
-    return peak_signal_noise_ratio(made, real, data_range=2.0, dim=(1, 2, 3)).item()
+    return _mean_over_parts(made, real, partial(peak_signal_noise_ratio, dim=(1, 2, 3)))
 
 
 def ssim(made: Tensor, real: Tensor) -> float:
     """Return the structural similarity, from -1 to 1, the mean over pictures (N, C, H, W).
 
-    With a Gaussian window of σ = 1.5 pixels, by Wang et al. 2004, "Image quality assessment".
+    With a Gaussian window of σ = 1.5 pixels, by Wang et al. 2004, "Image quality assessment: from
+    error visibility to structural similarity".
     """
-    found = structural_similarity_index_measure(made.clamp(-1, 1), real, data_range=2.0)
-    assert isinstance(found, Tensor)  # a pair only if the full image is asked for
-    return found.item()
+    return _mean_over_parts(made, real, structural_similarity_index_measure)
+
+
+def _mean_over_parts(made: Tensor, real: Tensor, measure: Callable[..., Any]) -> float:
+    """The mean over pictures of what torchmetrics says of each; never of all of them at once."""
+    whole = torch.cat([made.clamp(-1, 1), real], dim=1)
+
+    def measured(part: Tensor) -> Tensor:
+        found: Tensor = measure(*part.chunk(2, dim=1), data_range=2.0, reduction="none")
+        return found.reshape(len(part))
+
+    return in_parts(measured, whole).double().mean().item()
 
 
 def ink_iou(made: Tensor, real: Tensor) -> float:

@@ -44,23 +44,22 @@ class Recognition:
             DataError: If there is nobody to test on.
         """
         test = tested(self.split)
-        shown = _without_learning(test)
-        judged = len(shown) + 1 + (self.fake is not None) if self.judge else 0
-        passes = 1 + (self.fake is not None) + judged + len(self.others)
+        peak, shown = to_float(test.shown("peak")), _without_learning(test)
+        weak = shown["weak"]
+        magnifies = self.fake is not None
+        judged = len(shown) + magnifies + 1 if self.judge is not None else 0
+        passes = 1 + magnifies + judged + len(self.others)
         with nvn.progress("measuring", total=passes * len(test)) as bar:
-            found = {"accuracy (%)": self._right(engine, self.answer, shown["weak"], bar)}
+            found = {"accuracy (%)": self._right(engine, self.answer, weak, bar)}
             if self.fake is not None:
-                made = computed_with(engine, self.weak, self.fake, shown["weak"], bar)
-                shown["magnified"] = made
-            peak = to_float(test.shown("peak"))
+                shown["magnified"] = computed_with(engine, self.weak, self.fake, weak, bar)
             if self.judge is not None:
                 for name, pictures in {**shown, "real peaks": peak}.items():
                     right = self._right(engine, self.judge, pictures, bar)
                     found[f"{name}, {BY_PEAKS}"] = right
             for name, logits in self.others.items():
-                right = self._right(engine, logits, shown["weak"], bar)
-                found[f"weak, recognised by {name} (%)"] = right
-        return found | (_likeness(shown, peak) if self.fake is not None else {})
+                found[f"weak, recognised by {name} (%)"] = self._right(engine, logits, weak, bar)
+        return {**found, **_likeness(shown, peak)} if magnifies else found
 
     def _right(self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: Bar) -> float:
         """The share in % of pictures that are recognised."""

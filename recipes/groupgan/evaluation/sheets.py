@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from .lettering import fitting, plain
 
 ACROSS = 96  # of a sheet: pixels that a small picture is enlarged to
 
@@ -40,6 +42,7 @@ def _block(name: str, columns: Mapping[str, Tensor]) -> Image.Image:
     size = (len(columns) * (side + gap) - gap, 2 * line + rows * (tall + gap))
     block = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(block)
+    name = plain(name)
     pen.text((0, 0), name, fill="black", font=fitting(name, 0.8 * line, size[0]))
     for column, (title, pictures) in enumerate(columns.items()):
         left = column * (side + gap)
@@ -53,13 +56,6 @@ def _block(name: str, columns: Mapping[str, Tensor]) -> Image.Image:
 def enlarged(width: int, across: int = ACROSS) -> int:
     """Return how many times a picture is enlarged to be about `across` pixels wide, at least 1."""
     return max(1, round(across / width))
-
-
-def fitting(text: str, size: float, width: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return a font of a size in pixels, or of the smaller one at which text fits a width."""
-    font = ImageFont.load_default(size)
-    needed = font.getlength(text)
-    return font if needed <= width else ImageFont.load_default(max(1.0, size * width / needed))
 
 
 def to_image(picture: Tensor, scale: int = 1) -> Image.Image:

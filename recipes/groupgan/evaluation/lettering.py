@@ -1,0 +1,45 @@
+"""Text on pictures, in the one font that comes with Pillow."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TypeAlias
+
+from PIL import Image, ImageDraw, ImageFont
+
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+TEXT = 16  # the size of letters, in pixels
+LINE = 22  # from one line to the next
+LONGEST = 28  # letters of a line of `written`; of a longer one, the start
+
+
+def plain(text: str) -> str:
+    """Return text in letters that the font has, ASCII: without accents, `?` for all others."""
+    letters = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)
+
+
+def fitting(text: str, size: float, width: float) -> Font:
+    """Return a font of a size in pixels, or of the smaller one at which text fits a width."""
+    font = ImageFont.load_default(size)
+    needed = font.getlength(text)
+    return font if needed <= width else ImageFont.load_default(max(1.0, size * width / needed))
+
+
+def written(text: str) -> Image.Image:
+    """Return lines of text as an image that they just fill; a line that is too long is cut."""
+    font = ImageFont.load_default(TEXT)
+    lines = [_cut(plain(line)) for line in text.splitlines() or [""]]
+    width = 2 + max(round(font.getlength(line)) for line in lines)
+    image = Image.new("RGB", (width, LINE * len(lines)), "white")
+    pen = ImageDraw.Draw(image)
+    for number, line in enumerate(lines):
+        place = (width / 2, LINE * (number + 0.5))
+        pen.text(place, line, fill="black", font=font, anchor="mm")
+    return image
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
