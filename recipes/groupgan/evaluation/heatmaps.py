@@ -14,12 +14,12 @@ from ..pairs import Split, to_float
 from .colours import heat, scale
 from .grid import grid
 from .numbers import computed_with
-from .people import of_each_class, tested
+from .people import never_seen, of_each_class
 from .sheets import enlarged, to_image
 
 SIDE = 144  # pixels that a small picture is enlarged to
 MEANING = "squared difference, summed over the colours; pictures are in [-1, 1]"
-BELOW = 0.98  # the share of all pixels that are below the end of the scale
+BELOW = 0.99  # the share of all pixels that are below the end of the scale
 
 COLUMNS = (
     "weak",
@@ -67,7 +67,7 @@ class HeatMaps:
         Raises:
             DataError: If there is nobody to test on.
         """
-        test = tested(self.split)
+        test = never_seen(self.split)
         shown = list(of_each_class(test, self.rows))
         names = [name for name, chosen in shown for _ in chosen]
         pairs = test.take(torch.cat([chosen for _, chosen in shown]))

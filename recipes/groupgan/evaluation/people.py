@@ -12,8 +12,8 @@ from nvn.errors import DataError
 from ..pairs import Pairs, Split
 
 
-def tested(split: Split) -> Pairs:
-    """Return the pairs to test on.
+def never_seen(split: Split) -> Pairs:
+    """Return the pairs of people never seen in training, to test on.
 
     Raises:
         DataError: If there are none.

@@ -1,0 +1,89 @@
+"""Differences of features, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from nvn_recipes.groupgan.evaluation.differences import (
+    CELL,
+    DARK,
+    LIT,
+    Differences,
+    by_lot,
+    lit_share,
+    scaled,
+    shape_of,
+)
+from PIL import Image, ImageColor
+from torch import Tensor
+
+from nvn.errors import DataError
+from tests.recipes.groupgan.evaluation.seen import flat_pairs, seeing, unseen
+from tests.recipes.groupgan.some import some_pairs
+
+PAIRS = flat_pairs(
+    weak=[0.2, -0.2, 0.2], peak=[1.0, 1.0, 1.0], label=[1, 1, 0], classes=("calm", "happy", "no")
+)
+
+
+def four(pictures: Tensor) -> Tensor:
+    """Features (N, 4) that differ by 1, 0.5, 0.05 and 0 of their span between −0.2 and 0.2."""
+    return pictures.flatten(1).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.5, 0.05, 0.0])
+
+
+def cells(image: Image.Image, colour: str) -> float:
+    found = (np.asarray(image) == ImageColor.getrgb(colour)).all(axis=2).sum()
+    return float(found / (CELL - 1) ** 2)
+
+
+@pytest.mark.parametrize(("threshold", "lit"), [(0.1, 2), (0.6, 1), (0.01, 3)])
+def test_what_differs_by_more_than_the_threshold_is_lit(threshold: float, lit: int) -> None:
+    engine, weak, (features,) = seeing(four)
+    compared = Differences(unseen(PAIRS), weak, {"E": features}, threshold)
+    image = compared(engine)
+    assert (cells(image, LIT), cells(image, DARK)) == (lit, 4 - lit)  # one class has two people
+
+
+def test_each_network_has_cells_of_its_own() -> None:
+    engine, weak, (features, same) = seeing(four, lambda x: four(x) * 0)
+    image = Differences(unseen(PAIRS), weak, {"E": features, "dead": same})(engine)
+    assert (cells(image, LIT), cells(image, DARK)) == (2, 6)
+
+
+def test_the_unit_and_origin_of_features_do_not_matter() -> None:
+    features = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(scaled(features), scaled(40 * features - 7), atol=1e-5)
+    assert (scaled(features).min(), scaled(features).max()) == (0, 1)
+
+
+def test_two_people_are_compared_by_lot() -> None:
+    pairs = some_pairs(60, subject=torch.arange(60) // 4)
+    alike, unlike = by_lot(pairs)
+    for lot in (alike, unlike):
+        assert (pairs.subject[lot[:, 0]] != pairs.subject[lot[:, 1]]).all()
+    assert (pairs.label[alike[:, 0]] == pairs.label[alike[:, 1]]).all()
+    assert (pairs.label[unlike[:, 0]] != pairs.label[unlike[:, 1]]).all()
+    assert torch.equal(alike, by_lot(pairs)[0])
+
+
+def test_the_share_of_lit_cells_is_the_mean_over_couples() -> None:
+    features = torch.tensor([[0.0, 0.0], [0.5, 0.05], [1.0, 1.0]])
+    assert lit_share(features, torch.tensor([[0, 1], [2, 0]]), 0.1) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("features", "shape"),
+    [(256, (8, 32)), (128, (4, 32)), (512, (16, 32)), (6, (2, 3)), (1, (1, 1))],
+)
+def test_cells_stand_in_rows(features: int, shape: tuple[int, int]) -> None:
+    assert shape_of(features) == shape
+
+
+def test_one_person_cannot_be_compared() -> None:
+    engine, weak, (features,) = seeing(four)
+    alone = unseen(replace(PAIRS, subject=torch.zeros(3, dtype=torch.int64)))
+    with pytest.raises(DataError, match="no two people"):
+        Differences(alone, weak, {"E": features})(engine)

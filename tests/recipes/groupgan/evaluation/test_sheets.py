@@ -1,0 +1,80 @@
+"""Sheets of pictures, and tables of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from nvn_recipes.groupgan.evaluation.grid import MARGIN, grid
+from nvn_recipes.groupgan.evaluation.lettering import fitting, plain, written
+from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
+from PIL import Image, ImageFont
+
+
+@pytest.mark.parametrize("size", [8, 48, 128, 256])
+def test_a_sheet_has_every_picture_below_labels_that_grow_with_it(size: int) -> None:
+    black = torch.full((2, 3, size, size), -1.0)
+    image = sheet({name: {"a": black, "b": black} for name in "wxyz"}, across=2)
+    shown, side = np.asarray(image.convert("L")), max(96, size)
+    assert 16 <= (shown < 10).sum() / side**2 < 16.2  # 4 blocks of 2 × 2, and a few letters
+    first = (shown < 128).mean(axis=1).argmax()  # the first line that pictures fill
+    lines = (shown[:first] < 200).any(axis=1).sum()
+    assert 0.1 < lines / side < 0.4
+
+
+def test_images_have_their_colours() -> None:
+    red = torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand(3, 4, 4)
+    assert to_image(red, scale=2).getpixel((3, 3)) == (255, 0, 0)
+
+
+def test_grey_pictures_are_grey() -> None:
+    image = to_image(torch.full((1, 4, 4), -1.0), scale=2)
+    assert (image.mode, image.size, image.getpixel((3, 3))) == ("L", (8, 8), 0)
+
+
+def test_blocks_may_have_fewer_pictures_than_others() -> None:
+    black = torch.full((3, 1, 96, 96), -1.0)
+    image = sheet({"many": {"a": black}, "few": {"a": black[:1]}})
+    shown = np.asarray(image.convert("L"))
+    assert 4 <= (shown < 10).sum() / 96**2 < 4.1
+
+
+def test_long_names_get_smaller() -> None:
+    long = "a very long name of a column"
+    assert fitting(long, 20, 100).getlength(long) <= 101
+    assert fitting("a", 20, 100).getlength("a") == ImageFont.load_default(20).getlength("a")
+
+
+def test_text_is_in_letters_that_the_font_has() -> None:
+    assert plain("Ärger, é 怒\n") == "Arger, e ??"
+    font = ImageFont.load_default(20)
+    missing = bytes(font.getmask("\uffff"))
+    assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]
+
+
+def cells(colour: str, *sizes: tuple[int, int]) -> list[Image.Image]:
+    return [Image.new("RGB", size, colour) for size in sizes]
+
+
+def test_a_grid_has_everything_inside_its_margin() -> None:
+    rows = [
+        ("first", cells("red", (90, 40), (60, 30))),
+        ("x" * 99, cells("blue", (90, 20), (90, 30))),
+    ]
+    foot = Image.new("RGB", (700, 20), "green")
+    image = grid(rows, ["one", "two\nlines"], ["a line " * 30, "another"], foot)
+    shown = np.asarray(image)
+    assert (shown[:MARGIN] == 255).all()
+    assert (shown[-MARGIN:] == 255).all()
+    assert (shown[:, :MARGIN] == 255).all()
+    assert (shown[:, -MARGIN:] == 255).all()
+    assert (shown == (255, 0, 0)).all(axis=2).sum() == 90 * 40 + 60 * 30
+    assert (shown == (0, 0, 255)).all(axis=2).sum() == 90 * 20 + 90 * 30
+    assert (shown == (0, 128, 0)).all(axis=2).sum() == 700 * 20
+
+
+@pytest.mark.parametrize(("name", "turned"), [("short", False), ("contentment", True)])
+def test_titles_are_turned_where_one_is_too_wide(name: str, turned: bool) -> None:
+    rows = [("row", cells("red", (60, 60), (60, 60)))]
+    low, high = grid(rows, ["a", "b"]).height, grid(rows, ["a", name]).height
+    assert high - low == (written(name).width - written("a").height if turned else 0)
