@@ -93,7 +93,7 @@ def test_each_sign_alone_survives_blur() -> None:
     seen = texture()
     changed = lpq_codes(blurred(seen, 0.7), 7, None) ^ lpq_codes(seen, 7, None)
     for bit in range(8):
-        assert ((changed >> bit) & 1).double().mean() < 0.05
+        assert ((changed >> bit) & 1).double().mean() < 0.06
 
 
 def test_decorrelated_coefficients_are_uncorrelated() -> None:
