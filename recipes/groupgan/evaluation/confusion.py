@@ -16,7 +16,7 @@ import nvn
 from ..pairs import Split, to_float
 from .colours import ink, luminance, scale
 from .grid import grid
-from .lettering import TEXT
+from .lettering import TEXT, shortened
 from .numbers import computed_with
 from .people import never_seen
 
@@ -71,7 +71,7 @@ def drawn(counts: Tensor, classes: Sequence[str]) -> Image.Image:
     right = counts.diagonal().sum() / pictures.sum()
     average = shares.diagonal()[pictures > 0].mean()
     rows = [
-        (f"{name} ({number})", [_cell(share) for share in row.tolist()])
+        (f"{shortened(name)} ({number})", [_cell(share) for share in row.tolist()])
         for name, number, row in zip(classes, pictures.tolist(), shares, strict=True)
     ]
     head = [
@@ -79,7 +79,13 @@ def drawn(counts: Tensor, classes: Sequence[str]) -> Image.Image:
         f"mean of the classes {100 * average:.1f} %",
         "row: what is shown (how many); column: what it is taken for",
     ]
-    return grid(rows, classes, head, scale(ink, ["0", "50", "100"], "% of the row"), gap=-1)
+    return grid(
+        rows,
+        [*map(shortened, classes)],
+        head,
+        scale(ink, ["0", "50", "100"], "% of the row"),
+        gap=-1,
+    )
 
 
 def _cell(share: float) -> Image.Image:

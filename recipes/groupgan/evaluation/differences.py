@@ -15,7 +15,7 @@ from nvn.errors import DataError
 
 from ..pairs import Pairs, Split, to_float
 from .grid import grid
-from .lettering import LINE, written
+from .lettering import LINE, shortened, written
 from .numbers import computed_with
 from .people import never_seen, of_each_class
 from .sheets import enlarged, to_image
@@ -33,7 +33,7 @@ class Differences:
     The paper: "Feature differences are normalized to a range of 0∼1. Locations will be lighted on
     if their values are larger than a fixed threshold value." By what they are normalized is not
     said. Here all features of a network are scaled by one number, the span from the least to the
-    largest value of any of them on the faces tested on. So differences lie in 0..1, networks can be
+    largest value of any of them on the faces compared. So differences lie in 0..1, networks can be
     compared whatever the unit of their features, and a feature that hardly ever moves stays dark.
 
     Fewer lit cells mean more similar features. Features that say nothing are similar too: so it is
@@ -72,8 +72,8 @@ class Differences:
         for name, (one, other) in shown:
             faces = [to_image(weak[number], scale) for number in (one, other)]
             lit = [(each[one] - each[other]).abs() > self.threshold for each in found.values()]
-            rows.append((name, [*faces, *map(_cells, lit)]))
-        return grid(rows, ["one", "another", *found], self._said(test, found))
+            rows.append((shortened(name), [*faces, *map(_cells, lit)]))
+        return grid(rows, ["one", "another", *map(shortened, found)], self._said(test, found))
 
     def _said(self, test: Pairs, found: Mapping[str, Tensor]) -> list[str]:
         """What stands above: the averages of each network."""

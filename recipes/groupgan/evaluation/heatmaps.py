@@ -13,6 +13,7 @@ import nvn
 from ..pairs import Split, to_float
 from .colours import heat, scale
 from .grid import grid
+from .lettering import shortened
 from .numbers import computed_with
 from .people import never_seen, of_each_class
 from .sheets import enlarged, to_image
@@ -21,13 +22,13 @@ SIDE = 144  # pixels that a small picture is enlarged to
 MEANING = "squared difference, summed over the colours; pictures are in [-1, 1]"
 BELOW = 0.99  # the share of all pixels that are below the end of the scale
 
-COLUMNS = (
+COLUMNS = (  # none wider than 128 pixels, the least that a picture is shown at
     "weak",
     "magnified",
-    "magnified - weak,\nsquared",
+    "square of\nmagnified - weak",
     "real peak",
-    "real peak - weak,\nsquared",
-    "real peak -\nmagnified, squared",
+    "square of\npeak - weak",
+    "square of\npeak - magnified",
 )
 
 
@@ -69,7 +70,7 @@ class HeatMaps:
         """
         test = never_seen(self.split)
         shown = list(of_each_class(test, self.rows))
-        names = [name for name, chosen in shown for _ in chosen]
+        names = [shortened(name) for name, chosen in shown for _ in chosen]
         pairs = test.take(torch.cat([chosen for _, chosen in shown]))
         weak, peak = to_float(pairs.shown("weak")), to_float(pairs.shown("peak"))
         with nvn.progress("drawing heat maps", total=len(pairs)) as bar:

@@ -11,7 +11,7 @@ Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 TEXT = 16  # the size of letters, in pixels
 LINE = 22  # from one line to the next
-LONGEST = 28  # letters of a line of `written`; of a longer one, the start
+LONGEST = 24  # letters of a name
 
 
 def plain(text: str) -> str:
@@ -19,6 +19,11 @@ def plain(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text)
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)
+
+
+def shortened(text: str) -> str:
+    """Return a name, or of one that is too long its start."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def fitting(text: str, size: float, width: float) -> Font:
@@ -29,9 +34,9 @@ def fitting(text: str, size: float, width: float) -> Font:
 
 
 def written(text: str) -> Image.Image:
-    """Return lines of text as an image that they just fill; a line that is too long is cut."""
+    """Return lines of text as an image that they just fill."""
     font = ImageFont.load_default(TEXT)
-    lines = [_cut(plain(line)) for line in text.splitlines() or [""]]
+    lines = [plain(line) for line in text.splitlines() or [""]]
     width = 2 + max(round(font.getlength(line)) for line in lines)
     image = Image.new("RGB", (width, LINE * len(lines)), "white")
     pen = ImageDraw.Draw(image)
@@ -39,7 +44,3 @@ def written(text: str) -> Image.Image:
         place = (width / 2, LINE * (number + 0.5))
         pen.text(place, line, fill="black", font=font, anchor="mm")
     return image
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

@@ -35,7 +35,7 @@ def test_rows_are_what_is_shown_and_columns_what_it_is_taken_for() -> None:
 
 
 def test_the_more_of_a_row_the_darker() -> None:
-    counts = torch.tensor([[4, 0, 0], [1, 3, 0], [0, 0, 0]])
+    counts = torch.tensor([[4, 0, 0], [2, 6, 0], [0, 0, 0]])
     image = drawn(counts, ["calm", "happy", "nobody"])
     field = CELL**2
     for share in (1.0, 0.25, 0.75):
@@ -79,6 +79,14 @@ def test_heat_maps_share_one_scale(channels: int) -> None:
     for share in (1 / 9, 1, 4 / 9):
         at_least = 144 * 144
         assert at_least <= pixels(image, heat(torch.tensor(share))) < 1.3 * at_least + 500
+
+
+def test_the_titles_of_heat_maps_stand_upright_whatever_the_size() -> None:
+    engine, weak, (fake,) = seeing(lighter)
+    for size in range(16, 257, 16):
+        pairs = flat_pairs([-0.2], [1.0], label=[1], size=size)
+        image = HeatMaps(unseen(pairs), weak, fake)(engine)
+        assert image.height < max(size, 192) + 200
 
 
 def test_what_is_not_changed_is_black() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from nvn_recipes.groupgan.evaluation.grid import MARGIN, grid
-from nvn_recipes.groupgan.evaluation.lettering import fitting, plain, written
+from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, plain, shortened, written
 from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
 from PIL import Image, ImageFont
 
@@ -43,6 +43,12 @@ def test_long_names_get_smaller() -> None:
     long = "a very long name of a column"
     assert fitting(long, 20, 100).getlength(long) <= 101
     assert fitting("a", 20, 100).getlength("a") == ImageFont.load_default(20).getlength("a")
+
+
+def test_of_names_that_are_too_long_the_start_is_kept() -> None:
+    assert shortened("happiness") == "happiness"
+    assert shortened("what" * 9) == "whatwhatwhatwhatwhatw..."
+    assert len(shortened("what" * 9)) == LONGEST
 
 
 def test_text_is_in_letters_that_the_font_has() -> None:
