@@ -16,7 +16,7 @@ from nvn.errors import ConfigError
 
 Crop: TypeAlias = Literal["whole", "centre", "face"]
 
-MARGIN = 1.3  # side of the square seen, as a multiple of the face that was found
+MARGIN = 1.1  # side of the square seen, as a multiple of the face that was found
 LOWER = 0.03  # of the face found: the square lies so much lower, for the chin
 SEARCHED = 240  # the shorter side that faces are searched at, in pixels
 SMALLEST = 48  # face found, in pixels of that
@@ -110,11 +110,10 @@ class FaceFinder:
 
 
 def _worth(found: dict[str, int], size: tuple[int, int]) -> float:
-    """The side of a face less its distance from the middle: small ones in corners lose."""
+    """A face's side, less half its distance from the middle: small ones in corners lose."""
     half = found["width"] / 2
-    return found["width"] - float(
-        np.hypot(found["c"] + half - size[0] / 2, found["r"] + half - size[1] / 2)
-    )
+    distance = np.hypot(found["c"] + half - size[0] / 2, found["r"] + half - size[1] / 2)
+    return found["width"] - float(distance) / 2
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,19 @@ def test_a_tiny_picture_is_searched_too() -> None:
     assert FaceFinder().find(Image.new("RGB", (1, 3))) is None
 
 
-def test_of_several_faces_the_largest_near_the_middle_counts() -> None:
+@pytest.mark.parametrize(
+    ("small", "large"), [((0, 0), (200, 90)), ((180, 130), (330, 90)), ((510, 0), (0, 180))]
+)
+def test_of_several_faces_the_largest_near_the_middle_counts(
+    small: tuple[int, int], large: tuple[int, int]
+) -> None:
     face = real_face().crop((150, 30, 300, 180))
     image = Image.new("RGB", (600, 400), "grey")
-    image.paste(face.resize((90, 90)), (0, 0))
-    image.paste(face.resize((220, 220)), (200, 90))
+    image.paste(face.resize((120, 120)), small)
+    image.paste(face.resize((220, 220)), large)
     found = FaceFinder().find(image)
     assert found is not None
-    assert 200 < found.left < 400
+    assert large[0] < found.left + found.side / 2 < large[0] + 220
 
 
 @pytest.mark.parametrize("left", [-30, 100])

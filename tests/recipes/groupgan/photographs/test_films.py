@@ -45,6 +45,14 @@ def test_ckplus_gives_frames_6_to_8_with_the_first_and_the_last(tmp_path: Path) 
     assert pairs.pictures.shape == (10, 3, 6, 6)  # each once
 
 
+def test_ckplus_has_seven_expressions(tmp_path: Path) -> None:
+    source = CKPlus(tmp_path, 6, "centre")
+    assert source.classes == (*EXPRESSIONS, "contempt")
+    for person, expression in enumerate(source.classes):
+        ckplus_film(tmp_path, f"S{person:03}", "001", 9, expression)
+    assert source.read().label[::3].tolist() == list(range(7))
+
+
 def test_the_weak_frames_are_a_setting(tmp_path: Path) -> None:
     ckplus_film(tmp_path, "S005", "001", 5, "fear")
     pairs = CKPlus(tmp_path, 6, "centre", first=2, last=4).read()

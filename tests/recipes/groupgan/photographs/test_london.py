@@ -71,6 +71,8 @@ def test_intensities_rise_within_their_range(tmp_path: Path) -> None:
     of_sequences = intensity.view(-1, 3)
     assert (of_sequences.diff(dim=1) > 0).all()
     assert 0.2 <= of_sequences.min() < of_sequences.max() <= 0.5
+    assert torch.equal(of_sequences[0], of_sequences[1])  # smiles and calm faces of a person
+    assert not torch.equal(of_sequences[1], of_sequences[2])  # another person
 
 
 def rows(pairs: Pairs, role: str, label: int) -> torch.Tensor:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from PIL import Image
 
-EMOTION = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happiness": 5, "neutral": 0}
+EMOTION = {  # the numbers in CK+'s files, as its readme has them
+    "neutral": 0,
+    "anger": 1,
+    "contempt": 2,
+    "disgust": 3,
+    "fear": 4,
+    "happiness": 5,
+    "sadness": 6,
+    "surprise": 7,
+}
 
 
 def picture(path: Path, level: int = 0, size: tuple[int, int] = (12, 8)) -> Path:
@@ -29,7 +38,8 @@ def ckplus_film(root: Path, person: str, take: str, frames: int, emotion: str | 
     folder = root / "cohn-kanade-images" / person / take
     for frame in range(1, frames + 1):
         picture(folder / f"{person}_{take}_{frame:08}.png", frame)
-    (folder / ".DS_Store").write_bytes(b"\0")
+    for hidden in (".DS_Store", "._S000_000_00000000.png"):  # macOS leaves these
+        (folder / hidden).write_bytes(b"\0")
     if emotion is not None:
         labels = root / "Emotion" / person / take
         labels.mkdir(parents=True)
