@@ -43,7 +43,7 @@ class Differences:
         split: The faces.
         weak: The game's weak pictures, (N, C, H, W).
         features: The features (N, F) that networks find in them, and what to call each.
-        threshold: From which difference on, of 0..1, a cell is lit.
+        threshold: From which difference on, of 0..1, a cell is lit; the paper tells none.
         count: How many pairs of people are shown of each class.
     """
 
@@ -76,14 +76,18 @@ class Differences:
         return grid(rows, ["one", "another", *map(shortened, found)], self._said(test, found))
 
     def _said(self, test: Pairs, found: Mapping[str, Tensor]) -> list[str]:
-        """What stands above: the averages of each network."""
+        """What stands above: the averages of each network, nothing of what the lot left out."""
         alike, unlike = by_lot(test)
         said = [f"lit: differs by more than {self.threshold:g} of the span of all features"]
+        lots = {"between two people of one class": alike, "of different classes": unlike}
         for name, features in found.items():
-            same, other = (lit_share(features, lot, self.threshold) for lot in (alike, unlike))
-            line = f"{name}: on average {100 * same:.1f} % lit between two people of one class"
-            compared = "" if math.isnan(other) else f", {100 * other:.1f} % of different classes"
-            said.append(line + compared)
+            shares = {
+                which: 100 * lit_share(features, lot, self.threshold)
+                for which, lot in lots.items()
+                if len(lot)
+            }
+            averages = ", ".join(f"{share:.1f} % {which}" for which, share in shares.items())
+            said.append(f"{name}: on average lit {averages}")
         return said
 
 

@@ -5,8 +5,8 @@ Pictures are (N, C, H, W), C = 1 or 3, in [-1, 1].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from ..pairs import Pairs, to_float
 
 Pictures = Callable[[Tensor], Tensor]  # (N, C, H, W) → the same or (N, K) logits
 AT_ONCE = 256 * 48 * 48  # pixels through a network at once
+ROUNDED = 10 * math.log10(12 * 255**2)  # dB: 59; the noise of rounding to 8 bits, a step²/12
 
 
 def _nobody(done: int) -> None:
@@ -66,10 +67,15 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 def psnr(made: Tensor, real: Tensor) -> float:
     """Return the peak signal-to-noise ratio in dB, the mean over pictures (N, C, H, W).
 
-    What is made beyond [-1, 1] is cut off first, as it is when shown. A picture without any
-    error counts as infinite.
+    What is made beyond [-1, 1] is cut off first, as it is when shown. A picture without any error
+    would count as infinite, whatever the others are: none counts more than `ROUNDED`.
     """
-    return _mean_over_parts(made, real, partial(peak_signal_noise_ratio, dim=(1, 2, 3)))
+
+    def decibels(made: Tensor, real: Tensor, **how: Any) -> Tensor:
+        found: Tensor = peak_signal_noise_ratio(made, real, dim=(1, 2, 3), **how)
+        return found.clamp(max=ROUNDED)
+
+    return _mean_over_parts(made, real, decibels)
 
 
 def ssim(made: Tensor, real: Tensor) -> float:

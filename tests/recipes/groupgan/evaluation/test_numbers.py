@@ -57,6 +57,12 @@ def test_a_mean_of_psnr_is_one_of_decibels() -> None:
     assert psnr(made, real) == pytest.approx((20 + 40) / 2, abs=1e-4)  # 10·log10(4/0.04) = 20
 
 
+def test_a_perfect_picture_does_not_make_all_others_count_for_nothing() -> None:
+    real = torch.zeros(2, 1, 4, 4)
+    made = torch.stack([real[0], torch.full((1, 4, 4), 0.2)])
+    assert psnr(made, real) == pytest.approx((58.92 + 20) / 2, abs=1e-2)
+
+
 def test_what_is_beyond_black_and_white_is_cut_off_before_it_is_compared() -> None:
     real = torch.full((1, 3, 16, 16), 0.8)
     assert psnr(real + 9, real) == psnr(torch.ones_like(real), real)
