@@ -22,7 +22,7 @@ COLUMNS = ("path", "confidence")
 
 
 def write_scores(
-    file: Path,
+    file: Path | str,
     names: Sequence[str],
     pictures: Tensor,
     label: Tensor,
@@ -40,8 +40,9 @@ def write_scores(
     with torch.no_grad():
         logits = torch.cat([classifier(part).cpu() for part in torch.split(pictures, AT_ONCE)])
     sure = logits.double().softmax(dim=1)[torch.arange(len(label)), label]
+    file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as out:
+    with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         writer.writerows((name, f"{each:.6f}") for name, each in zip(names, sure, strict=True))
@@ -54,12 +55,12 @@ def read_scores(file: Path) -> dict[str, float]:
         DataError: If the file is missing, or not of that form.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as source:
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as source:
             rows = csv.DictReader(source)
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise DataError(f"{file}, line 1: expected the columns {', '.join(COLUMNS)}")
             return {row["path"]: _confidence(row, file, rows.line_num) for row in rows}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise DataError(f"The scores {file} cannot be read: {error}") from error
 
 

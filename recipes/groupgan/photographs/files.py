@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from nvn.errors import DataError
@@ -56,9 +57,12 @@ def beneath(root: Path, name: str) -> Path | None:
 
     An archive may have been unpacked into a folder of its own, or the root be one level too high.
     """
-    for folder in (root, *folders(root)):
-        if found := within(folder, name):
-            return found
+    if found := within(root, name):
+        return found
+    for folder in folders(root):
+        with suppress(DataError):  # a neighbour that nobody may look into
+            if found := within(folder, name):
+                return found
     return None
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from nvn.errors import DataError, NvnWarning
+from nvn.picturefiles import printable
 
 NAMED = 5  # of a kind; of more, only how many there are
 
@@ -26,7 +27,7 @@ class LeftOut:
 
     def add(self, reason: str, path: Path) -> None:
         """Count one, under a reason that reads well after a number: "too short"."""
-        self._names[reason].append(path.relative_to(self._root).as_posix())
+        self._names[reason].append(printable(beneath_root(path, self._root)))
 
     def __str__(self) -> str:
         return "\n".join(
@@ -42,6 +43,11 @@ class LeftOut:
         """Return the error that nothing at all can be used."""
         found = f"{self}\n" if self._names else ""
         return DataError(f"{self._where}: nothing of it can be used.\n{found}expected:\n{expected}")
+
+
+def beneath_root(path: Path, root: Path) -> str:
+    """Return a path with slashes, from the root on if it lies there."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def tell(message: str) -> None:

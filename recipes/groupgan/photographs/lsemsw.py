@@ -15,7 +15,7 @@ from nvn.errors import ConfigError, DataError
 from ..pairs import Pairs
 from .cropping import Crop
 from .easy import easiest, partners, read_scores
-from .left_out import LeftOut
+from .left_out import LeftOut, beneath_root
 from .reading import read_groups
 from .sequences import without_unused
 from .stills import CLASSES, LAYOUT, NAME, Part, Still, find
@@ -117,7 +117,7 @@ class Lsemsw:
         return names, pictures if good.all() else pictures[good], label
 
     def _name(self, still: Still) -> str:
-        return still.path.relative_to(self.root).as_posix()
+        return beneath_root(still.path, self.root)
 
     def _peaks(self, stills: Sequence[Still]) -> list[Still]:
         """The easiest pictures of the part that peaks come from; none, if pictures are unpaired."""

@@ -84,12 +84,12 @@ def _lines(root: Path, file: Path, part: Part, left_out: LeftOut) -> Iterator[St
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     for line in filter(None, map(str.strip, lines)):
-        path, _, name = line.rpartition(" ")
-        label = _label(name)
-        if label is None or not path:
+        path, *name = line.rsplit(maxsplit=1)
+        label = _label(name[0]) if name else None
+        if label is None:
             left_out.add("of no known expression", root / line)
         else:
-            yield Still(root / path.strip(), label, part)
+            yield Still(root / path, label, part)
 
 
 def _in_folders(root: Path, part: Part, left_out: LeftOut) -> list[Still]:

@@ -88,14 +88,18 @@ def test_peaks_may_come_from_the_validation_part(source: Lsemsw, tmp_path: Path)
 def test_lists_are_read_as_well(source: Lsemsw, tmp_path: Path) -> None:
     picture(tmp_path / "lists/images/one still.png", 3)
     picture(tmp_path / "lists/images/2.png", 4)
+    elsewhere = picture(tmp_path / "elsewhere.png", 5)
     (tmp_path / "lists/train.txt").write_text(
-        "images/one still.png Happy\nimages/2.png 12\n\nimages/2.png bored\n"
+        f"images/one still.png Happy\nimages/2.png\t12\n\n{elsewhere} sad\n"
+        "images/2.png bored\nhappy\n/gone.png sad\n"
     )
     unpaired = Lsemsw(tmp_path / "lists", 6, paired=False)
-    with pytest.warns(NvnWarning, match=r"1 of no known expression: images/2.png bored"):
+    with pytest.warns(NvnWarning) as told:
         pairs = unpaired.read()
-    assert pairs.shown("weak")[:, 0, 0, 0].tolist() == [3, 4]
-    assert [pairs.classes[label] for label in pairs.label] == ["happy", "questioning"]
+    assert "2 of no known expression: images/2.png bored, happy" in str(told[0].message)
+    assert "1 unreadable: /gone.png" in str(told[0].message)
+    assert pairs.shown("weak")[:, 0, 0, 0].tolist() == [3, 4, 5]
+    assert [pairs.classes[label] for label in pairs.label] == ["happy", "questioning", "sad"]
 
 
 def test_unpaired_each_picture_is_its_own_peak(source: Lsemsw) -> None:
