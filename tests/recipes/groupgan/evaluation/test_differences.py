@@ -87,3 +87,19 @@ def test_one_person_cannot_be_compared() -> None:
     alone = unseen(replace(PAIRS, subject=torch.zeros(3, dtype=torch.int64)))
     with pytest.raises(DataError, match="no two people"):
         Differences(alone, weak, {"E": features})(engine)
+
+
+def test_averages_are_said_of_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(
+        "nvn_recipes.groupgan.evaluation.differences.grid",
+        lambda rows, columns, head: said.extend(head),
+    )
+    engine, weak, (features,) = seeing(four)
+    two = PAIRS.take(torch.tensor([0, 1]))  # of one class
+    Differences(unseen(two), weak, {"E": features})(engine)
+    others = replace(PAIRS, label=torch.tensor([1, 1, 0, 0]), weak=torch.tensor([0, 1, 0, 0]))
+    others = replace(others, peak=others.weak, subject=torch.tensor([0, 1, 1, 1]))
+    Differences(unseen(others), weak, {"E": features})(engine)
+    assert said[1] == "E: on average lit 50.0 % between two people of one class"
+    assert said[3].endswith("one class, 0.0 % of different classes")
