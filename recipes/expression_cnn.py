@@ -1,0 +1,46 @@
+"""CNN: a backbone that recognises weak expressions as they are; no game, the baseline.
+
+Niu, Zhang, Li, Luo (2022), "Four-player GroupGAN for weak expression recognition via latent
+expression magnification", Knowledge-Based Systems 251, section 4.3, first column of Table 1.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import nvn
+from nvn import energies as en
+
+from .groupgan.evaluation.confusion import Confusion
+from .groupgan.evaluation.differences import Differences
+from .groupgan.evaluation.recognition import Recognition
+from .groupgan.networks import Classifier
+from .groupgan.settings import ExpressionConfig
+
+
+class Config(ExpressionConfig):
+    """Settings of the baseline."""
+
+    pairs_needed: ClassVar[bool] = False
+
+
+def recipe(config: Config) -> nvn.Recipe:
+    """Declare that C learns weak faces by cross-entropy, (11)."""
+    game = nvn.Game("cnn")
+    weak, label = game.batch("weak", "label")
+    C = game.player("C", config.network(Classifier))
+    C.minimizes(en.cross_entropy(C(weak), label))
+    pairs = config.pairs
+    return nvn.Recipe(
+        name="expression_cnn",
+        game=game,
+        schedule=nvn.alternating(C),
+        optimizers=config.early(config.steps),
+        data=pairs.batches(config.batch, seed=1),
+        steps=config.steps,
+        evaluations=[nvn.Evaluation("recognition", Recognition(pairs, weak, C(weak)))],
+        previews=[
+            nvn.Preview("confusion", Confusion(pairs, weak, C(weak))),
+            nvn.Preview("differences", Differences(pairs, weak, {"C": C.method("extract")(weak)})),
+        ],
+    )

@@ -1,0 +1,226 @@
+"""What the games share that magnify expressions: settings, phases before, measures after.
+
+A generator makes peaks of weak faces, for a classifier C to recognise. C stands beside the game;
+a judge that no player ever meets learns real peaks too, and says how much was magnified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+import nvn
+from nvn import energies as en
+from nvn.schedule import Mover
+
+from . import networks as nets
+from .applying import Changed, FacePart
+from .evaluation.confusion import Confusion
+from .evaluation.differences import Differences
+from .evaluation.faces import Faces
+from .evaluation.heatmaps import HeatMaps
+from .evaluation.recognition import Recognition
+from .play import Content, Family, Play, doubt
+from .settings import HEAVIEST, MOST, ExpressionConfig, Presets, extended
+
+
+class MagnifyingConfig(ExpressionConfig):
+    """Settings of a game in which a generator magnifies."""
+
+    presets: ClassVar[Presets] = extended(
+        ExpressionConfig.presets,
+        gpu={"peaks": 2000, "pretraining": 4000, "warmup": 20_000, "steps": 5000},
+        paper={  # section 4.2 and Algorithm 1
+            "residual": False,
+            "content": "mse",
+            "adversarial": "minimax",
+            "a": 2e-3,
+            "classifier": "frozen",
+            "algorithm1": True,
+            "autoencode": True,
+            "peaks": 10_000,
+            "pretraining": 10_000,
+            "learns_weak": False,
+            "warmup": 10_000,
+            "lr": 1e-4,
+        },
+    )
+
+    # the game
+    content: Content = Field("l1", description="how made peaks are compared with real ones")
+    adversarial: Family = Field(
+        "non_saturating", description="the family of the adversarial energies"
+    )
+    a: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
+    classifier: Literal["frozen", "cotrained"] = Field(
+        "cotrained", description="C stays as it was pre-trained, or learns real and made faces"
+    )
+    algorithm1: bool = Field(False, description="each player moves alone, on a fresh batch")
+    # networks
+    residual: bool = Field(True, description="G makes the difference to its input, with skips")
+    # training
+    peaks: int = Field(
+        200, ge=1, le=MOST, description="steps of phase peaks: the judge learns real peaks"
+    )
+    pretraining: int = Field(
+        800, ge=1, le=MOST, description="steps of phase pretraining: C learns, and so does E"
+    )
+    learns_weak: bool = Field(
+        True, description="in phase pretraining real peaks and weak faces are learnt, or peaks only"
+    )
+    warmup: int = Field(
+        1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
+    )
+    autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
+    steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
+    lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
+
+    def generator(self, features: int = 0) -> nets.Generator:
+        """Make a generator, one that is told `features` of an expression."""
+        return self.prepared(nets.Generator(self.width, features, residual=self.residual))
+
+    def critic(self, features: int = 0) -> nets.Critic:
+        """Make a critic, one that is told `features` of an expression."""
+        widths = [self.width * k for k in (1, 2, 3, 3)]
+        return self.prepared(nets.Critic(widths, features, self.size))
+
+    def in_play(self) -> nvn.Optimizer:
+        """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""
+        plateau = nvn.Plateau("G", every=100, patience=10, factor=0.1, min_lr=self.lr / 10)
+        return nvn.Optimizer(self.stepping(self.lr, momentum=0.5), schedule=plateau)
+
+
+@dataclass(frozen=True)
+class Magnifying:
+    """A game that magnifies, as far as all of them are the same.
+
+    Attributes:
+        config: The settings.
+        game: The game.
+        weak: X_weak, (N, 3, H, W).
+        peak: X_peak, (N, 3, H, W), of the same people.
+        label: y, (N,), of both.
+        C: The classifier, K classes.
+        judge: Another, which the game never meets.
+    """
+
+    config: MagnifyingConfig
+    game: nvn.Game
+    weak: nvn.Value
+    peak: nvn.Value
+    label: nvn.Value
+    C: nvn.Player
+    judge: nvn.Player
+
+    @classmethod
+    def declared(cls, name: str, config: MagnifyingConfig) -> Magnifying:
+        """Declare the batch, C and the judge."""
+        game = nvn.Game(name)
+        weak, peak, label = game.batch("weak", "peak", "label")
+        C, judge = (game.player(p, config.network(nets.Classifier)) for p in ("C", "judge"))
+        return cls(config, game, weak, peak, label, C, judge)
+
+    def play(self, made: nvn.Value, *condition: nvn.Value) -> Play:
+        """Return the energies between a made picture and those who judge it."""
+        return Play(self.config.adversarial, self.weak, self.peak, made, condition)
+
+    def content(self, made: nvn.Value) -> nvn.Energy:
+        """Return Φ_G of a made picture, (12), or (20) with the features that C extracts for Ψ."""
+        play = Play(self.config.adversarial, self.weak, self.peak, made)
+        return play.content(self.config.content, self.C.method("extract", training=False))
+
+    def expression(self, made: nvn.Value) -> nvn.Energy:
+        """Return Φ_C of a made picture, (11): C's cross-entropy. Others don't touch C's state."""
+        return en.cross_entropy(self.C.method("forward", training=False)(made), self.label)
+
+    def doubt(self, made: nvn.Value) -> nvn.Energy:
+        """Return how unsure C is of a made picture."""
+        return doubt(self.C.method("forward", training=False)(made))
+
+    def moves(self, critics: Sequence[Mover], synthesis: Sequence[Mover]) -> nvn.Schedule:
+        """Return who moves when: first who judges, then who makes; or, by Algorithm 1, each alone.
+
+        The critics and C don't see each other: moving together is moving one after the other.
+        """
+        learner = [self.C] if self.config.classifier == "cotrained" else []
+        if self.config.algorithm1:
+            return nvn.alternating(*critics, *synthesis, *learner, fresh=True)
+        return nvn.alternating(nvn.move(*critics, *learner), nvn.move(*synthesis))
+
+    def learnt(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.WeightedSum:
+        """Return what is learnt in phase pretraining, of logits (N, K) of peaks and weak faces."""
+        peaks = 1 * en.cross_entropy(on_peaks, self.label)
+        weak = en.cross_entropy(on_weak, self.label)
+        return peaks + weak if self.config.learns_weak else peaks
+
+    def before(self, name: str, *players: nvn.Player, toward: nvn.WeightedSum | nvn.Energy
+               ) -> nvn.Phase:  # fmt: skip
+        """Return a phase before the game: as many steps as the setting of its name says."""
+        move = nvn.move(*players, toward=toward, optimizer=name)
+        return nvn.Phase(name, nvn.alternating(move), getattr(self.config, name))
+
+    def recipe(
+        self,
+        name: str,
+        schedule: nvn.Schedule,
+        *,
+        G: nvn.Player,
+        made: nvn.Value,
+        copied: nvn.Value,
+        pretrained: Mapping[nvn.Player, nvn.WeightedSum] = MappingProxyType({}),
+        others: Mapping[str, nvn.Value] | None = None,
+        features: Mapping[str, nvn.Value] | None = None,
+    ) -> nvn.Recipe:
+        """Return the recipe of a game.
+
+        Args:
+            name: Its name.
+            schedule: Who moves when in the game.
+            G: The generator.
+            made: X_fake.
+            copied: What G makes of a peak, for auto-encoding.
+            pretrained: Who learns before the game besides C and G, and what.
+            others: Further logits (N, K) of the weak picture, and who gives them.
+            features: Further features (N, F) of the weak picture, and who extracts them.
+        """
+        config, C, weak, peak = self.config, self.C, self.weak, self.peak
+        if config.classifier == "cotrained":
+            for seen in (peak, weak, made):  # "the real and fake images"
+                C.minimizes(en.cross_entropy(C(seen), self.label) / 3)
+        first = self.content(copied) if config.autoencode else self.content(made)
+        learnt = sum(pretrained.values(), start=self.learnt(C(peak), C(weak)))
+        before = [
+            self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
+            self.before("pretraining", C, *pretrained, toward=learnt),
+            self.before("warmup", G, toward=first),
+        ]
+        pairs = config.pairs
+        extracted = {**(features or {}), "C, of the magnified": C.method("extract")(made)}
+        answers = {"C": C(weak), **(others or {})}
+        recognition = Recognition(pairs, weak, C(made), made, self.judge(weak), answers)
+        return nvn.Recipe(
+            name=name,
+            game=self.game,
+            schedule=schedule,
+            optimizers={
+                **dict.fromkeys((p.name for p in schedule.players), config.in_play()),
+                **{phase.name: config.early(phase.steps) for phase in before},
+            },
+            data=pairs.batches(config.batch, seed=1),
+            steps=config.steps,
+            phases=before,
+            evaluations=[nvn.Evaluation("recognition", recognition)],
+            previews=[
+                nvn.Preview("faces", Faces(pairs, weak, made), every=50),
+                nvn.Preview("heat_maps", HeatMaps(pairs, weak, made)),
+                nvn.Preview("confusion", Confusion(pairs, weak, C(made))),
+                nvn.Preview("differences", Differences(pairs, weak, extracted)),
+            ],
+            application=nvn.Application(
+                "magnified", Changed(weak, made, config.size, part=FacePart(config.crop or "face"))
+            ),
+        )

@@ -1,0 +1,76 @@
+"""What sketch repair learns from and is tested on: whole drawings, slashed anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nvn.data import TensorBatches
+
+from ..pairs import to_float
+from .damage import DEFAULT, Slashes, damaged
+from .drawings import Drawings
+
+TEST_SEED = 0  # of the slashes in test drawings: each run repairs the same damage
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Drawings split in two: to learn from, and never seen.
+
+    Attributes:
+        drawings: All of them.
+        fold: The part to test on, of `folds`; nearly equal drawings are in one part.
+        folds: How many parts.
+        slashes: How drawings are damaged.
+    """
+
+    drawings: Drawings
+    fold: int
+    folds: int
+    slashes: Slashes = DEFAULT
+
+    @cached_property
+    def _parts(self) -> tuple[Drawings, Drawings]:
+        return self.drawings.split(self.fold, self.folds)
+
+    @property
+    def train(self) -> Drawings:
+        """The drawings to learn from."""
+        return self._parts[0]
+
+    @property
+    def test(self) -> Drawings:
+        """The drawings never seen in training."""
+        return self._parts[1]
+
+    @cached_property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """The test drawings damaged and whole, both (N, 1, S, S) in [-1, 1]."""
+        whole = to_float(self.test.pictures)
+        return damaged(whole, torch.Generator().manual_seed(TEST_SEED), self.slashes), whole
+
+    def batches(self, count: int, seed: int) -> TensorBatches:
+        """Return training batches `{"damaged", "whole", "label"}` of `count` drawings."""
+        tensors = {"whole": self.train.pictures, "label": self.train.label}
+        return TensorBatches(tensors, count, seed, transform=Slashed(self.slashes))
+
+
+@dataclass(frozen=True)
+class Slashed:
+    """Half of the drawings mirrored, each slashed: damaged and whole, in [-1, 1]."""
+
+    slashes: Slashes
+
+    def __call__(
+        self, generator: torch.Generator, batch: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the batch as the networks see it, pictures (N, 1, S, S)."""
+        mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5
+        whole = to_float(batch["whole"])
+        whole = torch.where(mirrored[:, None, None, None], whole.flip(3), whole)
+        return {**batch, "whole": whole, "damaged": damaged(whole, generator, self.slashes)}

@@ -1,0 +1,141 @@
+"""Settings of sketch repair, and the parts that they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from typing import ClassVar, Literal, Self, TypeVar
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+import nvn
+
+from .. import networks as nets
+from ..play import Content, Family
+from ..settings import HEAVIEST, MOST, Presets
+from .drawings import Drawings
+from .folders import from_folder, from_sketchy
+from .repairing import Repair
+from .vectors import FREEHAND, OPENMOJI, shipped
+
+Backbone = TypeVar("Backbone", bound=nets.Extractor)
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class SketchConfig(nvn.Config):
+    """Settings of data, networks and training. The defaults train well in minutes."""
+
+    presets: ClassVar[Presets] = {
+        "quick": {},
+        "gpu": {
+            "size": 128,
+            "batch": 64,
+            "width": 48,
+            "features": 256,
+            "wholes": 4000,
+            "warmup": 20_000,
+            "steps": 5000,
+        },
+    }
+
+    # data
+    data: Literal["freehand", "openmoji", "sketchy", "folder"] = Field(
+        "freehand", description="two sets that come along; Sketchy's own layout, or any folder"
+    )
+    root: Path | None = Field(None, description="the folder of sketchy or of drawings of one's own")
+    limit: int = Field(1000, ge=10, le=MOST, description="drawings read from a folder at most")
+    size: int = Field(
+        64, ge=32, le=512, multiple_of=16, description="side of the drawings, in pixels"
+    )
+    folds: int = Field(
+        5, ge=2, le=100_000, description="parts that the drawings are split into, one to test on"
+    )
+    fold: int = Field(0, ge=0, le=100_000, description="which part to test on; the first is 0")
+    batch: int = Field(16, ge=2, le=100_000, description="drawings in a batch")
+    # networks
+    features: int = Field(64, ge=1, le=8192, description="features that E extracts")
+    width: int = Field(
+        16, ge=1, le=1024, description="channels of the first layer of every network"
+    )
+    # the game
+    content: Content = Field("l1", description="how repaired drawings are compared with whole ones")
+    adversarial: Family = Field(
+        "non_saturating", description="the family of the adversarial energies"
+    )
+    a: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
+    b: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D′")
+    c: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
+    # training
+    wholes: int = Field(
+        300, ge=1, le=MOST, description="steps of phase wholes: classifiers learn whole drawings"
+    )
+    warmup: int = Field(
+        600, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
+    )
+    steps: int = Field(300, ge=1, le=MOST, description="steps of phase main, the game itself")
+    lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
+    early_lr: float = Field(
+        3e-3, gt=0, le=10, description="highest learning rate in the phases before the game"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := list(self._problems()):
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if self.fold >= self.folds:
+            yield f"fold = {self.fold}: the folds are 0 to {self.folds - 1} (folds = {self.folds})"
+        shipped_set = self.data in ("freehand", "openmoji")
+        if not shipped_set and self.root is None:
+            yield f"data = {self.data}: where are the drawings? Set root, e.g. --set root=FOLDER"
+        if shipped_set and self.root is not None:
+            yield f"root = {self.root}: {self.data} needs no folder; choose data, e.g. data=folder"
+
+    @cached_property
+    def drawings(self) -> Drawings:
+        """Every drawing."""
+        if self.root is None:
+            return shipped(FREEHAND if self.data == "freehand" else OPENMOJI, self.size)
+        read = from_sketchy if self.data == "sketchy" else from_folder
+        return read(self.root, self.size, self.limit)
+
+    @cached_property
+    def repair(self) -> Repair:
+        """The drawings to learn from and to test on."""
+        return Repair(self.drawings, self.fold, self.folds)
+
+    def generator(self, features: int) -> nets.Generator:
+        """Make a generator, one that is told `features` of a drawing."""
+        return _laid_out(nets.Generator(self.width, features, residual=True, channels=1))
+
+    def critic(self, features: int) -> nets.Critic:
+        """Make a critic, one that is told `features` of a drawing."""
+        widths = [self.width * k for k in (1, 2, 3, 3)]
+        return _laid_out(nets.Critic(widths, features, self.size, channels=1))
+
+    def network(self, kind: type[Backbone]) -> Backbone:
+        """Make an extractor or a classifier."""
+        dimensions = nets.Dimensions(self.size, self.features, channels=1)
+        trunk = nets.backbone("small", dimensions, self.width)
+        return _laid_out(kind(trunk, len(self.drawings.classes)))
+
+    def in_play(self) -> nvn.Optimizer:
+        """Return how players step in the game."""
+        return nvn.Optimizer(partial(torch.optim.Adam, lr=self.lr, betas=(0.5, 0.99)))
+
+    def early(self, steps: int) -> nvn.Optimizer:
+        """Return how players step before the game: a rate that rises and falls once."""
+        cycle = partial(OneCycleLR, max_lr=self.early_lr, total_steps=steps + 1, pct_start=0.2)
+        adam = partial(torch.optim.Adam, lr=self.early_lr, betas=(0.9, 0.99))
+        return nvn.Optimizer(adam, schedule=cycle)
+
+
+def _laid_out(module: Network) -> Network:
+    """Lay the memory of convolutions out so that they run faster on CPUs."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
