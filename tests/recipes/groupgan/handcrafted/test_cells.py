@@ -32,6 +32,11 @@ def test_each_cell_has_a_histogram_of_its_own() -> None:
     assert histograms(CODES, 3, 2).tolist() == [[3, 1, 0, 0, 4, 0, 0, 0, 4, 3, 0, 1]]
 
 
+def test_a_map_need_not_be_square() -> None:
+    wide = torch.tensor([[[0, 0, 0, 1], [0, 1, 1, 1]]])
+    assert histograms(wide, 2, 2).tolist() == [[2, 0, 1, 1, 1, 1, 0, 2]]
+
+
 def test_pixels_may_count_differently() -> None:
     weights = torch.zeros(1, 4, 4)
     weights[0, 0, 0], weights[0, 1, 1], weights[0, 3, 3] = 2, 0.5, 7

@@ -107,6 +107,14 @@ def test_decorrelated_coefficients_are_uncorrelated() -> None:
     assert (spread.diff() < 1e-4 * spread.max()).all()  # largest first
 
 
+def test_codes_are_signs_of_decorrelated_coefficients() -> None:
+    seen = texture(side=12)
+    V, window = whitening(fourier(7), 0.9), seen[0, 0, 2:9, 4:11].double().flatten()
+    signs = V.T @ (fourier(7) @ window) >= 0
+    expected = sum(2**j for j, sign in enumerate(signs.tolist()) if sign)
+    assert lpq_codes(seen, 7, 0.9)[0, 2, 4] == expected
+
+
 def test_without_correlation_there_is_something_to_decorrelate() -> None:
     seen = texture()
     assert agreement(lpq_codes(seen, 7, 0.9), lpq_codes(seen, 7, None)) < 0.5

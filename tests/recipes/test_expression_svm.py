@@ -1,0 +1,89 @@
+"""The SVM recipe: what is declared is what is solved, and it needs no pictures to be declared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nvn_recipes import expression_svm
+from nvn_recipes.groupgan.handcrafted.batches import FEW, FeatureBatches
+from nvn_recipes.groupgan.handcrafted.described import Described
+from nvn_recipes.groupgan.handcrafted.eoh import eoh
+from nvn_recipes.groupgan.handcrafted.liblinear import Reference
+from nvn_recipes.groupgan.pairs import Split
+from nvn_recipes.groupgan.rendered import source
+from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
+
+import nvn
+from nvn.assembly import check_recipe, make_plans
+from tests.recipes.groupgan.some import Given, some_pairs
+
+TINY = {"subjects": 10, "levels": 1, "size": 32, "cells": 2, "batch": 24, "steps": 300}
+
+
+def config(**changes: Any) -> expression_svm.Config:
+    return expression_svm.Config.build(settings={**TINY, **changes})
+
+
+@pytest.mark.parametrize(("features", "bins"), [("lbp", 59), ("lpq", 256), ("eoh", 8)])
+def test_one_player_minimises_the_hinge_and_its_norm(features: str, bins: int) -> None:
+    recipe = expression_svm.recipe(config(features=features))
+    W = recipe.game.players["W"]
+    assert W.module.weight.shape == (6, 2 * 2 * bins)
+    assert {str(t.energy): str(t.weight) for t in W.objective.terms} == {
+        "squared_hinge(W(features), label)": "1",
+        "norm(W.half_squared_norm())": "[mean(hold)]",
+    }
+
+
+@pytest.mark.parametrize("preset", ["quick", "gpu", "paper"])
+def test_presets_are_complete(preset: str) -> None:
+    chosen = expression_svm.Config.build(preset, settings={"features": "eoh"})
+    assert [*make_plans(expression_svm.recipe(chosen))] == ["main"]
+    assert all(f.description for f in expression_svm.Config.model_fields.values())
+
+
+def test_a_check_renders_a_few_people_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+
+    def render(spec: FacesSpec, *_: object) -> Faces:
+        shown.append(spec.subjects)
+        return render_faces(spec)
+
+    monkeypatch.setattr(source, "render_faces", render)
+    check_recipe(expression_svm.recipe(config(subjects=5000, batch=240)))
+    assert shown == [FEW // 6]
+
+
+def features_of(split: Split) -> Described:
+    return Described(split, lambda pictures: eoh(pictures, 1))
+
+
+def test_batches_hold_the_norm_by_the_chosen_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = features_of(Split(Given(some_pairs(24)), 16, fold=0, folds=3))
+    reference = Reference(seen)
+    reference.C = 0.01
+    batch = next(iter(FeatureBatches(seen, reference, 5, seed=0)))
+    assert batch["features"].shape == (5, 8)
+    assert batch["hold"].tolist() == [pytest.approx(1 / (0.01 * len(seen.train)))] * 5
+
+
+def test_both_machines_are_measured_and_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVN_CACHE", str(tmp_path / "cache"))
+    recipe = expression_svm.recipe(config(features="eoh", lr=0.05))
+    run = nvn.train(lambda: recipe, out=tmp_path / "run")
+    measured = run.metrics["recognition"]
+    assert [*measured] == ["accuracy (%)", "accuracy of the declared machine (%)", "C"]
+    assert all(0 <= measured[name] <= 100 for name in measured if "(%)" in name)
+
+    evaluation = recipe.evaluations[0].fn
+    assert isinstance(evaluation, expression_svm.Machines)
+    test = evaluation.described.test
+    (scores,) = run.engine.values({"features": test.features}, [evaluation.scores])
+    agreed = (scores.argmax(dim=1) == evaluation.reference.recognised()).double().mean()
+    assert agreed > 0.8
+    assert torch.isfinite(scores).all()
