@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 
-from nvn import draw, explain
+from nvn import WeightedSum, draw, explain
 from nvn.assembly import make_graph, make_plans
 from nvn.loading import load_recipe
 
@@ -44,12 +46,44 @@ def test_links_lead_somewhere() -> None:
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_declaration_shown_is_the_recipes() -> None:
-    (shown,) = re.findall(r"word for word -->\n```python\n(.*?)```", README, re.DOTALL)
-    recipe = (ROOT / "recipes" / "expression_2v2.py").read_text().splitlines()
-    place = 0
-    for line in filter(None, shown.splitlines()):
-        place = recipe.index(f"    {line}", place)  # the same lines, in the same order
+def test_the_game_written_out_is_the_recipes() -> None:
+    (shown,) = re.findall(
+        r"the same game as the recipe's -->\n```python\n(.*?)```", README, re.DOTALL
+    )
+    names: dict[str, Any] = {}
+    exec(compile(shown, "README", "exec"), names)
+    source = load_recipe(str(ROOT / "recipes" / "expression_2v2.py"))
+    recipe = source.build(source.config_class())
+    declared, derived = (
+        {name: _weights(player.objective) for name, player in game.players.items()}
+        for game in (names["game"], recipe.game)
+    )
+    judge = derived.pop("judge")
+    assert not judge  # it only measures
+    assert declared == derived
+    assert str(names["schedule"]) == str(recipe.schedule)
+    for name, player in names["game"].players.items():
+        sizes = [
+            sum(map(Tensor.numel, p.module.parameters()))
+            for p in (player, recipe.game.players[name])
+        ]
+        assert sizes[0] == sizes[1], name
+
+
+def _weights(objective: WeightedSum) -> dict[str, float]:
+    return {str(term.energy): pytest.approx(term.weight.factor) for term in objective.terms}
+
+
+CHECKED = re.compile(r"\]\((?P<file>\.\./[^)]+\.py)\): `(?P<code>[^`]+)`")
+
+
+def test_the_lines_of_the_paper_are_in_the_code() -> None:
+    page = ROOT / "docs" / "paper.md"
+    found = CHECKED.findall(page.read_text())
+    assert len(found) > 10
+    for file, code in found:
+        text = " ".join((page.parent / file).read_text().split())
+        assert " ".join(code.split()) in text, f"{file}: {code}"
 
 
 def test_the_graph_shown_is_what_the_command_prints() -> None:

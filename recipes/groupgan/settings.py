@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import ClassVar, Literal, TypeAlias, TypeVar
 
@@ -30,6 +30,13 @@ Presets: TypeAlias = Mapping[str, Mapping[str, object]]
 def extended(presets: Presets, **more: Mapping[str, object]) -> Presets:
     """Return presets with more settings in some of them, by the preset's name."""
     return {name: {**values, **more.get(name, {})} for name, values in presets.items()}
+
+
+def one_cycle(lr: float, steps: int) -> Callable[[torch.optim.Optimizer], OneCycleLR]:
+    """Return a learning rate that rises to `lr` in a fifth of the steps, and falls from then on."""
+    total = steps + 1
+    rising = max(0.2, 1.5 / total)  # OneCycleLR divides by zero where it would rise for no step
+    return partial(OneCycleLR, max_lr=lr, total_steps=total, pct_start=rising)
 
 
 class ExpressionConfig(DataConfig):
@@ -109,7 +116,7 @@ class ExpressionConfig(DataConfig):
 
     def early(self, steps: int) -> nvn.Optimizer:
         """Return how players step that learn alone: a rate that rises and falls once."""
-        cycle = partial(OneCycleLR, max_lr=self.early_lr, total_steps=steps + 1, pct_start=0.2)
+        cycle = one_cycle(self.early_lr, steps)
         return nvn.Optimizer(self.stepping(self.early_lr, momentum=0.9), schedule=cycle)
 
     def stepping(self, lr: float, momentum: float) -> Factory:

@@ -15,6 +15,7 @@ from nvn_recipes import expression_1v2, expression_2v2, expression_cnn, expressi
 from nvn_recipes.groupgan.play import doubt, mean_doubt
 from nvn_recipes.groupgan.rendered import source
 from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.settings import one_cycle
 from safetensors.torch import load_file
 
 import nvn
@@ -237,6 +238,18 @@ def test_every_setting_stands_alone(module: ModuleType) -> None:
     for name, field in module.Config.model_fields.items():
         assert field.description, name
         assert not field.description.startswith("of "), name
+
+
+@pytest.mark.parametrize("steps", [*range(1, 9), 100])
+def test_a_rate_rises_and_falls_in_any_number_of_steps(steps: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0)
+    schedule, rates = one_cycle(0.5, steps)(optimizer), []
+    for _ in range(steps):
+        optimizer.step()
+        rates.append(schedule.get_last_lr()[0])
+        schedule.step()
+    assert 0 < min(rates) <= max(rates) <= 0.5
+    assert max(rates) == pytest.approx(0.5, rel=0.1) or steps < 8
 
 
 # --- from end to end ---

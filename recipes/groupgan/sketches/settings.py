@@ -10,13 +10,12 @@ from typing import ClassVar, Literal, Self, TypeVar
 import torch
 from pydantic import Field, model_validator
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 
 import nvn
 
 from .. import networks as nets
 from ..play import Content, Family
-from ..settings import HEAVIEST, MOST, Presets
+from ..settings import HEAVIEST, MOST, Presets, one_cycle
 from .drawings import Drawings
 from .folders import from_folder, from_sketchy
 from .repairing import Repair
@@ -131,9 +130,8 @@ class SketchConfig(nvn.Config):
 
     def early(self, steps: int) -> nvn.Optimizer:
         """Return how players step before the game: a rate that rises and falls once."""
-        cycle = partial(OneCycleLR, max_lr=self.early_lr, total_steps=steps + 1, pct_start=0.2)
         adam = partial(torch.optim.Adam, lr=self.early_lr, betas=(0.9, 0.99))
-        return nvn.Optimizer(adam, schedule=cycle)
+        return nvn.Optimizer(adam, schedule=one_cycle(self.early_lr, steps))
 
 
 def _laid_out(module: Network) -> Network:
