@@ -79,6 +79,8 @@ def recipe(config: Config) -> nvn.Recipe:
     learners = nvn.move(C, judge, *extractors, toward=learnt, optimizer="wholes")
     first = nvn.move(G, alone, toward=content + by_content, optimizer="warmup")
     repair = config.repair
+    look = judge.method("extract")(damaged)
+    restoration = Restoration(repair, damaged, made, copied, judge(damaged), look)
     return nvn.Recipe(
         name="sketch_repair",
         game=game,
@@ -95,9 +97,7 @@ def recipe(config: Config) -> nvn.Recipe:
             nvn.Phase("warmup", nvn.alternating(first), config.warmup),
         ],
         evaluations=[
-            nvn.Evaluation(
-                "restoration", Restoration(repair, damaged, made, copied, judge(damaged))
-            )
+            nvn.Evaluation("restoration", restoration),
         ],
         previews=[nvn.Preview("sketches", Sketches(repair, damaged, made, copied), every=100)],
         application=nvn.Application("repaired", Changed(damaged, made, config.size, "L")),

@@ -61,7 +61,9 @@ class SketchConfig(nvn.Config):
         16, ge=1, le=1024, description="channels of the first layer of every network"
     )
     # the game
-    content: Content = Field("l1", description="how repaired drawings are compared with whole ones")
+    content: Content = Field(
+        "mse", description="how repaired drawings are compared with whole ones"
+    )
     adversarial: Family = Field(
         "non_saturating", description="the family of the adversarial energies"
     )

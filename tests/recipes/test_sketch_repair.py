@@ -1,0 +1,164 @@
+"""Sketch repair is the game of GroupGAN on drawings, and trains from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nvn_recipes import sketch_repair
+from nvn_recipes.groupgan.pairs import to_float
+from nvn_recipes.groupgan.sketches.measuring import found_again
+from nvn_recipes.groupgan.sketches.repairing import Repair
+from nvn_recipes.groupgan.sketches.vectors import FREEHAND, shipped
+from nvn_recipes.sketch_repair import Config
+from PIL import Image
+
+import nvn
+from nvn.assembly import check_recipe, make_plans
+from nvn.errors import ConfigError, DataError
+
+TINY = {"size": 32, "width": 4, "features": 8, "batch": 4, "wholes": 2, "warmup": 2, "steps": 2}
+
+
+def config(**changes: Any) -> Config:
+    return Config.build(settings={**TINY, **changes})
+
+
+def weights(recipe: nvn.Recipe, player: str) -> dict[str, float]:
+    terms = recipe.game.players[player].objective.terms
+    return {str(term.energy): term.weight.factor for term in terms}
+
+
+@pytest.fixture(scope="module")
+def repair() -> Repair:
+    return Repair(shipped(FREEHAND, 32), fold=0, folds=5)
+
+
+@pytest.mark.parametrize(("game", "f"), [("1v2", ""), ("2v2", ", f")])
+def test_the_game_is_that_of_the_expressions(game: str, f: str) -> None:
+    recipe = sketch_repair.recipe(config(game=game, a=0.1, b=0.2, c=0.3, content="mse"))
+    f = f.replace("f", "E(damaged)")
+    assert weights(recipe, "D") == {
+        f"real(D(whole{f}))": 0.5,
+        f"real(D(damaged{f}))": 0.5,
+        f"fake(D(fake{f}))": 1,
+    }
+    assert weights(recipe, "Dp") == {
+        f"real(Dp(whole{f}))": 1,
+        f"fake(Dp(fake{f}))": 1,
+        f"fake(Dp(damaged{f}))": 1,
+    }
+    assert weights(recipe, "G") == {
+        "mse(fake, whole)": 1,
+        f"fool(D(fake{f}))": 0.1,
+        f"fool(Dp(fake{f}))": 0.2,
+        "cross_entropy(C.eval(fake), label)": 0.3,
+    }
+    assert ("E" in recipe.game.players) == (game == "2v2")
+
+
+@pytest.mark.parametrize("game", ["1v2", "2v2"])
+def test_the_copy_starts_where_the_generator_does_and_has_the_content_alone(game: str) -> None:
+    recipe = sketch_repair.recipe(config(game=game))
+    G, alone = (recipe.game.players[name].module.state_dict() for name in ("G", "alone"))
+    assert all(torch.equal(G[name], alone[name]) for name in G)
+    assert list(weights(recipe, "alone").values()) == [1]
+    for phase in ("warmup", "main"):  # it steps whenever G does
+        movers = [move.move.players for move in make_plans(recipe)[phase].moves]
+        assert all(
+            ("G" in {p.name for p in move}) == ("alone" in {p.name for p in move})
+            for move in movers
+        )
+
+
+def test_nothing_tested_on_is_trained_on(repair: Repair) -> None:
+    assert not set(repair.train.names) & set(repair.test.names)
+    assert not set(repair.train.group.tolist()) & set(repair.test.group.tolist())
+
+
+def test_each_batch_is_damaged_anew_and_the_test_drawings_always_alike(repair: Repair) -> None:
+    one, again = (next(repair.batches(8, seed=1).batches_from(epoch, 0)) for epoch in (0, 0))
+    assert torch.equal(one["damaged"], again["damaged"])
+    batches = [next(repair.batches(800, seed=1).batches_from(epoch, 0)) for epoch in (0, 1)]
+    shown = [dict(zip(_keys(b["whole"]), b["damaged"], strict=True)) for b in batches]
+    both = shown[0].keys() & shown[1].keys()
+    assert len(both) > 300  # about half of them are mirrored now as then
+    assert not any(torch.equal(shown[0][key], shown[1][key]) for key in both)
+    damaged, whole = repair.pairs
+    assert torch.equal(damaged, Repair(repair.drawings, 0, 5).pairs[0])
+    assert torch.equal(whole, to_float(repair.test.pictures))
+    assert all((d != w).any() for d, w in zip(damaged, whole, strict=True))
+
+
+def _keys(pictures: torch.Tensor) -> list[bytes]:
+    return [picture.numpy().tobytes() for picture in pictures]
+
+
+def test_half_of_the_drawings_are_mirrored_together_with_their_damage(repair: Repair) -> None:
+    batch = next(iter(repair.batches(400, seed=0)))
+    originals = set(_keys(to_float(repair.train.pictures)))
+    kept = sum(key in originals for key in _keys(batch["whole"]))
+    assert 130 < kept < 270
+    ink = batch["whole"] < 0
+    assert ((batch["damaged"] < 0) & ink).sum() > 0.7 * ink.sum()  # damaged is of the same drawing
+
+
+def test_found_again_is_the_nearest_of_all_originals() -> None:
+    known = torch.eye(3)
+    features = torch.tensor([[9.0, 1, 0], [0.1, 0.2, 0.1], [5, 0, 1]])  # the third is nearer to 1
+    assert found_again(features, known) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fold": 7}, "fold = 7: the folds are 0 to 4 (folds = 5)"),
+        ({"data": "sketchy"}, "data = sketchy: where are the drawings? Set root"),
+        ({"root": "x"}, "root = x: freehand needs no folder; choose data, e.g. data=folder"),
+        ({"size": 40}, "size = 40"),
+    ],
+)
+def test_settings_that_do_not_fit_are_said(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Config.build(settings=settings)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("preset", ["quick", "gpu"])
+def test_presets_are_complete(preset: str) -> None:
+    assert [*make_plans(sketch_repair.recipe(Config.build(preset)))] == ["wholes", "warmup", "main"]
+
+
+def test_every_setting_has_help() -> None:
+    assert all(field.description for field in Config.model_fields.values())
+
+
+def test_the_other_set_and_folders_of_ones_own_do(tmp_path: Path) -> None:
+    check_recipe(sketch_repair.recipe(config(data="openmoji", game="1v2")))
+    for number in range(12):
+        place = tmp_path / "cat" / f"{number}.png"
+        place.parent.mkdir(exist_ok=True)
+        image = Image.new("L", (40, 30), 255)
+        image.paste(0, (number * 2, 5, number * 2 + 5, 25))
+        image.save(place)
+    check_recipe(sketch_repair.recipe(config(data="folder", root=str(tmp_path), folds=2)))
+    with pytest.raises(DataError, match="nowhere"):
+        sketch_repair.recipe(config(data="folder", root=str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize("game", ["1v2", "2v2"])
+def test_it_trains_and_repairs(game: str, tmp_path: Path) -> None:
+    run = nvn.train(lambda: sketch_repair.recipe(config(game=game)), out=tmp_path / "run")
+    measured = run.metrics["restoration"]
+    whats = ("recognised (%)", "found again (%)", "PSNR (dB)", "SSIM", "ink IoU")
+    shown = ("restored", "content alone", "damaged", "original")
+    likeness = {f"{s}, {w}" for s in shown[:3] for w in whats[2:]}
+    assert set(measured) == {f"{s}, {w}" for s in shown for w in whats[:2]} | likeness
+    assert measured["original, found again (%)"] == 100
+    assert measured["damaged, PSNR (dB)"] > 10
+    assert list((tmp_path / "run/images").glob("sketches-*.png"))
+    assert run.recipe.application is not None
+    given = Image.new("RGB", (90, 50), "white")
+    assert run.recipe.application.result(run.engine, given).size == (90, 50)
