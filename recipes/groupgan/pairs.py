@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nvn.data import TensorBatches
+from nvn.errors import DataError
 
 Role: TypeAlias = Literal["neutral", "weak", "peak"]
 
@@ -118,7 +119,14 @@ class Split:
 
     @cached_property
     def _parts(self) -> tuple[Pairs, Pairs]:
-        return self.source.read().split(self.fold, self.folds)
+        train, test = self.source.read().split(self.fold, self.folds)
+        for pairs, what in ((train, "train"), (test, "test")):
+            if not len(pairs):
+                raise DataError(
+                    f"there is nobody to {what} on in fold {self.fold} of {self.folds}: "
+                    "set folds to at most the number of people in the data"
+                )
+        return train, test
 
     @property
     def train(self) -> Pairs:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 import nvn
 
@@ -23,6 +23,9 @@ from .rendered.faces import LARGEST, FacesSpec
 from .rendered.rig import EXPRESSIONS
 from .rendered.source import RenderedFaces
 
+# A run remembers where its data are, also for who looks at it from another folder.
+OwnPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
 
 class DataConfig(nvn.Config):
     """Settings of the data: rendered faces by default, photographs of one's own by `root`.
@@ -36,7 +39,7 @@ class DataConfig(nvn.Config):
     data: Literal["rendered", "ckplus", "oulu", "mix", "london", "lsemsw", "folder"] = Field(
         "rendered", description="the data set; docs/data.md tells what each one expects in `root`"
     )
-    root: Path | None = Field(None, description="the folder of a data set of photographs")
+    root: OwnPath | None = Field(None, description="the folder of a data set of photographs")
     crop: Crop | None = Field(
         None,
         description="what is seen of photographs: all, the middle square or the face; "
@@ -48,7 +51,7 @@ class DataConfig(nvn.Config):
     last_weak: int = Field(
         8, ge=2, le=10_000, description="the last frame of a sequence that counts as weak"
     )
-    peaks_file: Path | None = Field(
+    peaks_file: OwnPath | None = Field(
         None,
         description="lsemsw: a file of how sure a classifier is of each picture",
     )
@@ -57,7 +60,7 @@ class DataConfig(nvn.Config):
     )
     subjects: int = Field(200, ge=10, le=100_000, description="people rendered")
     levels: int = Field(
-        3, ge=1, le=100, description="weak pictures of each person and expression rendered"
+        3, ge=1, le=100, description="weak pictures made of each person and expression"
     )
     size: int = Field(
         48, ge=16, le=256, multiple_of=16, description="side of the pictures seen, in pixels"

@@ -220,7 +220,7 @@ def test_the_paper_preset_is_section_4_2() -> None:
         ({"early_lr": 1e40}, "early_lr = 1e+40: Input should be less than or equal to 10"),
         ({"steps": 10**12}, "steps = 1000000000000"),
         ({"data": "london"}, "data = london: where are the photographs? Set root"),
-        ({"root": "somewhere"}, "root = somewhere: rendered faces need no folder"),
+        ({"root": "/somewhere"}, "root = /somewhere: rendered faces need no folder"),
         ({"first_weak": 9}, "first_weak = 9 comes after last_weak = 8"),
     ],
 )
@@ -231,6 +231,14 @@ def test_settings_that_do_not_fit_are_found_before_anything_is_read(
         module.Config.build(settings=settings)
     assert message in str(error.value)
     assert "Value error" not in str(error.value)
+
+
+def test_folders_are_remembered_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, meant in (("faces", tmp_path / "faces"), ("~/faces", tmp_path / "home" / "faces")):
+        made = expression_cnn.Config.build(settings={"data": "folder", "root": given})
+        assert made.root == meant
 
 
 @each_recipe

@@ -116,7 +116,7 @@ def test_found_again_is_the_nearest_of_all_originals() -> None:
     [
         ({"fold": 7}, "fold = 7: the folds are 0 to 4 (folds = 5)"),
         ({"data": "sketchy"}, "data = sketchy: where are the drawings? Set root"),
-        ({"root": "x"}, "root = x: freehand needs no folder; choose data, e.g. data=folder"),
+        ({"root": "/x"}, "root = /x: freehand needs no folder; choose data, e.g. data=folder"),
         ({"size": 40}, "size = 40"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
-from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -16,6 +15,7 @@ import nvn
 from .. import networks as nets
 from ..play import Content, Family
 from ..settings import HEAVIEST, MOST, Presets, one_cycle
+from ..sources import OwnPath
 from .drawings import Drawings
 from .folders import from_folder, from_sketchy
 from .repairing import Repair
@@ -45,7 +45,9 @@ class SketchConfig(nvn.Config):
     data: Literal["freehand", "openmoji", "sketchy", "folder"] = Field(
         "freehand", description="two sets that come along; Sketchy's own layout, or any folder"
     )
-    root: Path | None = Field(None, description="the folder of sketchy or of drawings of one's own")
+    root: OwnPath | None = Field(
+        None, description="the folder of sketchy, or of one's own drawings"
+    )
     limit: int = Field(1000, ge=10, le=MOST, description="drawings read from a folder at most")
     size: int = Field(
         64, ge=32, le=512, multiple_of=16, description="side of the drawings, in pixels"

@@ -13,6 +13,7 @@ from nvn_recipes.groupgan.pairs import Augmented, Pairs, Split, to_float
 from nvn_recipes.groupgan.rendered.faces import FacesSpec, render_faces
 from nvn_recipes.groupgan.rendered.source import RenderedFaces, paired, rendered
 
+from nvn.errors import DataError
 from tests.recipes.groupgan.some import Given, some_pairs
 
 
@@ -59,6 +60,11 @@ def test_a_set_may_say_itself_what_to_test_on() -> None:
 def test_a_fold_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="fold 5 of 5"):
         some_pairs().split(5, 5)
+
+
+def test_more_folds_than_people_are_said_when_the_data_are_read() -> None:
+    with pytest.raises(DataError, match=r"nobody to test on in fold 7 of 8.*at most the number"):
+        _ = Split(Given(some_pairs()), 16, fold=7, folds=8).train
 
 
 def test_test_pictures_are_the_middle() -> None:
