@@ -79,6 +79,7 @@ def recipe(config: Config) -> nvn.Recipe:
     learners = nvn.move(C, judge, *extractors, toward=learnt, optimizer="wholes")
     first = nvn.move(G, alone, toward=content + by_content, optimizer="warmup")
     repair = config.repair
+    repaired = Changed(damaged, made, config.size, "L", crisp=True)
     look = judge.method("extract")(damaged)
     restoration = Restoration(repair, damaged, made, copied, judge(damaged), look)
     return nvn.Recipe(
@@ -90,7 +91,7 @@ def recipe(config: Config) -> nvn.Recipe:
             "wholes": config.early(config.wholes),
             "warmup": config.early(config.warmup),
         },
-        data=repair.batches(config.batch, seed=1),
+        data=lambda: repair.batches(config.batch, seed=1),
         steps=config.steps,
         phases=[
             nvn.Phase("wholes", nvn.alternating(learners), config.wholes),
@@ -100,5 +101,7 @@ def recipe(config: Config) -> nvn.Recipe:
             nvn.Evaluation("restoration", restoration),
         ],
         previews=[nvn.Preview("sketches", Sketches(repair, damaged, made, copied), every=100)],
-        application=nvn.Application("repaired", Changed(damaged, made, config.size, "L")),
+        application=nvn.Application(
+            "repaired", Changed(damaged, made, config.size, "L", crisp=True)
+        ),
     )

@@ -21,6 +21,8 @@ from nvn.errors import ConfigError, NvnWarning
 
 from .photographs.cropping import Crop, Cropper
 
+CONTRAST = 4.0  # how much steeper from ink to paper a crisp picture is, where it changed
+
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 
@@ -62,6 +64,8 @@ class Changed:
         size: The side of the pictures that the networks see, in pixels.
         mode: "RGB" for three channels, "L" for one.
         part: Which part of a picture is changed. A part that is not square is padded with white.
+        crisp: Whether what changes much becomes ink or paper, and no grey in between: an enlarged
+            change has soft edges, and strokes have not.
     """
 
     given: nvn.Value
@@ -69,6 +73,7 @@ class Changed:
     size: int
     mode: str = "RGB"
     part: Callable[[Image.Image], Box] = whole
+    crisp: bool = False
 
     def __call__(self, engine: nvn.Engine, image: Image.Image) -> Image.Image:
         """Return the picture, changed."""
@@ -83,7 +88,10 @@ class Changed:
         change = torch.nn.functional.interpolate(
             made.clamp(-1, 1) - seen, size=before.size[::-1], mode="bicubic", align_corners=False
         )
-        changed = picture(tensor(before) + change)
+        after = tensor(before) + change
+        if self.crisp:
+            after = torch.lerp(after, (CONTRAST * after).clamp(-1, 1), change.abs().clamp(max=1))
+        changed = picture(after)
         result.paste(changed.crop((0, 0, right - left, bottom - top)), (left, top))
         return result
 

@@ -33,7 +33,8 @@ def weights(recipe: nvn.Recipe, player: str) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def repair() -> Repair:
-    return Repair(shipped(FREEHAND, 32), fold=0, folds=5)
+    drawings = shipped(FREEHAND, 32)
+    return Repair(lambda: drawings, fold=0, folds=5)
 
 
 @pytest.mark.parametrize(("game", "f"), [("1v2", ""), ("2v2", ", f")])
@@ -87,7 +88,7 @@ def test_each_batch_is_damaged_anew_and_the_test_drawings_always_alike(repair: R
     assert len(both) > 300  # about half of them are mirrored now as then
     assert not any(torch.equal(shown[0][key], shown[1][key]) for key in both)
     damaged, whole = repair.pairs
-    assert torch.equal(damaged, Repair(repair.drawings, 0, 5).pairs[0])
+    assert torch.equal(damaged, Repair(repair.read, 0, 5).pairs[0])
     assert torch.equal(whole, to_float(repair.test.pictures))
     assert all((d != w).any() for d, w in zip(damaged, whole, strict=True))
 

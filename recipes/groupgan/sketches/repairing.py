@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,20 +23,20 @@ class Repair:
     """Drawings split in two: to learn from, and never seen.
 
     Attributes:
-        drawings: All of them.
+        read: What gives all of them, called when they are first needed.
         fold: The part to test on, of `folds`; nearly equal drawings are in one part.
         folds: How many parts.
         slashes: How drawings are damaged.
     """
 
-    drawings: Drawings
+    read: Callable[[], Drawings]
     fold: int
     folds: int
     slashes: Slashes = DEFAULT
 
     @cached_property
     def _parts(self) -> tuple[Drawings, Drawings]:
-        return self.drawings.split(self.fold, self.folds)
+        return self.read().split(self.fold, self.folds)
 
     @property
     def train(self) -> Drawings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
+from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from ..sources import OwnPath
 from .drawings import Drawings
 from .folders import from_folder, from_sketchy
 from .repairing import Repair
-from .vectors import FREEHAND, OPENMOJI, shipped
+from .vectors import FREEHAND, OPENMOJI, read_vectors, shipped
 
 Backbone = TypeVar("Backbone", bound=nets.Extractor)
 Network = TypeVar("Network", bound=nn.Module)
@@ -104,14 +105,23 @@ class SketchConfig(nvn.Config):
     def drawings(self) -> Drawings:
         """Every drawing."""
         if self.root is None:
-            return shipped(FREEHAND if self.data == "freehand" else OPENMOJI, self.size)
+            return shipped(self._packed, self.size)
         read = from_sketchy if self.data == "sketchy" else from_folder
         return read(self.root, self.size, self.limit)
 
     @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; of the sets that come along they are known without drawing."""
+        return self.drawings.classes if self.root else read_vectors(self._packed).classes
+
+    @property
+    def _packed(self) -> Path:
+        return FREEHAND if self.data == "freehand" else OPENMOJI
+
+    @cached_property
     def repair(self) -> Repair:
         """The drawings to learn from and to test on."""
-        return Repair(self.drawings, self.fold, self.folds)
+        return Repair(lambda: self.drawings, self.fold, self.folds)
 
     def generator(self, features: int) -> nets.Generator:
         """Make a generator, one that is told `features` of a drawing."""
@@ -126,7 +136,7 @@ class SketchConfig(nvn.Config):
         """Make an extractor or a classifier."""
         dimensions = nets.Dimensions(self.size, self.features, channels=1)
         trunk = nets.backbone("small", dimensions, self.width)
-        return _laid_out(kind(trunk, len(self.drawings.classes)))
+        return _laid_out(kind(trunk, len(self.classes)))
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game."""

@@ -60,6 +60,22 @@ def test_a_change_is_enlarged_and_lands_in_its_place() -> None:
     assert abs(levels[:, 40:] - 128).max() <= 8
 
 
+def test_crisp_pictures_are_ink_or_paper_where_they_change_and_untouched_elsewhere() -> None:
+    grey = Image.new("L", (64, 64), 150)
+
+    def lighter_left(x: Tensor) -> Tensor:
+        made = x.clone()
+        made[..., :8] = 0.6
+        return made
+
+    soft, crisp = (
+        np.asarray(changed(Engine(lighter_left), grey, mode="L", crisp=crisp)).astype(int)
+        for crisp in (False, True)
+    )
+    assert (crisp[:, :20] > soft[:, :20] + 10).all()  # nearer to paper
+    assert (crisp[:, 44:] == 150).all()
+
+
 def test_only_the_part_is_changed() -> None:
     image = noise(60, 40)
     result = changed(Engine(lambda x: x - 1), image, part=lambda _: (10, 5, 30, 25))
