@@ -101,7 +101,5 @@ def recipe(config: Config) -> nvn.Recipe:
             nvn.Evaluation("restoration", restoration),
         ],
         previews=[nvn.Preview("sketches", Sketches(repair, damaged, made, copied), every=100)],
-        application=nvn.Application(
-            "repaired", Changed(damaged, made, config.size, "L", crisp=True)
-        ),
+        application=nvn.Application("repaired", repaired),
     )
