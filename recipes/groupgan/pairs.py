@@ -119,18 +119,22 @@ class Split:
 
     @cached_property
     def _parts(self) -> tuple[Pairs, Pairs]:
-        train, test = self.source.read().split(self.fold, self.folds)
-        for pairs, what in ((train, "train"), (test, "test")):
+        return self.source.read().split(self.fold, self.folds)
+
+    @property
+    def train(self) -> Pairs:
+        """The pairs of the people to learn from, as large as the source gives them.
+
+        Raises:
+            DataError: If there is nobody to learn from, or nobody left to test on: better now than
+                after training.
+        """
+        for pairs, what in zip(self._parts, ("train", "test"), strict=True):
             if not len(pairs):
                 raise DataError(
                     f"there is nobody to {what} on in fold {self.fold} of {self.folds}: "
                     "set folds to at most the number of people in the data"
                 )
-        return train, test
-
-    @property
-    def train(self) -> Pairs:
-        """The pairs of the people to learn from, as large as the source gives them."""
         return self._parts[0]
 
     @cached_property
