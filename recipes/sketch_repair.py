@@ -80,8 +80,7 @@ def recipe(config: Config) -> nvn.Recipe:
     first = nvn.move(G, alone, toward=content + by_content, optimizer="warmup")
     repair = config.repair
     repaired = Changed(damaged, made, config.size, "L", crisp=True)
-    look = judge.method("extract")(damaged)
-    restoration = Restoration(repair, damaged, made, copied, judge(damaged), look)
+    restoration = Restoration(repair, damaged, made, copied, judge(damaged))
     return nvn.Recipe(
         name="sketch_repair",
         game=game,

@@ -119,22 +119,20 @@ class Split:
 
     @cached_property
     def _parts(self) -> tuple[Pairs, Pairs]:
-        return self.source.read().split(self.fold, self.folds)
+        train, test = self.source.read().split(self.fold, self.folds)
+        if len(test):
+            return train, test
+        people = len(torch.unique(train.subject))
+        raise DataError(  # before training, not after it
+            f"fold {self.fold} of {self.folds} has nobody to test on\n"
+            f"found: {people} people, all of them to train on\n"
+            "expected: some pictures of people who are not trained on; "
+            f"choose another fold, or fewer folds (at most {max(2, people)})"
+        )
 
     @property
     def train(self) -> Pairs:
-        """The pairs of the people to learn from, as large as the source gives them.
-
-        Raises:
-            DataError: If there is nobody to learn from, or nobody left to test on: better now than
-                after training.
-        """
-        for pairs, what in zip(self._parts, ("train", "test"), strict=True):
-            if not len(pairs):
-                raise DataError(
-                    f"there is nobody to {what} on in fold {self.fold} of {self.folds}: "
-                    "set folds to at most the number of people in the data"
-                )
+        """The pairs of the people to learn from, as large as the source gives them."""
         return self._parts[0]
 
     @cached_property

@@ -9,7 +9,6 @@ import pytest
 import torch
 from nvn_recipes import sketch_repair
 from nvn_recipes.groupgan.pairs import to_float
-from nvn_recipes.groupgan.sketches.measuring import found_again
 from nvn_recipes.groupgan.sketches.repairing import Repair
 from nvn_recipes.groupgan.sketches.vectors import FREEHAND, shipped
 from nvn_recipes.sketch_repair import Config
@@ -85,7 +84,7 @@ def test_each_batch_is_damaged_anew_and_the_test_drawings_always_alike(repair: R
     batches = [next(repair.batches(800, seed=1).batches_from(epoch, 0)) for epoch in (0, 1)]
     shown = [dict(zip(_keys(b["whole"]), b["damaged"], strict=True)) for b in batches]
     both = shown[0].keys() & shown[1].keys()
-    assert len(both) > 300  # about half of them are mirrored now as then
+    assert len(both) > 80  # mirrored now as then, and nothing lost at the edge
     assert not any(torch.equal(shown[0][key], shown[1][key]) for key in both)
     damaged, whole = repair.pairs
     assert torch.equal(damaged, Repair(repair.read, 0, 5).pairs[0])
@@ -94,22 +93,34 @@ def test_each_batch_is_damaged_anew_and_the_test_drawings_always_alike(repair: R
 
 
 def _keys(pictures: torch.Tensor) -> list[bytes]:
-    return [picture.numpy().tobytes() for picture in pictures]
+    """The ink of each drawing, wherever it stands."""
+    boxes = []
+    for picture in pictures[:, 0]:
+        rows, columns = (picture < 1).nonzero(as_tuple=True)
+        box = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        boxes.append(box.contiguous().numpy().tobytes())
+    return boxes
+
+
+def test_drawings_move_within_the_picture(repair: Repair) -> None:
+    whole = next(iter(repair.batches(400, seed=0)))["whole"]
+    left = (whole < 0).any(dim=2)[:, 0].int().argmax(dim=1)
+    originals = (to_float(repair.train.pictures) < 0).any(dim=2)[:, 0].int().argmax(dim=1)
+    assert left.float().std() > originals.float().std()
+    assert left.max() <= originals.max() + 2  # 32 pixels, and the 16th part of them
 
 
 def test_half_of_the_drawings_are_mirrored_together_with_their_damage(repair: Repair) -> None:
     batch = next(iter(repair.batches(400, seed=0)))
     originals = set(_keys(to_float(repair.train.pictures)))
-    kept = sum(key in originals for key in _keys(batch["whole"]))
-    assert 130 < kept < 270
+    kept, mirrored = (
+        sum(key in originals for key in _keys(pictures))
+        for pictures in (batch["whole"], batch["whole"].flip(3))
+    )
+    assert kept + mirrored > 160  # the others lose ink at the edge, or are like their mirror image
+    assert 0.6 < kept / mirrored < 1.7
     ink = batch["whole"] < 0
     assert ((batch["damaged"] < 0) & ink).sum() > 0.7 * ink.sum()  # damaged is of the same drawing
-
-
-def test_found_again_is_the_nearest_of_all_originals() -> None:
-    known = torch.eye(3)
-    features = torch.tensor([[9.0, 1, 0], [0.1, 0.2, 0.1], [5, 0, 1]])  # the third is nearer to 1
-    assert found_again(features, known) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +164,10 @@ def test_the_other_set_and_folders_of_ones_own_do(tmp_path: Path) -> None:
 def test_it_trains_and_repairs(game: str, tmp_path: Path) -> None:
     run = nvn.train(lambda: sketch_repair.recipe(config(game=game)), out=tmp_path / "run")
     measured = run.metrics["restoration"]
-    whats = ("recognised (%)", "found again (%)", "PSNR (dB)", "SSIM", "ink IoU")
+    whats = ("PSNR (dB)", "SSIM", "ink IoU")
     shown = ("restored", "content alone", "damaged", "original")
-    likeness = {f"{s}, {w}" for s in shown[:3] for w in whats[2:]}
-    assert set(measured) == {f"{s}, {w}" for s in shown for w in whats[:2]} | likeness
-    assert measured["original, found again (%)"] == 100
+    likeness = {f"{s}, {w}" for s in shown[:3] for w in whats}
+    assert set(measured) == {f"{s}, recognised (%)" for s in shown} | likeness
     assert measured["damaged, PSNR (dB)"] > 10
     assert list((tmp_path / "run/images").glob("sketches-*.png"))
     assert run.recipe.application is not None

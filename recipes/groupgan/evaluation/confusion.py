@@ -18,7 +18,6 @@ from .colours import ink, luminance, scale
 from .grid import grid
 from .lettering import TEXT, shortened
 from .numbers import computed_with
-from .people import never_seen
 
 CELL = 80  # pixels of a field
 MIDDLE = 0.18  # the luminance that is as far from black as from white, for eyes
@@ -54,7 +53,7 @@ class Confusion:
         Raises:
             DataError: If there is nobody to test on.
         """
-        test = never_seen(self.split)
+        test = self.split.test
         with nvn.progress("drawing the confusion matrix", total=len(test)) as bar:
             weak = to_float(test.shown("weak"))
             logits = computed_with(engine, self.weak, self.answer, weak, bar)

@@ -17,7 +17,7 @@ from ..pairs import Pairs, Split, to_float
 from .grid import grid
 from .lettering import LINE, shortened, written
 from .numbers import computed_with
-from .people import never_seen, of_each_class
+from .people import of_each_class
 from .sheets import enlarged, to_image
 
 ACROSS = 32  # cells in a row, as in the paper: 256 features are 8 × 32
@@ -59,7 +59,7 @@ class Differences:
         Raises:
             DataError: If there is nobody to test on, or in no class two people.
         """
-        test = never_seen(self.split)
+        test = self.split.test
         shown = _couples(test, self.count)
         weak = to_float(test.shown("weak"))
         with nvn.progress("comparing features", total=len(self.features) * len(weak)) as bar:

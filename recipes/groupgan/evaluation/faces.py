@@ -10,7 +10,7 @@ import nvn
 
 from ..pairs import Split, to_float
 from .numbers import computed_with
-from .people import never_seen, of_each_class
+from .people import of_each_class
 from .sheets import sheet
 
 
@@ -36,7 +36,7 @@ class Faces:
         Raises:
             DataError: If there is nobody to test on.
         """
-        test = never_seen(self.split)
+        test = self.split.test
         shown = dict(of_each_class(test, self.rows))
         blocks = {}
         with nvn.progress("drawing faces", total=sum(map(len, shown.values()))) as bar:

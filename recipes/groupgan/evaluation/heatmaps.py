@@ -15,7 +15,7 @@ from .colours import heat, scale
 from .grid import grid
 from .lettering import shortened
 from .numbers import computed_with
-from .people import never_seen, of_each_class
+from .people import of_each_class
 from .sheets import enlarged, to_image
 
 SIDE = 144  # pixels that a small picture is enlarged to
@@ -68,7 +68,7 @@ class HeatMaps:
         Raises:
             DataError: If there is nobody to test on.
         """
-        test = never_seen(self.split)
+        test = self.split.test
         shown = list(of_each_class(test, self.rows))
         names = [shortened(name) for name, chosen in shown for _ in chosen]
         pairs = test.take(torch.cat([chosen for _, chosen in shown]))

@@ -7,26 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from nvn.errors import DataError
-
-from ..pairs import Pairs, Split
-
-
-def never_seen(split: Split) -> Pairs:
-    """Return the pairs of people never seen in training, to test on.
-
-    Raises:
-        DataError: If there are none.
-    """
-    if len(split.test):
-        return split.test
-    people = len(torch.unique(split.train.subject))
-    raise DataError(
-        f"fold {split.fold} of {split.folds} has nobody to test on\n"
-        f"found: {people} people, all of them to train on\n"
-        "expected: some pictures of people who are not trained on; "
-        f"choose another fold, or fewer folds (at most {max(2, people)})"
-    )
+from ..pairs import Pairs
 
 
 def examples(pairs: Pairs, label: int, count: int) -> Tensor:

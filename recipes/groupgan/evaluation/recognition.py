@@ -12,7 +12,6 @@ from nvn.console import Bar
 
 from ..pairs import Pairs, Split, to_float
 from .numbers import accuracy, computed_with, extrapolated, psnr, ssim
-from .people import never_seen
 
 BY_PEAKS = "recognised by a classifier of peaks (%)"
 
@@ -43,7 +42,7 @@ class Recognition:
         Raises:
             DataError: If there is nobody to test on.
         """
-        test = never_seen(self.split)
+        test = self.split.test
         peak, shown = to_float(test.shown("peak")), _without_learning(test)
         weak = shown["weak"]
         magnifies = self.fake is not None

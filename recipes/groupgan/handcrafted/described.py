@@ -15,7 +15,6 @@ from torch import Tensor
 
 import nvn
 
-from ..evaluation.people import never_seen
 from ..pairs import Pairs, Split
 
 Describe: TypeAlias = Callable[[Tensor], Tensor]  # (N, C, H, W) uint8 → (N, F)
@@ -74,7 +73,7 @@ class Described:
 
     @cached_property
     def _tables(self) -> tuple[Table, ...]:
-        parts = self.split.train, never_seen(self.split)
+        parts = self.split.train, self.split.test
         with nvn.progress("describing pictures", total=sum(map(len, parts))) as bar:
             return standardised(*(self._described(part, bar.advance) for part in parts))
 

@@ -28,7 +28,6 @@ class Restoration:
         copied: What the same G makes of them, trained by the content energy alone.
         judge: Logits (N, K) of a classifier of whole drawings that the game never meets, as a
             function of `damaged`.
-        features: The features (N, F) that it extracts, likewise.
     """
 
     repair: Repair
@@ -36,14 +35,13 @@ class Restoration:
     made: nvn.Value
     copied: nvn.Value
     judge: nvn.Value
-    features: nvn.Value
 
     def __call__(self, engine: nvn.Engine) -> dict[str, float]:
         """Measure."""
         damaged, whole = self.repair.pairs
         label = self.repair.test.label
         found: dict[str, float] = {}
-        with nvn.progress("measuring", total=10 * len(damaged)) as bar:
+        with nvn.progress("measuring", total=6 * len(damaged)) as bar:
 
             def computed(value: nvn.Value, pictures: Tensor) -> Tensor:
                 return computed_with(engine, self.damaged, value, pictures, bar)
@@ -53,30 +51,14 @@ class Restoration:
                 "content alone": computed(self.copied, damaged),
                 "damaged": damaged,
             }
-            known = computed(self.features, whole)
             for name, pictures in {**shown, "original": whole}.items():
                 right = accuracy(computed(self.judge, pictures), label)
                 found[f"{name}, recognised (%)"] = 100 * right
-                again = found_again(computed(self.features, pictures), known)
-                found[f"{name}, found again (%)"] = 100 * again
         for name, pictures in shown.items():
             found[f"{name}, PSNR (dB)"] = psnr(pictures, whole)
             found[f"{name}, SSIM"] = ssim(pictures, whole)
             found[f"{name}, ink IoU"] = ink_iou(pictures, whole)
         return found
-
-
-def found_again(features: Tensor, known: Tensor) -> float:
-    """Return the share of drawings whose original is the one most like them of all originals.
-
-    That is recognition where every drawing is a class of its own.
-
-    Args:
-        features: Of the drawings, (N, F).
-        known: Of their originals, (N, F), in the same order.
-    """
-    one, other = (torch.nn.functional.normalize(part, dim=1) for part in (features, known))
-    return accuracy(one @ other.T, torch.arange(len(known)))
 
 
 @dataclass(frozen=True)

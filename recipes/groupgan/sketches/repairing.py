@@ -15,6 +15,7 @@ from ..pairs import to_float
 from .damage import DEFAULT, Slashes, damaged
 from .drawings import Drawings
 
+SHIFT = 16  # training drawings are moved by up to the 16th part of their side
 TEST_SEED = 0  # of the slashes in test drawings: each run repairs the same damage
 
 
@@ -62,7 +63,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Slashed:
-    """Half of the drawings mirrored, each slashed: damaged and whole, in [-1, 1]."""
+    """Half of the drawings mirrored, all moved a little, each slashed; in [-1, 1]."""
 
     slashes: Slashes
 
@@ -73,4 +74,17 @@ class Slashed:
         mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5
         whole = to_float(batch["whole"])
         whole = torch.where(mirrored[:, None, None, None], whole.flip(3), whole)
+        whole = _shifted(whole, generator)
         return {**batch, "whole": whole, "damaged": damaged(whole, generator, self.slashes)}
+
+
+def _shifted(whole: Tensor, generator: torch.Generator) -> Tensor:
+    """Move each drawing (N, 1, S, S) by whole pixels, so that strokes stay as sharp as they are."""
+    side = whole.shape[-1]
+    most = side // SHIFT
+    padded = torch.nn.functional.pad(whole, (most,) * 4, value=1.0)
+    top, left = torch.randint(2 * most + 1, (2, len(whole)), generator=generator)
+    pixels = torch.arange(side)
+    rows, columns = top[:, None] + pixels, left[:, None] + pixels
+    which = torch.arange(len(whole))[:, None, None]
+    return padded[:, 0][which, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
