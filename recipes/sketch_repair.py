@@ -41,64 +41,80 @@ class Config(SketchConfig):
 
 def recipe(config: Config) -> nvn.Recipe:
     """Declare the game, what comes before it, and what is measured."""
-    features = config.features if config.game == "2v2" else 0
+    told = config.features if config.game == "2v2" else 0
     game = nvn.Game(f"sketch-repair-{config.game}")
     damaged, whole, label = game.batch("damaged", "whole", "label")
-    modules: dict[str, nn.Module] = {"G": config.generator(features)}
+    modules: dict[str, nn.Module] = {"G": config.generator(told)}
     if config.game == "2v2":
         modules["E"] = config.network(Extractor)
     G, *extractors = synthesis = game.team("synthesis", **modules)
-    D, Dp = critics = game.team("critics", D=config.critic(features), Dp=config.critic(features))
-    C = game.player("C", config.network(Classifier))
+    critics = game.team("critics", D=config.critic(told), Dp=config.critic(told))
+    C, judge = (game.player(name, config.network(Classifier)) for name in ("C", "judge"))
     alone = game.player("alone", copy.deepcopy(modules["G"]))
-    judge = game.player("judge", config.network(Classifier))
 
-    f = tuple(E(damaged) for E in extractors)
+    f = [E(damaged) for E in extractors]
     made = G(damaged, *f).named("fake")
-    play = Play(config.adversarial, damaged, whole, made, f)
-    seen = C.method("extract", training=False)
-    fool, fool_p = play.fooling(D), play.fooling(Dp)
+    play = Play(config.adversarial, damaged, whole, made, tuple(f))
     drawn = en.cross_entropy(C.method("forward", training=False)(made), label)
-
-    D.minimizes(play.real_or_made(D))
-    Dp.minimizes(play.wanted_or_not(Dp, also_given=True))
-    content = play.content(config.content, seen)
-    G.minimizes(content + config.a * fool + config.b * fool_p + config.c * drawn)
-    for E in extractors:
-        own_head = en.cross_entropy(E.method("recognise")(*f), label)
-        E.minimizes(drawn + config.ae * fool + config.be * fool_p + config.head * own_head)
+    own_heads = [en.cross_entropy(E.method("recognise")(*f), label) for E in extractors]
+    content = play.content(config.content, C.method("extract", training=False))
+    objectives(config, play, content, drawn, critics, G)
+    for E, own_head in zip(extractors, own_heads, strict=True):
+        fooling = config.ae * play.fooling(critics.D) + config.be * play.fooling(critics.Dp)
+        E.minimizes(drawn + fooling + config.head * own_head)
 
     # What the content energy alone makes of G: told the same, but nobody plays with it.
-    copied = alone(damaged, *(told.stop_gradient() for told in f)).named("by content alone")
-    by_content = Play(config.adversarial, damaged, whole, copied).content(config.content, seen)
+    copied = alone(damaged, *(each.stop_gradient() for each in f)).named("by content alone")
+    by_content = Play(config.adversarial, damaged, whole, copied).content(
+        config.content, C.method("extract", training=False)
+    )
     alone.minimizes(by_content)
 
-    learnt = en.cross_entropy(C(whole), label) + en.cross_entropy(judge(whole), label)
-    for E in extractors:
-        learnt += en.cross_entropy(E.method("recognise")(*f), label)
-    learners = nvn.move(C, judge, *extractors, toward=learnt, optimizer="wholes")
-    first = nvn.move(G, alone, toward=content + by_content, optimizer="warmup")
+    learnt = sum(
+        own_heads, en.cross_entropy(C(whole), label) + en.cross_entropy(judge(whole), label)
+    )
+    wholes = nvn.move(C, judge, *extractors, toward=learnt, optimizer="wholes")
+    warmup = nvn.move(G, alone, toward=content + by_content, optimizer="warmup")
     repair = config.repair
-    repaired = Changed(damaged, made, config.size, "L", crisp=True)
-    restoration = Restoration(repair, damaged, made, copied, judge(damaged))
+    shown = Sketches(repair, damaged, made, copied)
     return nvn.Recipe(
         name="sketch_repair",
         game=game,
         schedule=nvn.alternating(critics, (*synthesis, alone)),
         optimizers={
-            **dict.fromkeys(("D", "Dp", "G", "alone", *modules), config.in_play()),
+            **dict.fromkeys(("D", "Dp", "alone", *modules), config.in_play()),
             "wholes": config.early(config.wholes),
             "warmup": config.early(config.warmup),
         },
         data=lambda: repair.batches(config.batch, seed=1),
         steps=config.steps,
         phases=[
-            nvn.Phase("wholes", nvn.alternating(learners), config.wholes),
-            nvn.Phase("warmup", nvn.alternating(first), config.warmup),
+            nvn.Phase("wholes", nvn.alternating(wholes), config.wholes),
+            nvn.Phase("warmup", nvn.alternating(warmup), config.warmup),
         ],
         evaluations=[
-            nvn.Evaluation("restoration", restoration),
+            nvn.Evaluation(
+                "restoration", Restoration(repair, damaged, made, copied, judge(damaged))
+            )
         ],
-        previews=[nvn.Preview("sketches", Sketches(repair, damaged, made, copied), every=100)],
-        application=nvn.Application("repaired", repaired),
+        previews=[nvn.Preview("sketches", shown, every=100)],
+        application=nvn.Application(
+            "repaired", Changed(damaged, made, config.size, "L", crisp=True)
+        ),
     )
+
+
+def objectives(
+    config: Config,
+    play: Play,
+    content: nvn.Energy,
+    drawn: nvn.Energy,
+    critics: nvn.Team,
+    G: nvn.Player,
+) -> None:
+    """Declare what D, D′ and G minimise, (4)-(6); D′ learns too that damaged is not whole."""
+    D, Dp = critics
+    D.minimizes(play.real_or_made(D))
+    Dp.minimizes(play.wanted_or_not(Dp, also_given=True))
+    fooling = config.a * play.fooling(D) + config.b * play.fooling(Dp)
+    G.minimizes(content + fooling + config.c * drawn)
