@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .lettering import LINE, TEXT, plain, written
+from nvn.contactsheet import plain
+
+from .lettering import LINE, TEXT, written
 
 GAP = 6  # pixels between cells
 MARGIN = 24  # around everything

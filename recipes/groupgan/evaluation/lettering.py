@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
+
+from nvn.contactsheet import plain
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 TEXT = 16  # the size of letters, in pixels
 LINE = 22  # from one line to the next
 LONGEST = 24  # letters of a name
-
-
-def plain(text: str) -> str:
-    """Return text in letters that the font has, ASCII: without accents, `?` for all others."""
-    letters = unicodedata.normalize("NFKD", text)
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)
 
 
 def shortened(text: str) -> str:

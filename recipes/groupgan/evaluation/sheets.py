@@ -8,7 +8,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .lettering import fitting, plain
+from nvn.contactsheet import plain
+
+from .lettering import fitting
 
 ACROSS = 96  # of a sheet: pixels that a small picture is enlarged to
 

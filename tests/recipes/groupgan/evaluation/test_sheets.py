@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from nvn_recipes.groupgan.evaluation.grid import MARGIN, grid
-from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, plain, shortened, written
+from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, shortened, written
 from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
 from PIL import Image, ImageFont
+
+from nvn.contactsheet import plain
 
 
 @pytest.mark.parametrize("size", [8, 48, 128, 256])
