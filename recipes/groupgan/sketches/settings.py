@@ -75,10 +75,10 @@ class SketchConfig(nvn.Config):
     c: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
     # training
     wholes: int = Field(
-        300, ge=1, le=MOST, description="steps of phase wholes: classifiers learn whole drawings"
+        500, ge=1, le=MOST, description="steps of phase wholes: classifiers learn whole drawings"
     )
     warmup: int = Field(
-        600, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
+        900, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
     )
     steps: int = Field(300, ge=1, le=MOST, description="steps of phase main, the game itself")
     lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
