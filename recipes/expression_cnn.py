@@ -6,7 +6,7 @@ expression magnification", Knowledge-Based Systems 251, section 4.3, first colum
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pydantic import Field
 
 import nvn
 from nvn import energies as en
@@ -21,7 +21,14 @@ from .groupgan.settings import ExpressionConfig
 class Config(ExpressionConfig):
     """Settings of the baseline."""
 
-    pairs_needed: ClassVar[bool] = False
+    learns_peaks: bool = Field(
+        False, description="C learns real peaks too, as the C of the games does: a fairer baseline"
+    )
+
+    @property
+    def pairs_needed(self) -> bool:
+        """Whether peaks are looked at."""
+        return self.learns_peaks
 
 
 def recipe(config: Config) -> nvn.Recipe:
@@ -30,6 +37,8 @@ def recipe(config: Config) -> nvn.Recipe:
     weak, label = game.batch("weak", "label")
     C = game.player("C", config.network(Classifier))
     C.minimizes(en.cross_entropy(C(weak), label))
+    if config.learns_peaks:
+        C.minimizes(en.cross_entropy(C(game.batch("peak")), label))
     pairs = config.pairs
     return nvn.Recipe(
         name="expression_cnn",

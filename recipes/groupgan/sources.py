@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -28,13 +28,7 @@ OwnPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute
 
 
 class DataConfig(nvn.Config):
-    """Settings of the data: rendered faces by default, photographs of one's own by `root`.
-
-    Attributes:
-        pairs_needed: Whether a recipe looks at peaks; LSEMSW has them only for who can tell them.
-    """
-
-    pairs_needed: ClassVar[bool] = True
+    """Settings of the data: rendered faces by default, photographs of one's own by `root`."""
 
     data: Literal["rendered", "ckplus", "oulu", "mix", "london", "lsemsw", "folder"] = Field(
         "rendered", description="the data set; docs/data.md tells what each one expects in `root`"
@@ -105,6 +99,11 @@ class DataConfig(nvn.Config):
             yield f"batch = {self.batch}: there are only {pairs} pairs to train on"
         if (side := self.size + self.margin) > LARGEST:
             yield f"size + margin = {side}: faces are rendered at {LARGEST} pixels at most"
+
+    @property
+    def pairs_needed(self) -> bool:
+        """Whether the recipe looks at peaks; LSEMSW has them only for who can tell them."""
+        return True
 
     @cached_property
     def source(self) -> Source:

@@ -56,6 +56,8 @@ def weights(recipe: nvn.Recipe) -> dict[str, dict[str, float]]:
 def test_the_cnn_is_equation_11() -> None:
     found = weights(expression_cnn.recipe(config(expression_cnn)))
     assert found == {"C": {"cross_entropy(C(weak), label)": 1}}
+    both = weights(expression_cnn.recipe(config(expression_cnn, learns_peaks=True)))
+    assert both["C"] == {"cross_entropy(C(weak), label)": 1, "cross_entropy(C(peak), label)": 1}
 
 
 def test_the_conventional_gan_is_equations_1_to_3() -> None:
