@@ -7,6 +7,7 @@ classifier C, which stands beside the game, to see the right expression in what 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -28,12 +29,17 @@ class Config(expression_gan.Config):
     presets: ClassVar[Presets] = extended(
         expression_gan.Config.presets, paper={"b": 2e-3, "c": 1.0}
     )
-    b: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D′")
+    b: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on a peak seen, by D′ or C")
     c: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
     weak_negatives: bool = Field(False, description="D′ also learns that weak faces are no peaks")
     peakness: Literal["critic", "likelihood"] = Field(
         "critic", description="who tells peaks: D′; or C, for whom a likely class makes a peak"
     )
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        if self.weak_negatives and self.peakness == "likelihood":
+            yield "weak_negatives = true: D′ learns them, and with peakness = likelihood is no D′"
 
     def critics(self, features: int = 0) -> dict[str, Critic]:
         """Make D, and D′ where there is one."""
@@ -47,7 +53,7 @@ def recipe(config: Config) -> nvn.Recipe:
     G = faces.game.player("G", config.generator())
     critics = faces.game.team("critics", **config.critics())
     made = G(faces.weak).named("fake")
-    objectives(config, faces, faces.play(made), G, *critics)
+    objectives(config, faces, faces.play(made), G, critics)
     return faces.recipe(
         "expression_1v2", faces.moves([*critics], [G]), G=G, made=made, copied=G(faces.peak)
     )
@@ -58,11 +64,12 @@ def objectives(
     faces: Magnifying,
     play: Play,
     G: nvn.Player,
-    D: nvn.Player,
-    Dp: nvn.Player | None = None,
+    critics: nvn.Team,
+    extractor: nvn.Player | None = None,
 ) -> tuple[Term, Term, Term]:
     """Declare (4)-(6), and return the three energies that an extractor would share with G."""
-    fool = expression_gan.objectives(config, faces, play, G, D)
+    D, Dp = (*critics, None)[:2]
+    fool = expression_gan.objectives(config, faces, play, G, D, extractor)
     if Dp is not None:
         Dp.minimizes(play.wanted_or_not(Dp, also_given=config.weak_negatives))
     peaked = faces.doubt(play.made) if Dp is None else play.fooling(Dp)

@@ -29,7 +29,7 @@ class Config(expression_1v2.Config):
         paper={"ae": 2e-3, "be": 2e-3, "head": 0.0},
     )
     ae: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D")
-    be: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D′")
+    be: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on a peak seen, by D′ or C")
     head: float = Field(
         0.3, ge=0, le=HEAVIEST, description="E's weight on the class that its own head sees"
     )
@@ -46,7 +46,9 @@ def recipe(config: Config) -> nvn.Recipe:
     f = E(weak).named("f")
     made = G(weak, f).named("fake")
     play = faces.play(made, f)
-    fool, peaked, expression = expression_1v2.objectives(config, faces, play, G, *critics)
+    fool, peaked, expression = expression_1v2.objectives(
+        config, faces, play, G, critics, extractor=E
+    )
     recognise = E.method("recognise")
     own_head = en.cross_entropy(recognise(f), label)
     E.minimizes(expression + config.ae * fool + config.be * peaked + config.head * own_head)
@@ -55,6 +57,7 @@ def recipe(config: Config) -> nvn.Recipe:
         "expression_2v2",
         faces.moves([*critics], [*synthesis]),
         G=G,
+        extractor=E,
         made=made,
         copied=G(peak, E(peak)),
         pretrained={E: faces.learnt(recognise(E(peak)), recognise(f))},

@@ -30,10 +30,15 @@ def recipe(config: Config) -> nvn.Recipe:
 
 
 def objectives(
-    config: Config, faces: Magnifying, play: Play, G: nvn.Player, D: nvn.Player
+    config: Config,
+    faces: Magnifying,
+    play: Play,
+    G: nvn.Player,
+    D: nvn.Player,
+    extractor: nvn.Player | None = None,
 ) -> nvn.Energy | nvn.WeightedSum:
-    """Declare (1)-(3), and return what fooling D is worth."""
+    """Declare (1)-(3), and return the energy of fooling D."""
     fool = play.fooling(D)
     D.minimizes(play.real_or_made(D))
-    G.minimizes(faces.content(play.made) + config.a * fool)
+    G.minimizes(faces.content(play.made, extractor) + config.a * fool)
     return fool

@@ -4,7 +4,7 @@ Niu, Zhang, Li, Luo (2022), "Four-player GroupGAN for weak expression recognitio
 expression magnification", Knowledge-Based Systems 251, section 4.6. The players are those of the
 expressions: D tells real drawings from made ones, D′ whole ones from made and damaged ones; G
 repairs, and in 2 v 2 E tells it what the drawing shows. Beside the game a copy of G learns by the
-content energy alone: it says what the game adds.
+content energy alone (told the same by E, whom the game moves): it says what the game adds.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from .groupgan.settings import HEAVIEST
 from .groupgan.sketches.measuring import Restoration, Sketches
 from .groupgan.sketches.settings import SketchConfig
 
+BEFORE = "pretraining"  # the phase in which classifiers learn
+
 
 class Config(SketchConfig):
     """Settings of the game."""
@@ -32,10 +34,10 @@ class Config(SketchConfig):
     game: Literal["1v2", "2v2"] = Field(
         "2v2", description="with E, who tells G and the critics what a drawing shows, or without"
     )
-    ae: float = Field(2e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D")
-    be: float = Field(2e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D′")
+    ae: float = Field(2e-3, ge=0, le=HEAVIEST, description="2v2: E's weight on fooling D")
+    be: float = Field(2e-3, ge=0, le=HEAVIEST, description="2v2: E's weight on fooling D′")
     head: float = Field(
-        0.3, ge=0, le=HEAVIEST, description="E's weight on the class that its own head sees"
+        0.3, ge=0, le=HEAVIEST, description="2v2: E's weight on the class its own head sees"
     )
 
 
@@ -47,54 +49,54 @@ def recipe(config: Config) -> nvn.Recipe:
     modules: dict[str, nn.Module] = {"G": config.generator(told)}
     if config.game == "2v2":
         modules["E"] = config.network(Extractor)
-    G, *extractors = synthesis = game.team("synthesis", **modules)
+    synthesis = game.team("synthesis", **modules)
     critics = game.team("critics", D=config.critic(told), Dp=config.critic(told))
     C, judge = (game.player(name, config.network(Classifier)) for name in ("C", "judge"))
     alone = game.player("alone", copy.deepcopy(modules["G"]))
 
-    f = [E(damaged) for E in extractors]
+    G, E = synthesis.G, synthesis.E if config.game == "2v2" else None
+    f = () if E is None else (E(damaged),)
     made = G(damaged, *f).named("fake")
-    play = Play(config.adversarial, damaged, whole, made, tuple(f))
+    play = Play(config.adversarial, damaged, whole, made, f)
+    psi = (E or C).method("extract", training=False)
+    content = play.content(config.content, psi)
     drawn = en.cross_entropy(C.method("forward", training=False)(made), label)
-    own_heads = [en.cross_entropy(E.method("recognise")(*f), label) for E in extractors]
-    content = play.content(config.content, C.method("extract", training=False))
     objectives(config, play, content, drawn, critics, G)
-    for E, own_head in zip(extractors, own_heads, strict=True):
+    learnt = en.cross_entropy(C(whole), label) + en.cross_entropy(judge(whole), label)
+    if E is not None:
+        own_head = en.cross_entropy(E.method("recognise")(*f), label)
         fooling = config.ae * play.fooling(critics.D) + config.be * play.fooling(critics.Dp)
         E.minimizes(drawn + fooling + config.head * own_head)
+        learnt += own_head
 
-    # What the content energy alone makes of G: told the same, but nobody plays with it.
-    copied = alone(damaged, *(each.stop_gradient() for each in f)).named("by content alone")
-    by_content = Play(config.adversarial, damaged, whole, copied).content(
-        config.content, C.method("extract", training=False)
-    )
-    alone.minimizes(by_content)
+    # What the content energy alone makes of G: told the same, but nobody plays with it. Until the
+    # game begins it is the same network as G.
+    unplayed = alone(damaged, *(each.stop_gradient() for each in f)).named("by content alone")
+    content_alone = Play(config.adversarial, damaged, whole, unplayed).content(config.content, psi)
+    alone.minimizes(content_alone)
 
-    learnt = sum(
-        own_heads, en.cross_entropy(C(whole), label) + en.cross_entropy(judge(whole), label)
-    )
-    wholes = nvn.move(C, judge, *extractors, toward=learnt, optimizer="wholes")
-    warmup = nvn.move(G, alone, toward=content + by_content, optimizer="warmup")
+    learners = nvn.move(C, judge, *([] if E is None else [E]), toward=learnt, optimizer=BEFORE)
+    first = nvn.move(G, alone, toward=content + content_alone, optimizer="warmup")
     repair = config.repair
-    shown = Sketches(repair, damaged, made, copied)
+    shown = Sketches(repair, damaged, made, unplayed)
     return nvn.Recipe(
         name="sketch_repair",
         game=game,
         schedule=nvn.alternating(critics, (*synthesis, alone)),
         optimizers={
             **dict.fromkeys(("D", "Dp", "alone", *modules), config.in_play()),
-            "wholes": config.early(config.wholes),
+            BEFORE: config.early(config.pretraining),
             "warmup": config.early(config.warmup),
         },
         data=lambda: repair.batches(config.batch, seed=1),
         steps=config.steps,
         phases=[
-            nvn.Phase("wholes", nvn.alternating(wholes), config.wholes),
-            nvn.Phase("warmup", nvn.alternating(warmup), config.warmup),
+            nvn.Phase(BEFORE, nvn.alternating(learners), config.pretraining),
+            nvn.Phase("warmup", nvn.alternating(first), config.warmup),
         ],
         evaluations=[
             nvn.Evaluation(
-                "restoration", Restoration(repair, damaged, made, copied, judge(damaged))
+                "restoration", Restoration(repair, damaged, made, unplayed, judge(damaged))
             )
         ],
         previews=[nvn.Preview("sketches", shown, every=100)],

@@ -63,7 +63,8 @@ class Changed:
         made: What the game makes of it, of the same shape.
         size: The side of the pictures that the networks see, in pixels.
         mode: "RGB" for three channels, "L" for one.
-        part: Which part of a picture is changed. A part that is not square is padded with white.
+        part: Which part of a picture is changed. It is padded to a square, in its middle.
+        border: The grey level of what lies beyond a picture's edge.
         crisp: Whether what changes much becomes ink or paper, and no grey in between: an enlarged
             change has soft edges, and strokes have not.
     """
@@ -73,6 +74,7 @@ class Changed:
     size: int
     mode: str = "RGB"
     part: Callable[[Image.Image], Box] = whole
+    border: int = 255
     crisp: bool = False
 
     def __call__(self, engine: nvn.Engine, image: Image.Image) -> Image.Image:
@@ -80,8 +82,9 @@ class Changed:
         left, top, right, bottom = self.part(image)
         result = image.convert(self.mode)
         side = max(right - left, bottom - top)
-        before = Image.new(self.mode, (side, side), "white")
-        before.paste(result.crop((left, top, right, bottom)))
+        left, top = left - (side - right + left) // 2, top - (side - bottom + top) // 2
+        before = Image.new("L", (side, side), self.border).convert(self.mode)
+        before.paste(result, (-left, -top))
         seen = tensor(before.resize((self.size, self.size), Image.Resampling.LANCZOS))
         with torch.no_grad():
             made: Tensor = engine.values({str(self.given): seen}, [self.made])[0].float().cpu()
@@ -91,8 +94,7 @@ class Changed:
         after = tensor(before) + change
         if self.crisp:
             after = torch.lerp(after, (CONTRAST * after).clamp(-1, 1), change.abs().clamp(max=1))
-        changed = picture(after)
-        result.paste(changed.crop((0, 0, right - left, bottom - top)), (left, top))
+        result.paste(picture(after), (left, top))
         return result
 
 

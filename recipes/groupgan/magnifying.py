@@ -6,7 +6,7 @@ a judge that no player ever meets learns real peaks too, and says how much was m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -24,6 +24,7 @@ from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
+from .photographs.cropping import GREY
 from .play import Content, Family, Play, doubt
 from .settings import HEAVIEST, MOST, ExpressionConfig, Presets, extended
 
@@ -79,6 +80,14 @@ class MagnifyingConfig(ExpressionConfig):
     steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
     lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
 
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        if self.published_init and self.residual:
+            yield (
+                "published_init = true: its biases of 1 would have G add 1 to every pixel; "
+                "set residual=false, as published"
+            )
+
     def generator(self, features: int = 0) -> nets.Generator:
         """Make a generator, one that is told `features` of an expression."""
         return self.prepared(nets.Generator(self.width, features, residual=self.residual))
@@ -91,7 +100,7 @@ class MagnifyingConfig(ExpressionConfig):
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""
         plateau = nvn.Plateau("G", every=100, patience=10, factor=0.1, min_lr=self.lr / 10)
-        return nvn.Optimizer(self.stepping(self.lr, momentum=0.5), schedule=plateau)
+        return nvn.Optimizer(self.stepping(self.lr, beta1=0.5), schedule=plateau)
 
 
 @dataclass(frozen=True)
@@ -128,10 +137,10 @@ class Magnifying:
         """Return the energies between a made picture and those who judge it."""
         return Play(self.config.adversarial, self.weak, self.peak, made, condition)
 
-    def content(self, made: nvn.Value) -> nvn.Energy:
-        """Return Φ_G of a made picture, (12), or (20) with the features that C extracts for Ψ."""
-        play = Play(self.config.adversarial, self.weak, self.peak, made)
-        return play.content(self.config.content, self.C.method("extract", training=False))
+    def content(self, made: nvn.Value, extractor: nvn.Player | None = None) -> nvn.Energy:
+        """Return Φ_G of a made picture: (12), or (20), Ψ being the extractor; without one, C."""
+        psi = (extractor or self.C).method("extract", training=False)
+        return self.play(made).content(self.config.content, psi)
 
     def expression(self, made: nvn.Value) -> nvn.Energy:
         """Return Φ_C of a made picture, (11): C's cross-entropy. Others don't touch C's state."""
@@ -151,14 +160,15 @@ class Magnifying:
             return nvn.alternating(*critics, *synthesis, *learner, fresh=True)
         return nvn.alternating(nvn.move(*critics, *learner), nvn.move(*synthesis))
 
-    def learnt(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.WeightedSum:
+    def learnt(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.Energy | nvn.WeightedSum:
         """Return what is learnt in phase pretraining, of logits (N, K) of peaks and weak faces."""
-        peaks = 1 * en.cross_entropy(on_peaks, self.label)
+        peaks = en.cross_entropy(on_peaks, self.label)
         weak = en.cross_entropy(on_weak, self.label)
         return peaks + weak if self.config.learns_weak else peaks
 
-    def before(self, name: str, *players: nvn.Player, toward: nvn.WeightedSum | nvn.Energy
-               ) -> nvn.Phase:  # fmt: skip
+    def before(
+        self, name: str, *players: nvn.Player, toward: nvn.WeightedSum | nvn.Energy
+    ) -> nvn.Phase:
         """Return a phase before the game: as many steps as the setting of its name says."""
         move = nvn.move(*players, toward=toward, optimizer=name)
         return nvn.Phase(name, nvn.alternating(move), getattr(self.config, name))
@@ -169,9 +179,10 @@ class Magnifying:
         schedule: nvn.Schedule,
         *,
         G: nvn.Player,
+        extractor: nvn.Player | None = None,
         made: nvn.Value,
         copied: nvn.Value,
-        pretrained: Mapping[nvn.Player, nvn.WeightedSum] = MappingProxyType({}),
+        pretrained: Mapping[nvn.Player, nvn.Energy | nvn.WeightedSum] = MappingProxyType({}),
         others: Mapping[str, nvn.Value] | None = None,
         features: Mapping[str, nvn.Value] | None = None,
     ) -> nvn.Recipe:
@@ -181,6 +192,7 @@ class Magnifying:
             name: Its name.
             schedule: Who moves when in the game.
             G: The generator.
+            extractor: E, if there is one.
             made: X_fake.
             copied: What G makes of a peak, for auto-encoding.
             pretrained: Who learns before the game besides C and G, and what.
@@ -191,7 +203,7 @@ class Magnifying:
         if config.classifier == "cotrained":
             for seen in (peak, weak, made):  # "the real and fake images"
                 C.minimizes(en.cross_entropy(C(seen), self.label) / 3)
-        first = self.content(copied) if config.autoencode else self.content(made)
+        first = self.content(copied if config.autoencode else made, extractor)
         learnt = sum(pretrained.values(), start=self.learnt(C(peak), C(weak)))
         before = [
             self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
@@ -221,6 +233,7 @@ class Magnifying:
                 nvn.Preview("differences", Differences(pairs, weak, extracted)),
             ],
             application=nvn.Application(
-                "magnified", Changed(weak, made, config.size, part=FacePart(config.crop or "face"))
+                "magnified",
+                Changed(weak, made, config.size, part=FacePart(config.seen), border=GREY[0]),
             ),
         )

@@ -139,9 +139,13 @@ class Split:
     def test(self) -> Pairs:
         """The pairs of people never seen in training, cut to the size seen."""
         test = self._parts[1]
-        start = (test.pictures.shape[-1] - self.size) // 2
+        return replace(test, pictures=self.middle(test.pictures))
+
+    def middle(self, pictures: Tensor) -> Tensor:
+        """Return the middle of pictures (N, C, H, W), of the size seen."""
+        start = (pictures.shape[-1] - self.size) // 2
         seen = slice(start, start + self.size)
-        return replace(test, pictures=test.pictures[..., seen, seen])
+        return pictures[..., seen, seen]
 
     def batches(self, count: int, seed: int) -> PairBatches:
         """Return training batches `{"weak", "peak", "label"}` of `count` pairs."""

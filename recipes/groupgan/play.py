@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import torch
@@ -19,12 +20,14 @@ from nvn import energies as en
 Family: TypeAlias = Literal["minimax", "non_saturating", "hinge", "least_squares"]
 Content: TypeAlias = Literal["l1", "mse", "perceptual"]
 
-FAMILIES = {
-    "minimax": en.Minimax(),
-    "non_saturating": en.NonSaturating(),
-    "hinge": en.Hinge(),
-    "least_squares": en.LeastSquares(),
-}
+FAMILIES = MappingProxyType(
+    {
+        "minimax": en.Minimax(),
+        "non_saturating": en.NonSaturating(),
+        "hinge": en.Hinge(),
+        "least_squares": en.LeastSquares(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,15 @@ class Play:
     def wanted_or_not(self, Dp: nvn.Player, *, also_given: bool = False) -> nvn.WeightedSum:
         """Return V_D′ = Φ_D′(wanted) + φ_D′(made): (5), (9), (10).
 
-        With `also_given`, D′ learns too that what the picture is made from is not what is wanted.
+        With `also_given`, D′ learns too that what the picture is made from is not what is wanted;
+        that counts as much as what is made.
         """
         adv = FAMILIES[self.family]
         told = adv.real(self._judged(Dp, self.wanted)) + adv.fake(self._judged(Dp, self.made))
         return told + adv.fake(self._judged(Dp, self.given)) if also_given else told
 
     def fooling(self, critic: nvn.Player) -> nvn.Energy | nvn.WeightedSum:
-        """Return what G gains by fooling a critic. Minimax: −φ, which is Algorithm 1's sign."""
+        """Return what G and E minimise to fool a critic; in minimax −φ, as in Algorithm 1."""
         return FAMILIES[self.family].fool(self._judged(critic, self.made))
 
     def content(self, kind: Content, features: Callable[[nvn.Value], nvn.Value]) -> nvn.Energy:

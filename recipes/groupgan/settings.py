@@ -32,11 +32,19 @@ def extended(presets: Presets, **more: Mapping[str, object]) -> Presets:
     return {name: {**values, **more.get(name, {})} for name, values in presets.items()}
 
 
-def one_cycle(lr: float, steps: int) -> Callable[[torch.optim.Optimizer], OneCycleLR]:
-    """Return a learning rate that rises to `lr` in a fifth of the steps, and falls from then on."""
+def one_cycle(
+    lr: float, steps: int, *, momentum: bool = True
+) -> Callable[[torch.optim.Optimizer], OneCycleLR]:
+    """Return a learning rate that rises to `lr` in a fifth of the steps, and falls from then on.
+
+    Unless `momentum` is false, momentum (Adam's β1) goes the other way, from .95 to .85 and back:
+    Smith and Topin 2018 (arXiv 1708.07120).
+    """
     total = steps + 1
     rising = max(0.2, 1.5 / total)  # OneCycleLR divides by zero where it would rise for no step
-    return partial(OneCycleLR, max_lr=lr, total_steps=total, pct_start=rising)
+    return partial(
+        OneCycleLR, max_lr=lr, total_steps=total, pct_start=rising, cycle_momentum=momentum
+    )
 
 
 class ExpressionConfig(DataConfig):
@@ -73,18 +81,18 @@ class ExpressionConfig(DataConfig):
 
     # networks
     backbone: nets.BackboneName = Field(
-        "small", description="the convolutions of E, C and the two judges"
+        "small", description="the layers of C, of E and of the judge, but for the last one"
     )
     backbone_width: float = Field(
         1.0,
         ge=1 / 16,
         le=1,
-        description="channels of a backbone that isn't small, as a share of the published ones",
+        description="channels of a published backbone, as a share of the published ones",
     )
     backbone_norm: bool = Field(
         True, description="AlexNet and VGG with BatchNorm; as published, they have none"
     )
-    features: int = Field(128, ge=1, le=8192, description="features that E extracts")
+    features: int = Field(128, ge=1, le=8192, description="features that a backbone extracts")
     width: int = Field(
         16, ge=1, le=1024, description="channels of the first layer of G, D, D′ and small backbones"
     )
@@ -115,14 +123,17 @@ class ExpressionConfig(DataConfig):
         return self.prepared(kind(trunk, len(self.source.classes)))
 
     def early(self, steps: int) -> nvn.Optimizer:
-        """Return how players step that learn alone: a rate that rises and falls once."""
-        cycle = one_cycle(self.early_lr, steps)
-        return nvn.Optimizer(self.stepping(self.early_lr, momentum=0.9), schedule=cycle)
+        """Return how players step that learn alone: a rate that rises and falls once.
 
-    def stepping(self, lr: float, momentum: float) -> Factory:
-        """Return the optimizer of every player."""
+        The momentum of SGD stays .9, as published.
+        """
+        cycle = one_cycle(self.early_lr, steps, momentum=self.optimizer == "adam")
+        return nvn.Optimizer(self.stepping(self.early_lr), schedule=cycle)
+
+    def stepping(self, lr: float, beta1: float = 0.9) -> Factory:
+        """Return the optimizer of every player; β1 is Adam's."""
         if self.optimizer == "adam":
-            return partial(torch.optim.Adam, lr=lr, betas=(momentum, 0.99))
+            return partial(torch.optim.Adam, lr=lr, betas=(beta1, 0.99))
         return partial(torch.optim.SGD, lr=lr, momentum=0.9, weight_decay=0.005)
 
     def prepared(self, module: Network) -> Network:

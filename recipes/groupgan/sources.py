@@ -40,10 +40,10 @@ class DataConfig(nvn.Config):
         "if not set, the face (of lsemsw, which is cut already, the middle)",
     )
     first_weak: int = Field(
-        6, ge=2, le=10_000, description="the first frame of a sequence that counts as weak"
+        6, ge=2, le=10_000, description="of films: the first frame that counts as weak"
     )
     last_weak: int = Field(
-        8, ge=2, le=10_000, description="the last frame of a sequence that counts as weak"
+        8, ge=2, le=10_000, description="of films: the last frame that counts as weak"
     )
     peaks_file: OwnPath | None = Field(
         None,
@@ -52,9 +52,12 @@ class DataConfig(nvn.Config):
     peaks_from: Literal["train", "validation"] = Field(
         "train", description="lsemsw: the part of the set that peaks are chosen from"
     )
-    subjects: int = Field(200, ge=10, le=100_000, description="people rendered")
+    subjects: int = Field(200, ge=10, le=100_000, description="people, if they are rendered")
     levels: int = Field(
-        3, ge=1, le=100, description="weak pictures made of each person and expression"
+        3,
+        ge=1,
+        le=100,
+        description="weak pictures of each expression, if rendered or made of london",
     )
     size: int = Field(
         48, ge=16, le=256, multiple_of=16, description="side of the pictures seen, in pixels"
@@ -82,6 +85,8 @@ class DataConfig(nvn.Config):
             yield from self._rendered_problems()
         elif self.root is None:
             yield f"data = {self.data}: where are the photographs? Set root, e.g. --set root=FOLDER"
+        if self.peaks_file is not None and self.data != "lsemsw":
+            yield f"peaks_file = {self.peaks_file}: only lsemsw has its peaks chosen by scores"
         if self.first_weak > self.last_weak:
             yield f"first_weak = {self.first_weak} comes after last_weak = {self.last_weak}"
 
@@ -101,6 +106,11 @@ class DataConfig(nvn.Config):
             yield f"size + margin = {side}: faces are rendered at {LARGEST} pixels at most"
 
     @property
+    def seen(self) -> Crop:
+        """What is seen of photographs."""
+        return self.crop or ("centre" if self.data == "lsemsw" else "face")
+
+    @property
     def pairs_needed(self) -> bool:
         """Whether the recipe looks at peaks; LSEMSW has them only for who can tell them."""
         return True
@@ -115,14 +125,14 @@ class DataConfig(nvn.Config):
             return Lsemsw(
                 self.root,
                 side,
-                self.crop or "centre",
+                self.seen,
                 self.peaks_file,
                 self.peaks_from,
                 paired=self.pairs_needed,
             )
         if self.data == "london":
-            return London(self.root, side, self.crop or "face", self.levels)
-        frames = (self.root, side, self.crop or "face", self.first_weak, self.last_weak)
+            return London(self.root, side, self.seen, self.levels)
+        frames = (self.root, side, self.seen, self.first_weak, self.last_weak)
         if self.data == "ckplus":
             return CKPlus(*frames)
         if self.data == "oulu":

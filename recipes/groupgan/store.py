@@ -61,5 +61,6 @@ def write(path: Path, arrays: Mapping[str, Array], notice: Callable[[str], None]
         part.replace(path)
     except OSError as error:
         notice(f"Nothing could be kept in {path.parent} ({error}); going on without a cache.")
+    finally:
         if part is not None:
-            part.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)  # whatever went wrong; nothing is there if nothing did

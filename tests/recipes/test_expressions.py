@@ -153,7 +153,7 @@ OPTIONS = [
     {"content": "perceptual"},
     {"content": "mse", "adversarial": "hinge"},
     {"adversarial": "least_squares", "classifier": "frozen"},
-    {"optimizer": "sgd", "published_init": True},
+    {"optimizer": "sgd", "published_init": True, "residual": False},
 ]
 MORE = [{"weak_negatives": True}, {"peakness": "likelihood"}]
 

@@ -18,7 +18,15 @@ import nvn
 from nvn.assembly import check_recipe, make_plans
 from nvn.errors import ConfigError, DataError
 
-TINY = {"size": 32, "width": 4, "features": 8, "batch": 4, "wholes": 2, "warmup": 2, "steps": 2}
+TINY = {
+    "size": 32,
+    "width": 4,
+    "features": 8,
+    "batch": 4,
+    "pretraining": 2,
+    "warmup": 2,
+    "steps": 2,
+}
 
 
 def config(**changes: Any) -> Config:
@@ -140,7 +148,11 @@ def test_settings_that_do_not_fit_are_said(settings: dict[str, Any], message: st
 
 @pytest.mark.parametrize("preset", ["quick", "gpu"])
 def test_presets_are_complete(preset: str) -> None:
-    assert [*make_plans(sketch_repair.recipe(Config.build(preset)))] == ["wholes", "warmup", "main"]
+    assert [*make_plans(sketch_repair.recipe(Config.build(preset)))] == [
+        "pretraining",
+        "warmup",
+        "main",
+    ]
 
 
 def test_every_setting_has_help() -> None:

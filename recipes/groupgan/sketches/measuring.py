@@ -25,7 +25,7 @@ class Restoration:
         repair: The drawings.
         damaged: The game's damaged drawings.
         made: What the game makes of them.
-        copied: What the same G makes of them, trained by the content energy alone.
+        unplayed: What the same G makes of them, trained by the content energy alone.
         judge: Logits (N, K) of a classifier of whole drawings that the game never meets, as a
             function of `damaged`.
     """
@@ -33,7 +33,7 @@ class Restoration:
     repair: Repair
     damaged: nvn.Value
     made: nvn.Value
-    copied: nvn.Value
+    unplayed: nvn.Value
     judge: nvn.Value
 
     def __call__(self, engine: nvn.Engine) -> dict[str, float]:
@@ -48,7 +48,7 @@ class Restoration:
 
             shown = {
                 "restored": computed(self.made, damaged),
-                "content alone": computed(self.copied, damaged),
+                "content alone": computed(self.unplayed, damaged),
                 "damaged": damaged,
             }
             for name, pictures in {**shown, "original": whole}.items():
@@ -69,7 +69,7 @@ class Sketches:
         repair: The drawings.
         damaged: The game's damaged drawings.
         made: What the game makes of them.
-        copied: What the same G makes of them, trained by the content energy alone.
+        unplayed: What the same G makes of them, trained by the content energy alone.
         blocks: How many groups of drawings stand side by side.
         rows: Drawings in each.
     """
@@ -77,7 +77,7 @@ class Sketches:
     repair: Repair
     damaged: nvn.Value
     made: nvn.Value
-    copied: nvn.Value
+    unplayed: nvn.Value
     blocks: int = 3
     rows: int = 5
 
@@ -90,7 +90,7 @@ class Sketches:
                 shown[f"drawings never seen ({number + 1})"] = {
                     "damaged": damaged[chosen],
                     "restored": self._computed(engine, self.made, damaged[chosen], bar),
-                    "content alone": self._computed(engine, self.copied, damaged[chosen], bar),
+                    "content alone": self._computed(engine, self.unplayed, damaged[chosen], bar),
                     "original": whole[chosen],
                 }
         return sheet(shown, across=self.blocks)

@@ -36,7 +36,7 @@ class SketchConfig(nvn.Config):
             "batch": 64,
             "width": 48,
             "features": 256,
-            "wholes": 4000,
+            "pretraining": 4000,
             "warmup": 20_000,
             "steps": 5000,
         },
@@ -49,7 +49,7 @@ class SketchConfig(nvn.Config):
     root: OwnPath | None = Field(
         None, description="the folder of sketchy, or of one's own drawings"
     )
-    limit: int = Field(1000, ge=10, le=MOST, description="drawings read from a folder at most")
+    limit: int = Field(1000, ge=10, le=MOST, description="sketchy, folder: drawings read at most")
     size: int = Field(
         64, ge=32, le=512, multiple_of=16, description="side of the drawings, in pixels"
     )
@@ -74,8 +74,8 @@ class SketchConfig(nvn.Config):
     b: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D′")
     c: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
     # training
-    wholes: int = Field(
-        500, ge=1, le=MOST, description="steps of phase wholes: classifiers learn whole drawings"
+    pretraining: int = Field(
+        500, ge=1, le=MOST, description="steps of phase pretraining: C, E and the judge learn"
     )
     warmup: int = Field(
         900, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
