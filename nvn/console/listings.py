@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +11,8 @@ from rich.text import Text
 from nvn.console.printing import show
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from nvn.loading import RecipeSource, Summary
 
 
@@ -27,8 +29,15 @@ def show_settings(source: RecipeSource) -> None:
     table = Table("setting", "default", "what it is", box=None, pad_edge=False)
     for name, field in source.config_class.model_fields.items():
         default = "required" if field.is_required() else repr(field.get_default())
-        table.add_row(Text(name), Text(default), Text(field.description or ""))
+        table.add_row(Text(name), Text(default), Text(_meaning(field)))
     show(table)
     for name, values in source.config_class.presets.items():
         changed = ", ".join(f"{setting}={value}" for setting, value in values.items())
-        show(f"\n--preset {name}: {changed}")
+        show(f"\n--preset {name}: {changed or 'the defaults'}")
+
+
+def _meaning(field: FieldInfo) -> str:
+    """Return what a setting is, and the values it may have if these are few."""
+    allowed = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    named = ", ".join(map(str, allowed))
+    return f"{field.description or ''} ({named})" if named else field.description or ""

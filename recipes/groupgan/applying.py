@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -40,13 +41,20 @@ class FacePart:
 
     def __call__(self, image: Image.Image) -> Box:
         """Return the square."""
-        try:
-            box, _ = Cropper(self.crop).choose(image)
-        except ConfigError as error:
-            warnings.warn(f"{error}; the middle is taken", NvnWarning, stacklevel=2)
-            box, _ = Cropper("centre").choose(image)
+        box, _ = self._cropper.choose(image)
         left, top, side = round(box.left), round(box.top), round(box.side)
         return left, top, left + side, top + side
+
+    @cached_property
+    def _cropper(self) -> Cropper:
+        """What chooses it; said once if faces cannot be found."""
+        cropper = Cropper(self.crop)
+        try:
+            cropper.choose(Image.new("RGB", (64, 64)))
+        except ConfigError as error:
+            warnings.warn(f"{error}; the middle of pictures is taken", NvnWarning, stacklevel=2)
+            return Cropper("centre")
+        return cropper
 
 
 def whole(image: Image.Image) -> Box:

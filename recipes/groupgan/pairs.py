@@ -132,8 +132,19 @@ class Split:
 
     @property
     def train(self) -> Pairs:
-        """The pairs of the people to learn from, as large as the source gives them."""
-        return self._parts[0]
+        """The pairs of the people to learn from, as large as the source gives them.
+
+        Raises:
+            DataError: If there are fewer people than folds.
+        """
+        train, test = self._parts
+        people = len(torch.unique(torch.cat([train.subject, test.subject])))
+        if test.reserved is None and people < max(2, self.folds):
+            raise DataError(
+                f"folds = {self.folds}: {people} people can be split into {people} parts at most; "
+                "some have to be tested on, and others trained on"
+            )
+        return train
 
     @cached_property
     def test(self) -> Pairs:
@@ -176,6 +187,11 @@ class PairBatches:
         return self._of(self._split.train)
 
     def _of(self, pairs: Pairs) -> TensorBatches:
+        if len(pairs) < self._count:
+            raise DataError(
+                f"batch = {self._count}: there are only {len(pairs)} pairs to train on; "
+                f"set batch to {len(pairs)} or less"
+            )
         numbers = {"weak": pairs.weak, "peak": pairs.peak, "label": pairs.label}
         transform = Augmented(pairs.pictures, self._split.size)
         return TensorBatches(numbers, self._count, self._seed, transform=transform)

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 import nvn
+from nvn.errors import DataError
 from nvn.optimizers import Factory
 
 from . import networks as nets
@@ -120,7 +121,13 @@ class ExpressionConfig(DataConfig):
             self.size, self.features, share=self.backbone_width, batch_norm=self.backbone_norm
         )
         trunk = nets.backbone(self.backbone, dimensions, self.width)
-        return self.prepared(kind(trunk, len(self.source.classes)))
+        classes = self.source.classes
+        if len(classes) < 2:
+            raise DataError(
+                f"{self.root} has one expression, {', '.join(classes)}: there is nothing to tell "
+                "apart. Expected two folders of expressions or more (docs/data.md)"
+            )
+        return self.prepared(kind(trunk, len(classes)))
 
     def early(self, steps: int) -> nvn.Optimizer:
         """Return how players step that learn alone: a rate that rises and falls once.

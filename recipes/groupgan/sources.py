@@ -40,10 +40,10 @@ class DataConfig(nvn.Config):
         "if not set, the face (of lsemsw, which is cut already, the middle)",
     )
     first_weak: int = Field(
-        6, ge=2, le=10_000, description="of films: the first frame that counts as weak"
+        6, ge=2, le=10_000, description="films: the first frame that counts as weak"
     )
     last_weak: int = Field(
-        8, ge=2, le=10_000, description="of films: the last frame that counts as weak"
+        8, ge=2, le=10_000, description="films: the last frame that counts as weak"
     )
     peaks_file: OwnPath | None = Field(
         None,

@@ -16,11 +16,12 @@ from nvn_recipes.groupgan.play import doubt, mean_doubt
 from nvn_recipes.groupgan.rendered import source
 from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
 from nvn_recipes.groupgan.settings import one_cycle
+from PIL import Image
 from safetensors.torch import load_file
 
 import nvn
 from nvn.assembly import check_recipe, make_engines, make_plans
-from nvn.errors import ConfigError
+from nvn.errors import ConfigError, DataError
 from tests.golden.curves import Pictures
 
 RECIPES = [expression_cnn, expression_gan, expression_1v2, expression_2v2]
@@ -135,9 +136,11 @@ def test_doubt_is_minus_the_log_of_the_largest_likelihood() -> None:
 
 
 @each_game
-def test_perceptual_content_compares_what_the_classifier_extracts(module: ModuleType) -> None:
+def test_perceptual_content_compares_what_is_extracted(module: ModuleType) -> None:
     found = weights(module.recipe(config(module, content="perceptual")))
-    assert found["G"]["perceptual(C.extract.eval(fake), C.extract.eval(peak))"] == 1
+    psi = "E" if module is expression_2v2 else "C"
+    seen = f"perceptual({psi}.extract.eval(fake), {psi}.extract.eval(peak))"
+    assert found["G"][seen] == 1
 
 
 def test_algorithm_1_takes_a_batch_for_each_player() -> None:
@@ -241,6 +244,15 @@ def test_folders_are_remembered_in_full(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for given, meant in (("faces", tmp_path / "faces"), ("~/faces", tmp_path / "home" / "faces")):
         made = expression_cnn.Config.build(settings={"data": "folder", "root": given})
         assert made.root == meant
+
+
+@each_recipe
+def test_one_expression_is_nothing_to_tell_apart(module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "anna" / "happy").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "anna" / "happy" / "peak.png")
+    chosen = config(module, data="folder", root=str(tmp_path))
+    with pytest.raises(DataError, match=r"one expression, happy: there is nothing to tell apart"):
+        module.recipe(chosen)
 
 
 @each_recipe

@@ -67,6 +67,16 @@ def test_more_folds_than_people_are_said_when_the_data_are_read() -> None:
         _ = Split(Given(some_pairs()), 16, fold=7, folds=8).train
 
 
+def test_more_folds_than_people_are_said_also_where_somebody_is_tested_on() -> None:
+    with pytest.raises(DataError, match=r"folds = 8: 6 people can be split into 6 parts at most"):
+        _ = Split(Given(some_pairs()), 16, fold=2, folds=8).train
+
+
+def test_a_batch_of_more_than_there_is_names_the_setting() -> None:
+    with pytest.raises(DataError, match=r"batch = 9: there are only 8 pairs.*set batch to 8"):
+        next(iter(split().batches(9, seed=0)))
+
+
 def test_test_pictures_are_the_middle() -> None:
     seen, pairs = split(), some_pairs()
     assert seen.test.pictures.shape[-2:] == (16, 16)

@@ -20,7 +20,6 @@ from nvn_recipes.groupgan.evaluation.differences import (
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from nvn.errors import DataError
 from tests.recipes.groupgan.evaluation.seen import flat_pairs, seeing, unseen
 from tests.recipes.groupgan.some import some_pairs
 
@@ -82,11 +81,16 @@ def test_cells_stand_in_rows(features: int, shape: tuple[int, int]) -> None:
     assert shape_of(features) == shape
 
 
-def test_one_person_cannot_be_compared() -> None:
+def test_one_person_cannot_be_compared_and_the_picture_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    place = "nvn_recipes.groupgan.evaluation.differences.written"
+    monkeypatch.setattr(place, lambda text: said.append(text) or Image.new("RGB", (4, 4)))
     engine, weak, (features,) = seeing(four)
     alone = unseen(replace(PAIRS, subject=torch.zeros(3, dtype=torch.int64)))
-    with pytest.raises(DataError, match="no two people"):
-        Differences(alone, weak, {"E": features})(engine)
+    assert Differences(alone, weak, {"E": features})(engine).size == (4, 4)
+    assert "no two people" in said[0]
 
 
 def test_averages_are_said_of_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
