@@ -94,7 +94,7 @@ class MagnifyingConfig(ExpressionConfig):
 
     def critic(self, features: int = 0) -> nets.Critic:
         """Make a critic, one that is told `features` of an expression."""
-        widths = [self.width * k for k in (1, 2, 3, 3)]
+        widths = nets.critic_widths(self.width)
         return self.prepared(nets.Critic(widths, features, self.size))
 
     def in_play(self) -> nvn.Optimizer:
@@ -201,8 +201,7 @@ class Magnifying:
         """
         config, C, weak, peak = self.config, self.C, self.weak, self.peak
         if config.classifier == "cotrained":
-            for seen in (peak, weak, made):  # "the real and fake images"
-                C.minimizes(en.cross_entropy(C(seen), self.label) / 3)
+            self._cotrain(made)
         first = self.content(copied if config.autoencode else made, extractor)
         learnt = sum(pretrained.values(), start=self.learnt(C(peak), C(weak)))
         before = [
@@ -211,7 +210,6 @@ class Magnifying:
             self.before("warmup", G, toward=first),
         ]
         pairs = config.pairs
-        extracted = {**(features or {}), "C, of the magnified": C.method("extract")(made)}
         answers = {"C": C(weak), **(others or {})}
         recognition = Recognition(pairs, weak, C(made), made, self.judge(weak), answers)
         return nvn.Recipe(
@@ -226,14 +224,25 @@ class Magnifying:
             steps=config.steps,
             phases=before,
             evaluations=[nvn.Evaluation("recognition", recognition)],
-            previews=[
-                nvn.Preview("faces", Faces(pairs, weak, made), every=50),
-                nvn.Preview("heat_maps", HeatMaps(pairs, weak, made)),
-                nvn.Preview("confusion", Confusion(pairs, weak, C(made))),
-                nvn.Preview("differences", Differences(pairs, weak, extracted)),
-            ],
+            previews=self._previews(made, features or {}),
             application=nvn.Application(
                 "magnified",
                 Changed(weak, made, config.size, part=FacePart(config.seen), border=GREY[0]),
             ),
         )
+
+    def _cotrain(self, made: nvn.Value) -> None:
+        """Let C learn "expression features of the real and fake images" beside the game."""
+        for seen in (self.peak, self.weak, made):
+            self.C.minimizes(en.cross_entropy(self.C(seen), self.label) / 3)
+
+    def _previews(self, made: nvn.Value, features: Mapping[str, nvn.Value]) -> list[nvn.Preview]:
+        """Return the pictures of a run: faces, and the paper's Fig. 5, Table 2 and Fig. 4."""
+        pairs, weak, C = self.config.pairs, self.weak, self.C
+        extracted = {**features, "C, of the magnified": C.method("extract")(made)}
+        return [
+            nvn.Preview("faces", Faces(pairs, weak, made), every=50),
+            nvn.Preview("heat_maps", HeatMaps(pairs, weak, made)),
+            nvn.Preview("confusion", Confusion(pairs, weak, C(made))),
+            nvn.Preview("differences", Differences(pairs, weak, extracted)),
+        ]

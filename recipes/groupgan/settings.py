@@ -147,5 +147,4 @@ class ExpressionConfig(DataConfig):
         """Return a module as it starts: its weights drawn, its memory laid out."""
         if self.published_init:
             module.apply(nets.initialise_as_published)
-        # Convolutions on CPUs run faster so. (torch's annotations don't know the argument alone.)
-        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return nets.laid_out(module)

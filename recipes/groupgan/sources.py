@@ -27,7 +27,27 @@ from .rendered.source import RenderedFaces
 OwnPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
-class DataConfig(nvn.Config):
+class SplitConfig(nvn.Config):
+    """Settings of how data are split in those to learn from and those to test on."""
+
+    folds: int = Field(
+        5, ge=2, le=100_000, description="parts that the data are split into, one to test on"
+    )
+    fold: int = Field(0, ge=0, le=100_000, description="which part to test on; the first is 0")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := list(self._problems()):
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        """Say each pair of settings that do not fit together."""
+        if self.fold >= self.folds:
+            yield f"fold = {self.fold}: the folds are 0 to {self.folds - 1} (folds = {self.folds})"
+
+
+class DataConfig(SplitConfig):
     """Settings of the data: rendered faces by default, photographs of one's own by `root`."""
 
     data: Literal["rendered", "ckplus", "oulu", "mix", "london", "lsemsw", "folder"] = Field(
@@ -65,22 +85,10 @@ class DataConfig(nvn.Config):
     margin: int = Field(
         0, ge=0, le=240, description="pixels beyond that side, to crop a part at random"
     )
-    folds: int = Field(
-        5, ge=2, le=100_000, description="parts that the people are split into, one to test on"
-    )
-    fold: int = Field(0, ge=0, le=100_000, description="which part to test on; the first is 0")
     batch: int = Field(24, ge=2, le=100_000, description="pairs of pictures in a batch")
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if problems := list(self._problems()):
-            raise ValueError("\n".join(problems))
-        return self
-
     def _problems(self) -> Iterator[str]:
-        """Say each pair of settings that do not fit together."""
-        if self.fold >= self.folds:
-            yield f"fold = {self.fold}: the folds are 0 to {self.folds - 1} (folds = {self.folds})"
+        yield from super()._problems()
         if self.data == "rendered":
             yield from self._rendered_problems()
         elif self.root is None:

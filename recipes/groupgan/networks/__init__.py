@@ -1,10 +1,11 @@
 """The networks of GroupGAN (Niu et al. 2022, section 3.3), at any width."""
 
 from .backbones import PUBLISHED, SMALLEST, BackboneName, backbone
-from .critic import Critic
+from .critic import Critic, critic_widths
 from .extractor import Classifier, Extractor
 from .generator import Generator, ResidualBlock
 from .initialisation import initialise_as_published
+from .layout import laid_out
 from .pictures import CHANNELS, moved, standardised
 from .trunk import Dimensions, Trunk
 
@@ -21,7 +22,9 @@ __all__ = [
     "ResidualBlock",
     "Trunk",
     "backbone",
+    "critic_widths",
     "initialise_as_published",
+    "laid_out",
     "moved",
     "standardised",
 ]

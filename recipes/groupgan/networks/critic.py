@@ -36,3 +36,8 @@ class Critic(nn.Module):
         x = self.convolutions(pictures)
         logits: Tensor = self.dense(x if features is None else torch.cat([x, features], dim=1))
         return logits
+
+
+def critic_widths(width: int) -> list[int]:
+    """Return the channels of the convolutions of D and D′, from those of the first."""
+    return [width * times for times in (1, 2, 3, 3)]

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import Field, model_validator
-from torch import nn
+from pydantic import Field
 
 import nvn
 
 from .. import networks as nets
 from ..play import Content, Family
 from ..settings import HEAVIEST, MOST, Presets, one_cycle
-from ..sources import OwnPath
+from ..sources import OwnPath, SplitConfig
 from .drawings import Drawings
 from .folders import from_folder, from_sketchy
 from .repairing import Repair
 from .vectors import FREEHAND, OPENMOJI, read_vectors, shipped
 
 Backbone = TypeVar("Backbone", bound=nets.Extractor)
-Network = TypeVar("Network", bound=nn.Module)
 
 
-class SketchConfig(nvn.Config):
+class SketchConfig(SplitConfig):
     """Settings of data, networks and training. The defaults train well in minutes."""
 
     presets: ClassVar[Presets] = {
@@ -53,10 +51,6 @@ class SketchConfig(nvn.Config):
     size: int = Field(
         64, ge=32, le=512, multiple_of=16, description="side of the drawings, in pixels"
     )
-    folds: int = Field(
-        5, ge=2, le=100_000, description="parts that the drawings are split into, one to test on"
-    )
-    fold: int = Field(0, ge=0, le=100_000, description="which part to test on; the first is 0")
     batch: int = Field(16, ge=2, le=100_000, description="drawings in a batch")
     # networks
     features: int = Field(64, ge=1, le=8192, description="features that E extracts")
@@ -86,15 +80,8 @@ class SketchConfig(nvn.Config):
         3e-3, gt=0, le=10, description="highest learning rate in the phases before the game"
     )
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if problems := list(self._problems()):
-            raise ValueError("\n".join(problems))
-        return self
-
     def _problems(self) -> Iterator[str]:
-        if self.fold >= self.folds:
-            yield f"fold = {self.fold}: the folds are 0 to {self.folds - 1} (folds = {self.folds})"
+        yield from super()._problems()
         shipped_set = self.data in ("freehand", "openmoji")
         if not shipped_set and self.root is None:
             yield f"data = {self.data}: where are the drawings? Set root, e.g. --set root=FOLDER"
@@ -125,18 +112,18 @@ class SketchConfig(nvn.Config):
 
     def generator(self, features: int) -> nets.Generator:
         """Make a generator, one that is told `features` of a drawing."""
-        return _laid_out(nets.Generator(self.width, features, residual=True, channels=1))
+        return nets.laid_out(nets.Generator(self.width, features, residual=True, channels=1))
 
     def critic(self, features: int) -> nets.Critic:
         """Make a critic, one that is told `features` of a drawing."""
-        widths = [self.width * k for k in (1, 2, 3, 3)]
-        return _laid_out(nets.Critic(widths, features, self.size, channels=1))
+        widths = nets.critic_widths(self.width)
+        return nets.laid_out(nets.Critic(widths, features, self.size, channels=1))
 
     def network(self, kind: type[Backbone]) -> Backbone:
         """Make an extractor or a classifier."""
         dimensions = nets.Dimensions(self.size, self.features, channels=1)
         trunk = nets.backbone("small", dimensions, self.width)
-        return _laid_out(kind(trunk, len(self.classes)))
+        return nets.laid_out(kind(trunk, len(self.classes)))
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game."""
@@ -146,8 +133,3 @@ class SketchConfig(nvn.Config):
         """Return how players step before the game: a rate that rises and falls once."""
         adam = partial(torch.optim.Adam, lr=self.early_lr, betas=(0.9, 0.99))
         return nvn.Optimizer(adam, schedule=one_cycle(self.early_lr, steps))
-
-
-def _laid_out(module: Network) -> Network:
-    """Lay the memory of convolutions out so that they run faster on CPUs."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
