@@ -12,54 +12,64 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
-    from nvn.config import Config
     from nvn.console import progress
-    from nvn.engine import Engine
+    from nvn.engine.engine import Engine
+    from nvn.engine.optimizers import Optimizer, Plateau
     from nvn.errors import GameError, GameWarning, NvnError
-    from nvn.game import Energy, Game, Player, Team, Value, WeightedSum, energy, gradient, value
-    from nvn.optimizers import Optimizer, Plateau
-    from nvn.planner import Plan, plan
-    from nvn.recipe import Application, Evaluation, Phase, Preview, Recipe
+    from nvn.game.game import (
+        Energy,
+        Game,
+        Player,
+        Team,
+        Value,
+        WeightedSum,
+        energy,
+        gradient,
+        value,
+    )
+    from nvn.game.schedule import Schedule, alternating, move, simultaneous
+    from nvn.planner.planner import Plan, plan
+    from nvn.recipe.config import Config
+    from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
-    from nvn.reloading import Trained, trained
-    from nvn.schedule import Schedule, alternating, move, simultaneous
-    from nvn.training import Run, train
+    from nvn.training.loop import Run, train
+    from nvn.training.trained import Trained, trained
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
 _HOME = {
-    "Application": "recipe",
-    "Config": "config",
-    "Energy": "game",
-    "Engine": "engine",
-    "Evaluation": "recipe",
-    "Game": "game",
+    "Application": "recipe.recipe",
+    "Config": "recipe.config",
+    "Energy": "game.game",
+    "Engine": "engine.engine",
+    "Evaluation": "recipe.recipe",
+    "Game": "game.game",
     "GameError": "errors",
     "GameWarning": "errors",
     "NvnError": "errors",
-    "Optimizer": "optimizers",
-    "Phase": "recipe",
-    "Plan": "planner",
-    "Plateau": "optimizers",
-    "Player": "game",
-    "Preview": "recipe",
-    "Recipe": "recipe",
+    "Optimizer": "engine.optimizers",
+    "Phase": "recipe.recipe",
+    "Plan": "planner.planner",
+    "Plateau": "engine.optimizers",
+    "Player": "game.game",
+    "Preview": "recipe.recipe",
+    "Recipe": "recipe.recipe",
     "Record": "records",
-    "Run": "training",
-    "Schedule": "schedule",
-    "Team": "game",
-    "Trained": "reloading",
-    "Value": "game",
-    "WeightedSum": "game",
-    "alternating": "schedule",
-    "energy": "game",
-    "gradient": "game",
-    "move": "schedule",
-    "plan": "planner",
+    "Run": "training.loop",
+    "Schedule": "game.schedule",
+    "Team": "game.game",
+    "Trained": "training.trained",
+    "Value": "game.game",
+    "WeightedSum": "game.game",
+    "alternating": "game.schedule",
+    "energy": "game.game",
+    "gradient": "game.game",
+    "move": "game.schedule",
+    "plan": "planner.planner",
     "progress": "console",
-    "simultaneous": "schedule",
-    "train": "training",
-    "trained": "reloading",
-    "value": "game",
+    "simultaneous": "game.schedule",
+    "train": "training.loop",
+    "trained": "training.trained",
+    "value": "game.game",
 }
 _SUBMODULES = ("data", "energies")
 

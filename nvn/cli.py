@@ -14,8 +14,8 @@ import typer
 from nvn.errors import NvnError
 
 if TYPE_CHECKING:
-    from nvn.config import Config
-    from nvn.loading import RecipeSource
+    from nvn.recipe.config import Config
+    from nvn.recipe.loading import RecipeSource
 
 __all__ = ["app", "main"]
 
@@ -89,13 +89,13 @@ def run(
 ) -> None:
     """Train a recipe. Ctrl-C ends the run after the current step, with everything saved."""
     from nvn.console import Reporter
-    from nvn.stopping import read_duration
+    from nvn.training.stopping import read_duration
 
     seconds = None if max_time is None else read_duration(max_time)
     source, chosen = _configured(recipe, preset, settings, config)
 
-    from nvn.devices import make_fabric
-    from nvn.training import train
+    from nvn.training.fabric import make_fabric
+    from nvn.training.loop import train
 
     done = train(
         partial(source.build, chosen),
@@ -124,8 +124,8 @@ def check(
     """Build a recipe's game and report every problem, without training."""
     source, chosen = _configured(recipe, preset, settings, config)
 
-    from nvn.assembly import check_recipe
     from nvn.console import show
+    from nvn.recipe.build import check_recipe
 
     check_recipe(source.build(chosen), seed)
     show(f"{source.name}: no problems")
@@ -147,9 +147,9 @@ def plan(
 
     import json
 
-    from nvn.assembly import explain_recipe
     from nvn.console import apart, show
-    from nvn.explain import text
+    from nvn.recipe.build import explain_recipe
+    from nvn.show.plan import text
 
     with apart():
         found = explain_recipe(source.build(chosen), phase)
@@ -168,10 +168,11 @@ def graph(
     """Show a recipe's game: who computes what, and who minimises what."""
     source, chosen = _configured(recipe, preset, settings, config)
 
-    from nvn import draw, picture
-    from nvn.assembly import make_graph
-    from nvn.checkpoint import atomic_write
     from nvn.console import show
+    from nvn.recipe.build import make_graph
+    from nvn.show import draw
+    from nvn.show import svg as picture
+    from nvn.training.weights import atomic_write
 
     drawn = make_graph(source.build(chosen))
     if svg is not None:
@@ -219,7 +220,7 @@ def sweep(
     """Run a grid of recipes and settings, and make tables of it. Given again, it goes on."""
     from shlex import join
 
-    from nvn.config import read_yaml
+    from nvn.recipe.config import read_yaml
     from nvn.sweep import Request, sweep
 
     request = Request(
@@ -260,10 +261,10 @@ def apply(
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
     """Let a trained game work on pictures of your own. Ctrl-C ends it; what is done stays."""
-    from nvn.applying import apply_to, check_free, tell
-    from nvn.devices import make_fabric
-    from nvn.picturefiles import find_pictures
-    from nvn.reloading import trained
+    from nvn.apply.apply import apply_to, check_free, tell
+    from nvn.images import find_pictures
+    from nvn.training.fabric import make_fabric
+    from nvn.training.trained import trained
 
     pictures = find_pictures(files)
     check_free(out)
@@ -284,7 +285,7 @@ def recipes(
 ) -> None:
     """List the installed recipes, or show the settings of one."""
     from nvn.console import show_recipes, show_settings
-    from nvn.loading import installed_recipes, load_recipe
+    from nvn.recipe.loading import installed_recipes, load_recipe
 
     if recipe is None:
         show_recipes(installed_recipes())
@@ -330,8 +331,8 @@ def _configured(
     recipe: str, preset: str | None, settings: list[str] | None, config: Path | None
 ) -> tuple[RecipeSource, Config]:
     """Load a recipe and make its configuration: --set beats --config beats --preset."""
-    from nvn.config import read_settings, read_yaml
-    from nvn.loading import load_recipe
+    from nvn.recipe.config import read_settings, read_yaml
+    from nvn.recipe.loading import load_recipe
 
     given = read_settings(settings or ())
     file = None if config is None else read_yaml(config)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from nvn import WeightedSum, draw, explain
-from nvn.assembly import make_graph, make_plans
-from nvn.loading import load_recipe
+from nvn import WeightedSum
+from nvn.recipe.build import make_graph, make_plans
+from nvn.recipe.loading import load_recipe
+from nvn.show import draw
+from nvn.show import plan as explain
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

@@ -8,9 +8,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 
-from nvn.checks.doubts import saturating_maximands, unused_batch_names, unused_frozen, weightless
+from nvn.checks.context import Played
+from nvn.checks.lint import saturating_maximands, unused_batch_names, unused_frozen, weightless
 from nvn.checks.objectives import bad_weights, foreign_objectives, immovable_objectives
-from nvn.checks.played import Played
 from nvn.checks.players import (
     aimless_players,
     foreign_players,
@@ -25,10 +25,10 @@ from nvn.checks.players import (
 from nvn.checks.schedules import bad_moves
 from nvn.checks.values import OF_VALUES, wrong_values
 from nvn.errors import GameError, GameWarning
-from nvn.game import Game
-from nvn.graph import LossGraph, called_players, freeze
-from nvn.schedule import Schedule
-from nvn.values import Value
+from nvn.game.game import Game
+from nvn.game.graph import LossGraph, called_players, freeze
+from nvn.game.schedule import Schedule
+from nvn.game.values import Value
 
 PROBLEMS = (
     wrong_values,

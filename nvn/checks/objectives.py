@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nvn.checks.played import Played
+from nvn.checks.context import Played
 from nvn.checks.values import foreign
 from nvn.errors import Problem
-from nvn.graph import roots
+from nvn.game.graph import roots
 
 
 def foreign_objectives(played: Played) -> Iterator[Problem]:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from nvn.checks.played import Played
+from nvn.checks.context import Played
 from nvn.errors import Problem
-from nvn.game import Player
+from nvn.game.game import Player
 
 
 def shared_modules(played: Played) -> Iterator[Problem]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nvn.checks.played import Played
+from nvn.checks.context import Played
 from nvn.errors import Problem
-from nvn.schedule import Move
+from nvn.game.schedule import Move
 
 
 def bad_moves(played: Played) -> Iterator[Problem]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from nvn import tree
-from nvn.checks.played import Played
+from nvn import pytree
+from nvn.checks.context import Played
 from nvn.errors import Problem, did_you_mean
-from nvn.game import Player, Team
-from nvn.graph import differentiable_path
-from nvn.values import Call, Gradient, Value
+from nvn.game.game import Player, Team
+from nvn.game.graph import differentiable_path
+from nvn.game.values import Call, Gradient, Value
 
 
 def wrong_values(played: Played) -> Iterator[Problem]:
@@ -66,7 +66,7 @@ def _independent_gradient(played: Played, node: Value) -> Iterator[Problem]:
 
 
 def _constants_with_gradients(played: Played, node: Value) -> Iterator[Problem]:
-    for leaf in tree.leaves((node.args, dict(node.kwargs))):
+    for leaf in pytree.leaves((node.args, dict(node.kwargs))):
         if isinstance(leaf, Player | Team):
             found = f"`{node}` is given the {type(leaf).__name__.lower()} `{leaf.name}` itself"
             edit = f"pass a call, `{leaf.name}(…)`; a penalty takes `nvn.gradient(y, x)`"

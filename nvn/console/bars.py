@@ -11,7 +11,7 @@ import rich
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nvn.console.printing import heard_or_not, show
+from nvn.console.output import heard_or_not, show
 
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 _BRIEF_SECONDS = 1.0  # work that took no longer leaves no trace on the screen

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from rich.table import Table
 from rich.text import Text
 
-from nvn.console.printing import show
+from nvn.console.output import show
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from nvn.loading import RecipeSource, Summary
+    from nvn.recipe.loading import RecipeSource, Summary
 
 
 def show_recipes(recipes: Iterable[Summary]) -> None:

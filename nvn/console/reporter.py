@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from nvn.console.bars import Bar, duration, open_bar
-from nvn.console.printing import show
-from nvn.plugins import hook
+from nvn.console.output import show
+from nvn.training.hooks import hook
 
 if TYPE_CHECKING:
-    from nvn.engine import Engine
-    from nvn.recipe import Phase, Recipe
+    from nvn.engine.engine import Engine
+    from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training import Run
+    from nvn.training.loop import Run
 
 _READ_SECONDS = 0.5  # between two readings of the losses: reading waits for the device
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-from nvn.loading import INSTALLED
+from nvn.recipe.loading import INSTALLED
 
 
 def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -32,5 +32,5 @@ def _own_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _is_recipes(trace: TracebackType) -> bool:
-    # Every recipe, and what lies beside it, is imported under such a name (nvn/loading.py).
+    # Every recipe, and what lies beside it, is imported under such a name (nvn/recipe/loading.py).
     return str(trace.tb_frame.f_globals.get("__name__", "")).startswith(INSTALLED)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nvn import tree
+from nvn import pytree
 
 
 def precise(t: Tensor) -> Tensor:
@@ -49,12 +49,12 @@ def pairs(energy: str, a: Any, b: Any) -> Iterator[tuple[Tensor, Tensor]]:
     Raises:
         ValueError: the trees have different forms; both are described.
     """
-    forms = tree.key(a, _form_of_leaf), tree.key(b, _form_of_leaf)
+    forms = pytree.key(a, _form_of_leaf), pytree.key(b, _form_of_leaf)
     if forms[0] != forms[1]:
         raise ValueError(
             f"{energy}: expected two trees of the same form, found {forms[0]} and {forms[1]}"
         )
-    yield from zip(tree.leaves(a), tree.leaves(b), strict=True)
+    yield from zip(pytree.leaves(a), pytree.leaves(b), strict=True)
 
 
 def _form_of_leaf(leaf: Any) -> str:

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_shape, precise
-from nvn.game import Energy, Value, WeightedSum, energy
+from nvn.game.game import Energy, Value, WeightedSum, energy
 
 Logits: TypeAlias = Value | Sequence[Value]
 

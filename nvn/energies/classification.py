@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from nvn.callsite import caller
 from nvn.energies._tensors import precise
 from nvn.errors import GameError, Problem
-from nvn.game import Energy, Value, energy
-from nvn.where import caller
+from nvn.game.game import Energy, Value, energy
 
 
 def cross_entropy(logits: Value, labels: Value, *, label_smoothing: float = 0.0) -> Energy:

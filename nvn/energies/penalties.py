@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nvn import tree
+from nvn import pytree
 from nvn.energies._tensors import check_same_shape, precise
-from nvn.game import Energy, Value, energy, gradient, value
+from nvn.game.game import Energy, Value, energy, gradient, value
 
 # --- centred at zero --------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Ten
     Raises:
         ValueError: the batch has no tensor with samples, or its tensors differ in their number.
     """
-    leaves = tree.leaves(dict(batch))
+    leaves = pytree.leaves(dict(batch))
     tensors = [t for t in leaves if isinstance(t, Tensor) and t.ndim > 0]
     lengths = {len(t) for t in tensors}
     if len(lengths) != 1:

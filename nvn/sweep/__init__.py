@@ -6,6 +6,6 @@ finished runs measured goes into tables (statistics.py, table.py), written anew 
 """
 
 from nvn.sweep.grid import Request
-from nvn.sweep.sweeping import sweep
+from nvn.sweep.sweep import sweep
 
 __all__ = ["Request", "sweep"]

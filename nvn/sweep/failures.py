@@ -6,7 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-from nvn.sweep.folder import Result
+from nvn.sweep.results import Result
 
 __all__ = ["failure", "process_of"]
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from nvn.config import Config, overlaid, read_settings
 from nvn.errors import ConfigError
-from nvn.loading import RecipeSource, load_recipe
+from nvn.recipe.config import Config, overlaid, read_settings
+from nvn.recipe.loading import RecipeSource, load_recipe
 
 __all__ = ["REPEATS", "SEED", "Axis", "Cell", "Grid", "Request", "as_text", "make_grid"]
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 
-from nvn.checkpoint import disk
 from nvn.errors import RunError
+from nvn.training.weights import disk
 
 __all__ = ["alone", "opened", "try_lock"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nvn.sweep.folder import Result
 from nvn.sweep.grid import Cell, Grid
+from nvn.sweep.results import Result
 
 __all__ = ["Key", "Measured", "Metric", "Statistic", "measure"]
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 import nvn
 from nvn import energies as en
-from nvn.schedule import Mover
+from nvn.game.schedule import Mover
 
 from . import networks as nets
 from .applying import Changed, FacePart

@@ -12,8 +12,8 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 import nvn
+from nvn.engine.optimizers import Factory
 from nvn.errors import DataError
-from nvn.optimizers import Factory
 
 from . import networks as nets
 from .sources import DataConfig

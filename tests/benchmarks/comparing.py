@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nvn.costs import Costs, measured
+from nvn.engine.costs import Costs, measured
 
 Step = Callable[[], object]
 

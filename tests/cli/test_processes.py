@@ -119,7 +119,7 @@ SLOW_DISK = """
 import time
 from pathlib import Path
 
-from nvn import runfolder
+from nvn.training import run_folder as runfolder
 
 def slow(folder, states, metadata):
     Path("run/saving").write_text("x")

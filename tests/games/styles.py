@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 import nvn
-from nvn.schedule import Move
+from nvn.game.schedule import Move
 from tests.games.specs import (
     FUNCTIONS,
     WIDTH,

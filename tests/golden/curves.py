@@ -17,7 +17,7 @@ from nvn_recipes import expression_2v2, gaussians
 from torch import Tensor
 
 import nvn
-from nvn.assembly import make_engines
+from nvn.recipe.build import make_engines
 
 FOLDER = Path(__file__).parent
 STEPS = 4  # of each phase

@@ -17,7 +17,7 @@ from nvn_recipes import expression_2v2
 from torch import Tensor, nn
 
 import nvn
-from nvn.assembly import make_engines
+from nvn.recipe.build import make_engines
 from tests.golden.curves import Pictures, small
 from tests.parity import comparing
 from tests.parity.comparing import Networks

@@ -21,8 +21,8 @@ from nvn_recipes.groupgan.selfcure import (
 from torch import Tensor, tensor
 
 import nvn
-from nvn.assembly import make_engines, make_plans
 from nvn.energies.classification import mean_cross_entropy
+from nvn.recipe.build import make_engines, make_plans
 from tests.golden.curves import Pictures
 
 TINY = {"subjects": 10, "levels": 1, "size": 16, "width": 4, "features": 8, "batch": 6, "steps": 6}

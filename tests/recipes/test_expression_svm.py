@@ -17,7 +17,7 @@ from nvn_recipes.groupgan.rendered import source
 from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
 
 import nvn
-from nvn.assembly import check_recipe, make_plans
+from nvn.recipe.build import check_recipe, make_plans
 from tests.recipes.groupgan.some import Given, some_pairs
 
 TINY = {"subjects": 10, "levels": 1, "size": 32, "cells": 2, "batch": 24, "steps": 300}

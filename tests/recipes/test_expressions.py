@@ -20,8 +20,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import nvn
-from nvn.assembly import check_recipe, make_engines, make_plans
 from nvn.errors import ConfigError, DataError
+from nvn.recipe.build import check_recipe, make_engines, make_plans
 from tests.golden.curves import Pictures
 
 RECIPES = [expression_cnn, expression_gan, expression_1v2, expression_2v2]

@@ -15,8 +15,8 @@ from nvn_recipes.sketch_repair import Config
 from PIL import Image
 
 import nvn
-from nvn.assembly import check_recipe, make_plans
 from nvn.errors import ConfigError, DataError
+from nvn.recipe.build import check_recipe, make_plans
 
 TINY = {
     "size": 32,

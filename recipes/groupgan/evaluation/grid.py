@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nvn.contactsheet import plain
+from nvn.apply.contact_sheet import plain
 
 from .lettering import LINE, TEXT, written
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nvn.contactsheet import plain
+from nvn.apply.contact_sheet import plain
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 

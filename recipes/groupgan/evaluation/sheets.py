@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from nvn.contactsheet import plain
+from nvn.apply.contact_sheet import plain
 
 from .lettering import fitting
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from nvn.errors import DataError
-from nvn.picturefiles import rgb
+from nvn.images import rgb
 
 
 class UnreadableError(DataError):
@@ -23,7 +23,7 @@ class UnreadableError(DataError):
 
 
 def decode(path: Path) -> Image.Image:
-    """Return a picture of any mode in 8-bit RGB, upright, as `nvn.picturefiles.rgb` makes it.
+    """Return a picture of any mode in 8-bit RGB, upright, as `nvn.images.rgb` makes it.
 
     (`read_picture` there silences warnings, which threads cannot do without silencing all of them.)
 

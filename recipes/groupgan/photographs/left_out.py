@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from nvn.errors import DataError, NvnWarning
-from nvn.picturefiles import printable
+from nvn.images import printable
 
 NAMED = 5  # of a kind; of more, only how many there are
 

@@ -16,7 +16,7 @@ import torch
 
 import nvn
 from nvn.errors import DataError, NvnWarning
-from nvn.picturefiles import printable
+from nvn.images import printable
 
 from .drawings import Drawings
 from .likeness import merge_alike

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from nvn.errors import DataError
-from nvn.picturefiles import read_picture
+from nvn.images import read_picture
 
 Grey: TypeAlias = NDArray[np.uint8]
 FAINTEST = 32  # of 255: a picture with less ink than that anywhere is blank paper

@@ -10,7 +10,7 @@ from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, shortene
 from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
 from PIL import Image, ImageFont
 
-from nvn.contactsheet import plain
+from nvn.apply.contact_sheet import plain
 
 
 @pytest.mark.parametrize("size", [8, 48, 128, 256])

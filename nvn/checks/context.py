@@ -1,0 +1,51 @@
+"""What is checked: a game together with the schedules that play it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nvn.game.game import Game, Player
+from nvn.game.graph import LossGraph
+from nvn.game.schedule import Move, Schedule
+from nvn.game.values import Call, WeightedSum
+
+
+@dataclass(frozen=True)
+class Played:
+    """A game with the schedules that play it."""
+
+    game: Game
+    graph: LossGraph
+    schedules: tuple[Schedule, ...]
+    partial: bool
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """Every move of every schedule."""
+        return tuple(move for schedule in self.schedules for move in schedule.moves)
+
+    @property
+    def reached(self) -> frozenset[Player]:
+        """The players called by anything that any objective is computed from."""
+        return frozenset(n.op.player for n in self.graph.nodes if isinstance(n.op, Call))
+
+    @property
+    def scheduled(self) -> frozenset[Player]:
+        """The players who move."""
+        return frozenset(player for move in self.moves for player in move.players)
+
+    @property
+    def active(self) -> tuple[Player, ...]:
+        """The players who are not frozen."""
+        return tuple(p for p in self.graph.players if not p.frozen)
+
+    def objectives(self) -> Iterator[tuple[Player, str, WeightedSum]]:
+        """Yield every player with what it descends, and how to name that."""
+        for player in self.active:
+            if player.objective:
+                yield player, f"`{player.name}.minimizes(…)`", player.objective
+        for move in self.moves:
+            for player in move.players:
+                if move.toward is not None:
+                    yield player, f"{move.where}, a move of `{player.name}`", move.toward

@@ -1,0 +1,1 @@
+"""Runs a plan on tensors: modules, optimizers, random streams, one iteration after another."""

@@ -1,0 +1,118 @@
+"""What is wrong with a game that only a batch can tell: one pass over the graph before training.
+
+The pass is real: on copies of the first batch, whole. Fake tensors would cost less, but whatever a
+module or a function keeps of them (in a cache of functools, say) would make training do nothing,
+silently; and a few samples of the batch would hide that its tensors don't go together. Modules,
+their buffers and modes, and random streams are as before afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from nvn.engine.dry_run.run import DryRun, Parameters
+from nvn.engine.interpreter import Interpreter
+from nvn.engine.module_state import lent_attributes, lent_buffers, seeded
+from nvn.engine.operations import Operations, device_of
+from nvn.engine.placement import Placement
+from nvn.errors import GameError, Problem
+from nvn.game.graph import LossGraph, batch_names
+from nvn.game.values import Batch, Noise, Sample, Value
+
+
+def check_batch(
+    graph: LossGraph,
+    needed: Sequence[Value],
+    interpreter: Interpreter,
+    parameters: Parameters,
+    batch: Mapping[str, Any],
+) -> None:
+    """Check a game against a first batch.
+
+    Args:
+        graph: The game.
+        needed: The nodes to check: what is computed from such a batch.
+        interpreter: Computes them.
+        parameters: Each player's, by name.
+        batch: The batch.
+
+    Raises:
+        GameError: Listing every problem: missing names, shapes that don't fit, energies that are
+            no scalars, hidden parameters, inputs changed in place.
+    """
+    problems = _problems(DryRun(graph, needed, interpreter, parameters), batch)
+    if problems:
+        raise GameError(problems, graph.name)
+
+
+def batch_problems(
+    graph: LossGraph, needed: Sequence[Value], batch: Mapping[str, Any]
+) -> list[Problem]:
+    """Return what a first batch tells of a game that has no engine yet, or can't have one.
+
+    Args:
+        graph: The game; its structure need not be in order.
+        needed: The nodes to check. Those that can't be computed are left out, and so is then what
+            takes them.
+        batch: The batch.
+    """
+    modules = {player.name: player.module for player in graph.players}
+    parameters = {
+        name: {n: p for n, p in module.named_parameters() if p.requires_grad}
+        for name, module in modules.items()
+    }
+    lists = {name: [*named.values()] for name, named in parameters.items()}
+    interpreter = Interpreter(modules, lists, Operations(modules, Placement(None)))
+    return _problems(DryRun(graph, needed, interpreter, parameters), batch)
+
+
+def replaced_draws(nodes: Iterable[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the noise and the samples that nobody would draw, since data have their names."""
+    for node in nodes:
+        if isinstance(node.op, Noise | Sample) and node.op.name in batch:
+            name = node.op.name
+            yield Problem(
+                str(node.where),
+                f"the data yield {name!r}, which is the name of what is drawn at random here",
+                "a name of its own for each: an entry of a batch replaces what is drawn",
+                f"rename one of the two; to take it from the data, write `game.batch({name!r})`",
+            )
+
+
+def _problems(run: DryRun, batch: Mapping[str, Any]) -> list[Problem]:
+    modules = run.modules
+    with (
+        lent_attributes(modules.values()),
+        lent_buffers(modules),
+        seeded(0, device_of(dict(batch))),
+        _lent_streams(),
+    ):
+        return [*_missing_names(run.needed, batch), *run.problems(batch)]
+
+
+def _missing_names(nodes: Sequence[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:
+    for node in nodes:
+        if isinstance(node.op, Batch) and node.op.name not in batch:
+            yield Problem(
+                str(node.where),
+                f"the batch has no {node.op.name!r}",
+                f"a dict with {', '.join(map(repr, batch_names(nodes)))}",
+                "let the data yield it under this name, or correct game.batch(…)",
+                tuple(map(str, batch)),
+            )
+
+
+@contextmanager
+def _lent_streams() -> Iterator[None]:
+    """Let Python's and numpy's random streams continue as before; torch's are lent by `seeded`."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

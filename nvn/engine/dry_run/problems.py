@@ -1,0 +1,103 @@
+"""What a dry run tells of a node that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from nvn import pytree
+from nvn.engine.dry_run.inspection import conceals, is_tensor
+from nvn.engine.operations import describe
+from nvn.errors import Problem
+from nvn.game.graph import LossGraph
+from nvn.game.values import Apply, Call, Energy, Value
+
+Owners = Mapping[Tensor, tuple[str, str]]  # a parameter → whose it is, and what it is called
+
+
+def misfit(
+    graph: LossGraph, node: Value, values: dict[Value, Any], error: Exception, inside: str
+) -> Problem:
+    """Return the problem of what fails on what it is given."""
+    shapes = [f"{graph.names[v]} of shape {describe(values[v])}" for v in node.inputs]
+    message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    what = "the module" if isinstance(node.op, Call) else "the function"
+    return Problem(
+        str(node.where),
+        f"`{graph.names[node]}` fails: {message}{inside}",
+        f"{what} to accept {' and '.join(shapes) or 'no arguments'}",
+        "make the shapes fit, or pass other values",
+    )
+
+
+def independent(graph: LossGraph, node: Value) -> Problem:
+    """Return the problem of a gradient along no path."""
+    y, x = (graph.names[v] for v in node.args)
+    return Problem(
+        str(node.where),
+        f"`{graph.names[node]}`: `{y}` was not computed from `{x}`, although it is given "
+        "it: a module or a function ignores that input, or detaches it",
+        "y computed from x",
+        f"use `{x}` in what makes `{y}`, or leave this gradient out",
+    )
+
+
+def in_place(graph: LossGraph, node: Value, changed: str) -> Problem:
+    """Return the problem of an input that is not what it was."""
+    return Problem(
+        str(node.where),
+        f"`{graph.names[node]}` changes `{changed}`, its input, in place",
+        "inputs left as they are: other players use the same value",
+        "use the out-of-place form (inplace=False; x = x + 1 instead of x += 1)",
+    )
+
+
+def hidden(graph: LossGraph, node: Value, leaves: Sequence[Tensor], owners: Owners) -> Problem:
+    """Return the problem of parameters that are used without being given."""
+    place, name = str(node.where), graph.names[node]
+    for player, parameter in (owners[x] for x in leaves if x in owners):
+        return Problem(
+            place,
+            f"`{name}` uses the player `{player}` inside (its parameter {parameter!r})",
+            "players called while declaring: one that is used inside a function, or inside "
+            "another module, would get no gradient from it",
+            f"pass `{player}(…)` as an argument; a penalty takes `nvn.gradient(y, x)`",
+        )
+    shapes = ", ".join(describe(x) for x in leaves[:3])
+    return Problem(
+        place,
+        f"`{name}` uses parameters that belong to no player, of shape {shapes}",
+        "all that learns to be a player's: hidden parameters never learn",
+        "make their module a player (frozen, if it should not learn), and pass its call as an "
+        "argument; make parameters of a module nn.Parameter",
+    )
+
+
+def opaque(graph: LossGraph, node: Value, result: Any) -> Iterator[Problem]:
+    """Tell of objects that tensors hide in: `stop_gradient` and others can't get at these."""
+    if not isinstance(node.op, Call | Apply) or not graph.reach[node]:
+        return
+    for kind in dict.fromkeys(type(x).__name__ for x in pytree.leaves(result) if conceals(x)):
+        yield Problem(
+            str(node.where),
+            f"`{graph.names[node]}` returns a {kind}, an object with tensors inside",
+            "tensors, or tuples, lists and dicts of them: gradients are stopped and followed "
+            "in these alone",
+            f"return its tensors in a dict, and make the {kind} in the function that takes it",
+        )
+
+
+def not_scalar(graph: LossGraph, node: Value, result: Any) -> Iterator[Problem]:
+    """Tell of energies and weights that are no single number."""
+    number = is_tensor(result) and result.shape == () and result.is_floating_point()
+    if not number:
+        role = "energy" if isinstance(node, Energy) else "weight"
+        dtype = f" of {result.dtype}" if is_tensor(result) else ""
+        yield Problem(
+            str(node.where),
+            f"the {role} `{graph.names[node]}` has shape {describe(result)}{dtype}",
+            "one floating-point number: shape ()",
+            "take its mean or its sum",
+        )

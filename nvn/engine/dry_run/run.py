@@ -1,0 +1,150 @@
+"""The dry run itself: every node is computed once, and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nvn import pytree
+from nvn.engine.dry_run.inspection import constant, is_tensor, leaves_behind, versions
+from nvn.engine.dry_run.problems import (
+    Owners,
+    hidden,
+    in_place,
+    independent,
+    misfit,
+    not_scalar,
+    opaque,
+)
+from nvn.engine.dry_run.submodules import innermost
+from nvn.engine.interpreter import Interpreter
+from nvn.engine.module_state import learning
+from nvn.engine.operations import differentiable
+from nvn.errors import GameError, Problem, RunError
+from nvn.game.graph import (
+    LossGraph,
+    ancestors,
+    batch_names,
+    called_players,
+    differentiable_path,
+    gradients_of,
+    owner,
+)
+from nvn.game.values import Batch, Energy, Gradient, Sample, Value
+
+Parameters = Mapping[str, Mapping[str, nn.Parameter]]
+Values = dict[Value, Any]
+
+
+class DryRun:
+    """One pass over the nodes of a game, each computed on its own."""
+
+    def __init__(
+        self,
+        graph: LossGraph,
+        needed: Sequence[Value],
+        interpreter: Interpreter,
+        parameters: Parameters,
+    ) -> None:
+        self.needed = needed
+        self.modules = {player.name: player.module for player in graph.players}
+        self._graph = graph
+        self._interpreter = interpreter
+        players = [player for player in graph.players if not player.frozen]
+        self._parameters = {p.name: [*parameters[p.name].values()] for p in graph.players}
+        self._learners = frozenset(player.name for player in players)
+        self._owners: Owners = {
+            parameter: (player.name, name)
+            for player in players
+            for name, parameter in parameters[player.name].items()
+        }
+
+    def problems(self, batch: Mapping[str, Any]) -> list[Problem]:
+        """Return every problem that shows while the nodes are computed."""
+        # Copies, because what works in place is about to be found.
+        batch = pytree.map_leaves(lambda x: x.clone() if is_tensor(x) else x, dict(batch))
+        problems: list[Problem] = []
+        values: Values = {}
+        complete = all(name in batch for name in batch_names(self.needed))
+        with torch.enable_grad():
+            for node in self.needed:
+                # What takes something that is missing, or that failed, is told already.
+                missing = isinstance(node.op, Batch) and node.op.name not in batch
+                blind = isinstance(node.op, Sample) and not complete
+                if not missing and not blind and all(v in values for v in node.inputs):
+                    problems += self._visit(node, values, batch)
+        return problems
+
+    def _visit(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Iterator[Problem]:
+        graph = self._graph
+        given = {graph.names[v]: values[v] for v in node.inputs}
+        if isinstance(node.op, Sample):
+            given = dict(batch)
+        before = {name: versions(value) for name, value in given.items()}
+        with learning(self._parameters, self._others(node)), innermost(owner(node)) as failing:
+            try:
+                result, leaves = self._computed(node, values, batch)
+            except GameError as error:
+                yield from error.problems
+                return
+            except Exception as error:  # noqa: BLE001  (whatever the user's code raises)
+                yield misfit(graph, node, values, error, failing())
+                return
+        for name, value in given.items():
+            if versions(value) != before[name]:
+                yield in_place(graph, node, name)
+        if leaves and not isinstance(node.op, Batch):
+            yield hidden(graph, node, leaves, self._owners)
+        if isinstance(node, Energy) or node in graph.weights:
+            yield from not_scalar(graph, node, result)
+        yield from opaque(graph, node, result)
+        values[node] = constant(result)
+
+    def _others(self, node: Value) -> frozenset[str]:
+        """Return who learns while a node is computed, so that its result tells who was used.
+
+        All but its own player; nobody while a gradient is taken, which goes back through players.
+        """
+        if isinstance(node.op, Gradient):
+            return frozenset()
+        return self._learners - {player.name for player in called_players([node])}
+
+    def _computed(
+        self, node: Value, values: Values, batch: Mapping[str, Any]
+    ) -> tuple[Any, list[Tensor]]:
+        """Compute a node; return also those leaves of autograd's graph that were there before."""
+        if isinstance(node.op, Gradient):
+            return constant(self._slope(node, values, batch)), []
+        result = self._compute(node, values, batch)
+        leaves = leaves_behind(result)
+        if leaves:  # what is made on the way, such as a module's x.detach().requires_grad_(),
+            # is another one the next time
+            again = {id(leaf) for leaf in leaves_behind(self._compute(node, values, batch))}
+            leaves = [leaf for leaf in leaves if id(leaf) in again]
+        return result, leaves
+
+    def _compute(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Any:
+        # Inputs of its own: a module may call x.requires_grad_() on what it is given.
+        inputs = {v: constant(values[v]) for v in node.inputs}
+        return self._interpreter.compute(node, inputs, batch, seed=0, training=True)
+
+    def _slope(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Any:
+        """Compute a gradient: what lies between x and y once more, this time with a graph."""
+        y, x = node.args
+        if not (is_tensor(values[y]) and is_tensor(values[x]) and values[x].is_floating_point()):
+            raise TypeError("a gradient needs a tensor y and a floating-point tensor x")
+        path = differentiable_path(x, y)
+        slopes = {x, *(v.args[1] for v in gradients_of(path))}
+        again = {v: constant(value) for v, value in values.items()}
+        again |= {v: differentiable(again[v]) for v in slopes}
+        for step in ancestors([y]):
+            if step in path and step is not x:
+                value = self._interpreter.compute(step, again, batch, seed=0, training=True)
+                again[step] = differentiable(value) if step in slopes else value
+        try:
+            return self._interpreter.compute(node, again, batch, seed=0, training=True)
+        except RunError as error:
+            raise GameError([independent(self._graph, node)]) from error

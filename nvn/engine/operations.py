@@ -1,0 +1,222 @@
+"""What each kind of node computes, once its arguments are there."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from nvn import pytree
+from nvn.engine.module_state import mode
+from nvn.engine.placement import Placement
+from nvn.errors import DataError, RunError
+from nvn.game.values import (
+    Apply,
+    Batch,
+    Call,
+    Gradient,
+    Item,
+    Noise,
+    Op,
+    Sample,
+    StopGradient,
+    Value,
+)
+
+Operation: TypeAlias = Callable[[Any, Any, Mapping[str, Any], int], Any]
+"""From arguments, keyword arguments, the batch and a seed to a value."""
+
+
+class Operations:
+    """Computes nodes, on the modules of a game."""
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        placement: Placement,
+        forwards: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+    ) -> None:
+        self._modules = modules
+        self._forwards = forwards  # what to call instead of some modules: compiled ones
+        self._devices = {name: _home(module) for name, module in modules.items()}
+        self._placement = placement
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def device(self, op: Call, args: Any, kwargs: Any) -> torch.device:
+        """Return where a call computes, and draws."""
+        return self._devices[op.player.name] or device_of((args, kwargs))
+
+    @property
+    def devices(self) -> frozenset[torch.device]:
+        """Where the modules are."""
+        return frozenset(device for device in self._devices.values() if device is not None)
+
+    def call(self, op: Call, *, training: bool) -> Callable[[Any, Any], Any]:
+        """Return what calls a player's module: a function of arguments and keyword arguments."""
+        module, training = self._modules[op.player.name], training and op.training
+        calling, output = self._placement.calling, self._placement.output
+        forward = self._forwards.get(op.player.name, module)
+
+        def called(args: Any, kwargs: Any) -> Any:
+            function = forward if op.method == "forward" else getattr(module, op.method)
+            if module.training is training:
+                with calling():
+                    return output(function(*args, **kwargs))
+            with mode(module, training), calling():
+                return output(function(*args, **kwargs))
+
+        return called
+
+    def other(self, op: Op, *, onward: bool = True) -> Operation:
+        """Return what computes a node that is no call; a sample that the batch gives is that.
+
+        Args:
+            op: The node's.
+            onward: Of a gradient: whether gradients flow through it.
+        """
+        match op:
+            case Apply(fn):
+                return self._applying(fn)
+            case Batch(name):
+                return partial(_of_batch, name)
+            case Noise() | Sample():
+                return self._drawing(op)
+            case Item(index):
+                return lambda args, kwargs, batch, seed: args[0][index]
+            case StopGradient():
+                return lambda args, kwargs, batch, seed: pytree.map_leaves(detached, args[0])
+            case Gradient():
+                return lambda args, kwargs, batch, seed: _slope(*args, onward=onward)
+        raise AssertionError(op)
+
+    def _applying(self, fn: Callable[..., Any]) -> Operation:
+        computing = self._placement.computing
+
+        def applied(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
+            with computing():
+                return fn(*args, **kwargs)
+
+        return applied
+
+    def _drawing(self, op: Noise | Sample) -> Operation:
+        def drawn(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
+            if op.name in batch:
+                return batch[op.name]
+            with self._placement.computing():
+                if isinstance(op, Noise):
+                    generator = self._generator(args[0].device, seed)
+                    return _noise(op.shape, args[0], generator)
+                return op.fn(self._generator(device_of(dict(batch)), seed), dict(batch))
+
+        return drawn
+
+    def _generator(self, device: torch.device, seed: int) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device)
+        return self._generators[device].manual_seed(seed)
+
+
+def _of_batch(name: str, args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
+    if name not in batch:
+        raise DataError(f"the batch has no {name!r}; it has: {', '.join(batch)}")
+    return batch[name]
+
+
+def _slope(y: Tensor, x: Tensor, *, onward: bool) -> Tensor:
+    found = (
+        torch.autograd.grad(y.sum(), x, retain_graph=True, create_graph=onward, allow_unused=True)
+        if y.requires_grad
+        else (None,)
+    )
+    if found[0] is None:
+        raise RunError(
+            "the gradient of y with respect to x is asked for, but y was not computed from x: a "
+            "module ignores this input, or detaches it"
+        )
+    return found[0]
+
+
+# --- randomness -------------------------------------------------------------------------------
+
+
+def _noise(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
+    size = (len(like), *shape)
+    return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
+
+
+def mixed(*numbers: int) -> int:
+    """Return a 63-bit number that depends on all of `numbers`, each of 0 to 2⁶⁴ − 1."""
+    packed = struct.pack(f"<{len(numbers)}Q", *numbers)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+
+
+# --- tensors ----------------------------------------------------------------------------------
+
+
+def detached(leaf: Any) -> Any:
+    """Return a tensor as a constant; anything else as it is."""
+    return leaf.detach() if isinstance(leaf, Tensor) else leaf
+
+
+def apart(leaf: Any) -> Any:
+    """Return a tensor as a constant that shares no memory with a parameter."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.detach().clone() if leaf.is_leaf or leaf._is_view() else leaf.detach()
+
+
+def differentiable(value: Tensor) -> Tensor:
+    """Return `value` as something that a gradient can be taken with respect to.
+
+    As a tensor of its own: a module's other outputs may be made from this one inside the module,
+    and a gradient with respect to it follows the game's values, not what goes on in a module.
+    """
+    return value.view_as(value) if value.requires_grad else value.detach().requires_grad_()
+
+
+def _home(module: nn.Module) -> torch.device | None:
+    """Return the device that a module is on; None if it has no tensors, and so is nowhere."""
+    return next((t.device for t in chain(module.parameters(), module.buffers())), None)
+
+
+def device_of(tensors: Any) -> torch.device:
+    """Return the device of a tree of tensors; the CPU if it has none."""
+    found = (x.device for x in pytree.leaves(tensors) if isinstance(x, Tensor))
+    return next(found, torch.device("cpu"))
+
+
+# --- what is said -----------------------------------------------------------------------------
+
+
+def where(node: Value, values: Mapping[Value, Any]) -> str:
+    """Say which node failed, and what it was given."""
+    shapes = ", ".join(f"{v}: {describe(values.get(v))}" for v in node.inputs)
+    return f"while computing `{node}` ({node.where})" + (f" from {shapes}" if shapes else "")
+
+
+def describe(value: Any) -> str:
+    """Return the shape of a tensor, or the shapes in a tree of them."""
+    if isinstance(value, Tensor):
+        return str(tuple(value.shape))
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k!r}: {describe(v)}' for k, v in value.items())}}}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(describe, value))}]"
+    return type(value).__name__
+
+
+def no_path(player: str) -> str:
+    """Say that a player's objective has no gradient."""
+    return (
+        f"the objective of `{player}` has no gradient: something between its calls of `{player}` "
+        "and its energies detaches (a module that calls .detach(), .item() or torch.no_grad(), or "
+        "parameters that do not require gradients)"
+    )

@@ -1,0 +1,1 @@
+"""What a person declares: values, players, energies, who moves when; and the frozen loss graph."""

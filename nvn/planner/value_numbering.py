@@ -1,0 +1,117 @@
+"""Which values of an iteration are the same: value numbering.
+
+A value depends on the batch, on the draws, on the steps that the players behind it have taken, and
+(of modules with buffers) on the buffers that a call starts with. Two moves whose calls agree in all
+of that ask for the same tensor: it has one number, and is computed once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from nvn.game.game import Player
+from nvn.game.graph import ancestors, roots
+from nvn.game.schedule import Fresh, Move
+from nvn.game.values import Batch, Call, Noise, Sample, Term, Value, WeightedSum
+
+Number: TypeAlias = int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One repetition of a move.
+
+    Attributes:
+        move: The move.
+        terms: What each mover descends; movers with nothing to descend are left out.
+        takes: Whether it begins with a new batch (True), new draws ("noise") or neither.
+    """
+
+    move: Move
+    terms: Mapping[str, tuple[Term, ...]]
+    takes: Fresh
+
+    @property
+    def wanted(self) -> tuple[Value, ...]:
+        """The energies, and the values that weigh them."""
+        return roots(WeightedSum(group) for group in self.terms.values())
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The numbers of one turn.
+
+    Attributes:
+        numbers: Of each value that the turn's energies are computed from.
+        starts: Of the buffers that each call of a module with buffers starts with.
+        ends: Of what each training call makes of the buffers.
+        kept: Of what each mover's buffers become at the end of the turn.
+    """
+
+    numbers: Mapping[Value, Number]
+    starts: Mapping[Value, Number]
+    ends: Mapping[Value, Number]
+    kept: Mapping[str, Number]
+
+
+def versions(turns: Sequence[Turn]) -> tuple[Versions, ...]:
+    """Number the values of each turn of an iteration."""
+    numbering = _Numbering()
+    return tuple(numbering.of(turn) for turn in turns)
+
+
+def has_buffers(player: Player) -> bool:
+    """Tell whether a player's module has buffers."""
+    return any(True for _ in player.module.buffers())
+
+
+class _Numbering:
+    def __init__(self) -> None:
+        self.known: dict[Hashable, Number] = {}
+        self.steps: Counter[str] = Counter()
+        self.buffers: dict[str, Number] = {}
+        self.batches = self.draws = 0
+
+    def of(self, turn: Turn) -> Versions:
+        self.batches += turn.takes is True
+        self.draws += bool(turn.takes)
+        now = dict(self.buffers)  # the buffers, as the turn's calls change them
+        numbers: dict[Value, Number] = {}
+        starts: dict[Value, Number] = {}
+        ends: dict[Value, Number] = {}
+        for node in ancestors(turn.wanted):
+            inputs = tuple(numbers[v] for v in node.inputs)
+            if not isinstance(node.op, Call):
+                numbers[node] = self._number(node, inputs, *self._moment(node))
+                continue
+            player = node.op.player
+            key = (node, inputs, self.steps[player.name], self.batches, self.draws)
+            if has_buffers(player):
+                # In eval mode, the buffers are those that the turn starts with.
+                held = now if node.op.training else self.buffers
+                starts[node] = held.setdefault(player.name, self._number("buffers", player.name))
+                now.setdefault(player.name, starts[node])
+                numbers[node] = self._number(*key, starts[node])
+                if node.op.training:
+                    ends[node] = now[player.name] = self._number("buffers after", numbers[node])
+            else:
+                numbers[node] = self._number(*key)
+        kept = {p: now[p] for p in turn.terms if p in now and now[p] != self.buffers.get(p)}
+        self.buffers |= kept
+        self.steps.update(turn.terms.keys())
+        return Versions(numbers, starts, ends, kept)
+
+    def _moment(self, node: Value) -> tuple[int, ...]:
+        match node.op:
+            case Batch():
+                return (self.batches,)
+            case Noise() | Sample():
+                return (self.batches, self.draws)
+            case _:
+                return ()
+
+    def _number(self, *key: Hashable) -> Number:
+        return self.known.setdefault(key, len(self.known))

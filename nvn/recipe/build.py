@@ -1,0 +1,211 @@
+"""From a recipe to engines: one checked graph of the game, a plan and an engine for each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nvn.checks import loss_graph, sound
+from nvn.data import Batches
+from nvn.engine.dry_run import batch_problems, replaced_draws
+from nvn.engine.engine import Engine
+from nvn.engine.optimizers import Optimizer, Optimizers, Plateau
+from nvn.errors import ConfigError, GameError, Problem, did_you_mean
+from nvn.game.graph import LossGraph, ancestors, freeze, roots
+from nvn.game.values import Value, WeightedSum
+from nvn.planner.planner import Plan, plan_checked
+from nvn.recipe.recipe import MAIN, Phase, Recipe
+from nvn.records import Record
+from nvn.show.plan import Explained, explained
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = [
+    "Streams",
+    "check_data",
+    "check_recipe",
+    "feed",
+    "make_engines",
+    "make_graph",
+    "make_plans",
+    "step_metrics",
+]
+
+
+def make_graph(recipe: Recipe) -> LossGraph:
+    """Check a recipe's game together with all its schedules, and freeze it.
+
+    Raises:
+        GameError: Listing every problem.
+    """
+    return loss_graph(recipe.game, [phase.schedule for phase in recipe.all_phases])
+
+
+def make_plans(recipe: Recipe) -> dict[str, Plan]:
+    """Check a recipe's game, and plan each of its phases.
+
+    Raises:
+        GameError: Listing every problem.
+    """
+    graph = make_graph(recipe)
+    return {phase.name: plan_checked(graph, phase.schedule) for phase in recipe.all_phases}
+
+
+def make_engines(
+    recipe: Recipe, fabric: Fabric | None = None, seed: int = 0, compile: Collection[str] = ()
+) -> dict[str, Engine]:
+    """Make an engine for each phase of a recipe, all sharing one state.
+
+    Raises:
+        GameError: Listing every problem with the game; if its structure is not in order, those too
+            that show only with data.
+        ConfigError: If a player has no optimizer, or if a learning rate waits for a metric that
+            nothing will give.
+    """
+    try:
+        plans = make_plans(recipe)
+    except GameError as error:
+        more = _problems_with_data(recipe)
+        raise GameError([*error.problems, *more], recipe.game.name) from None
+    _check_watched(recipe, plans[MAIN])
+    engine = partial(Engine, optimizers=recipe.optimizers, fabric=fabric, compile=compile)
+    main = engine(plans[MAIN], seed=seed, phase=MAIN)
+    engines = {
+        name: engine(plan, seed=seed, state=main.state, phase=name)
+        for name, plan in plans.items()
+        if name != MAIN
+    }
+    return {**engines, MAIN: main}
+
+
+def check_recipe(recipe: Recipe, seed: int = 0) -> None:
+    """Find every problem that shows without training: of the game, the optimizers, the data.
+
+    Raises:
+        GameError: Listing every problem with the game, a first batch of each phase included.
+        ConfigError: If optimizers or learning rates do not fit.
+        DataError: If the data are no batches.
+    """
+    streams = Streams(recipe, sampled=True)
+    check_data(make_engines(recipe, seed=seed), streams, recipe.all_phases)
+
+
+def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explained:
+    """Explain what an iteration of a recipe's phase computes, and what that costs.
+
+    Raises:
+        GameError: Listing every problem with the game.
+        ConfigError: If there is no such phase.
+    """
+    phases = {p.name: p for p in recipe.all_phases}
+    if phase not in phases:
+        hint = did_you_mean(phase, phases)
+        raise ConfigError(f"there is no phase {phase!r}.{hint} Phases: {', '.join(phases)}")
+    engine = make_engines(recipe, seed=seed)[phase]
+    batch = Streams(recipe, sampled=True).of(phases[phase]).peek()
+    engine.check(batch)
+    return explained(engine.plan, engine.costs(batch))
+
+
+def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:
+    """Make the data, and check each phase's first batch, which is not taken.
+
+    Raises:
+        GameError: Listing every problem, of all the phases.
+        DataError: If the data are no batches.
+    """
+    problems: dict[Problem, None] = {}  # each once, also if several phases have it
+    for phase in phases:
+        batch, engine = streams.of(phase).peek(), engines[phase.name]
+        problems |= dict.fromkeys(replaced_draws(_computed(phase.schedule.objectives), batch))
+        try:
+            engine.check(batch)
+        except GameError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise GameError(problems, engine.plan.graph.name)
+
+
+def _problems_with_data(recipe: Recipe) -> list[Problem]:
+    """Return what first batches tell of a game whose structure is not in order.
+
+    What is wrong with the structure is told in any case: failures in here are not.
+    """
+    phases, players = recipe.all_phases, recipe.game.players.values()
+    graph = freeze(recipe.game, [phase.schedule for phase in phases])
+    moving = {player for phase in phases for player in phase.schedule.players}
+    idle = [player.objective for player in players if player not in moving]
+    streams = Streams(recipe, sampled=True)
+    problems: dict[Problem, None] = {}
+    with suppress(Exception):  # of the recipe's data, for one
+        for phase in phases:
+            objectives = [*phase.schedule.objectives, *(idle if phase.name == MAIN else [])]
+            nodes = [node for node in _computed(objectives) if node in graph.names]
+            batch, needed = streams.of(phase).peek(), sound(recipe.game, graph, nodes)
+            problems |= dict.fromkeys(replaced_draws(needed, batch))
+            problems |= dict.fromkeys(batch_problems(graph, needed, batch))
+    return [*problems]
+
+
+def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
+    """Return all that objectives are computed from."""
+    return ancestors(roots(objectives))
+
+
+class Streams:
+    """The phases' data: made when first needed, read on where phases share them."""
+
+    def __init__(self, recipe: Recipe, sampled: bool = False) -> None:
+        self._recipe = recipe
+        self._sampled = sampled
+        self._made: dict[int, Batches] = {}
+
+    def of(self, phase: Phase) -> Batches:
+        """Return a phase's endless stream of batches."""
+        data = self._recipe.data if phase.data is None else phase.data
+        if id(data) not in self._made:
+            self._made[id(data)] = Batches(data, sampled=self._sampled)
+        return self._made[id(data)]
+
+
+# --- learning-rate schedules that wait for a metric ---
+
+
+def step_metrics(recipe: Recipe, plan: Plan) -> frozenset[str]:
+    """Return the metrics of a step that some learning rate waits for."""
+    return _watched(recipe.optimizers) & _step_names(plan)
+
+
+def feed(engine: Engine, record: Record, names: frozenset[str]) -> None:
+    """Tell learning rates what a step gave. Without names, the record is not even read."""
+    if not names:
+        return
+    numbers = {**record.energies, **record.objectives}
+    for name in sorted(names & numbers.keys()):
+        engine.metric(name, numbers[name])
+
+
+def _watched(optimizers: Optimizers) -> frozenset[str]:
+    specs = optimizers.values() if isinstance(optimizers, Mapping) else [optimizers]
+    schedules = (spec.schedule for spec in specs if isinstance(spec, Optimizer))
+    return frozenset(schedule.metric for schedule in schedules if isinstance(schedule, Plateau))
+
+
+def _step_names(plan: Plan) -> frozenset[str]:
+    """Return the names under which a step reports energies and objectives."""
+    energies = (plan.graph.names[energy] for energy in plan.graph.energies)
+    return frozenset(energies) | frozenset(plan.graph.objectives)
+
+
+def _check_watched(recipe: Recipe, plan: Plan) -> None:
+    """Refuse a metric that nothing gives. What evaluations give is known only once they ran."""
+    unknown = _watched(recipe.optimizers) - _step_names(plan)
+    if unknown and not recipe.evaluations:
+        known = ", ".join(sorted(_step_names(plan)))
+        raise ConfigError(
+            f"a learning rate waits for the metric {min(unknown)!r}, but nothing gives it. "
+            f"Metrics of a step: {known}; others come from evaluations"
+        )

@@ -1,0 +1,186 @@
+"""From a file, or the name of an installed recipe, to something that can be built.
+
+The folder of a recipe file becomes a package, so that a recipe imports its neighbours relatively.
+The recipes that come with nvn are the package `nvn_recipes`; a file in that very folder is loaded
+under that name, so that nothing is ever imported twice under two names.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nvn.errors import ConfigError, did_you_mean
+from nvn.recipe.config import Config, as_yaml
+from nvn.recipe.recipe import Recipe
+
+__all__ = [
+    "INSTALLED",
+    "RecipeSource",
+    "Summary",
+    "installed_folder",
+    "installed_recipes",
+    "load_recipe",
+]
+
+INSTALLED = "nvn_recipes"
+
+
+@dataclass(frozen=True)
+class RecipeSource:
+    """A recipe that has been loaded but not built.
+
+    Attributes:
+        name: The file's name without its ending.
+        path: The file.
+        config_class: Its `Config`.
+        function: Its function `recipe`.
+    """
+
+    name: str
+    path: Path
+    config_class: type[Config]
+    function: Callable[[Any], Recipe]
+
+    @property
+    def origin(self) -> str:
+        """What `load_recipe` finds it by, from wherever: an installed one's name, or the path."""
+        folder, path = installed_folder(), self.path.resolve()
+        return self.name if folder and folder.resolve() == path.parent else str(path)
+
+    def build(self, config: Config) -> Recipe:
+        """Build the modules and declare the game."""
+        made = self.function(config)
+        if not isinstance(made, Recipe):
+            raise ConfigError(
+                f"{self.path}: recipe(config) returned {type(made).__name__}, not an nvn.Recipe: "
+                "end it with `return nvn.Recipe(name=…, game=…, …)`"
+            )
+        return made
+
+    def files(self, config: Config) -> dict[str, str]:
+        """Return the files that a run keeps of its recipe: name → text."""
+        return {
+            "recipe.py": self.path.read_text(encoding="utf-8"),
+            "config.yaml": as_yaml(config),
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a list of recipes says of one: its name and the first line of its docstring."""
+
+    name: str
+    line: str
+
+
+def load_recipe(path_or_name: str) -> RecipeSource:
+    """Load a recipe from a file, or an installed one by its name.
+
+    Raises:
+        ConfigError: If there is none, if it is not valid Python, or if it lacks `Config` or
+            `recipe`. An error raised by the file's own code is not caught: its traceback is needed.
+    """
+    path = _find(path_or_name)
+    try:
+        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise ConfigError(f"{path}, line {error.lineno}: {error.msg}: `{line}`") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    return _source(path, _module(path))
+
+
+def installed_recipes() -> tuple[Summary, ...]:
+    """Return the recipes that come with nvn, read without running them."""
+    folder = installed_folder()
+    files = sorted(folder.glob("*.py")) if folder else []
+    return tuple(filter(None, (_summary(path) for path in files)))
+
+
+def installed_folder() -> Path | None:
+    """Return where the recipes that come with nvn lie; None if they are not installed."""
+    spec = importlib.util.find_spec(INSTALLED)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(locations[0]) if locations else None
+
+
+def _find(path_or_name: str) -> Path:
+    path = Path(path_or_name)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        if path.is_file():
+            return path
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")])
+        raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
+    folder = installed_folder()
+    if folder and (folder / f"{path_or_name}.py").is_file():
+        return folder / f"{path_or_name}.py"
+    names = [summary.name for summary in installed_recipes()]
+    raise ConfigError(
+        f"there is no installed recipe {path_or_name!r}.{did_you_mean(path_or_name, names)} "
+        f"Installed: {', '.join(names) or 'none'}. A recipe of your own is given as its file, "
+        f"{path_or_name}.py"
+    )
+
+
+def _module(path: Path) -> ModuleType:
+    """Run a recipe file as a module of the package that its folder is."""
+    folder = path.resolve().parent
+    installed = installed_folder()
+    if installed and installed.resolve() == folder:
+        return importlib.import_module(f"{INSTALLED}.{path.stem}")
+    name = f"{_package(folder)}.{path.stem.replace('.', '_')}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses and pickle look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _package(folder: Path) -> str:
+    """Make a folder a package under a name that no other folder has, and return the name."""
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    name = f"nvn_recipes_in_{digest}"
+    if name not in sys.modules:
+        package = ModuleType(name, f"The recipes in {folder}.")
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return name
+
+
+def _source(path: Path, module: ModuleType) -> RecipeSource:
+    config_class, function = getattr(module, "Config", None), getattr(module, "recipe", None)
+    problems = []
+    if not (isinstance(config_class, type) and issubclass(config_class, Config)):
+        problems.append("no class `Config(nvn.Config)`, the settings")
+    if not callable(function):
+        problems.append("no function `recipe(config: Config) -> nvn.Recipe`")
+    if problems:
+        raise ConfigError(f"{path} is not a recipe: it has " + " and ".join(problems))
+    return RecipeSource(path.stem, path, config_class, function)  # type: ignore[arg-type]
+
+
+def _summary(path: Path) -> Summary | None:
+    """Return what a file says of itself, or None if it is no recipe."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "recipe" for node in tree.body):
+        return None
+    return Summary(path.stem, (ast.get_docstring(tree) or "").partition("\n")[0])

@@ -1,0 +1,255 @@
+"""Recipes: a game with all it needs to be trained.
+
+A recipe is a Python file with
+
+    class Config(nvn.Config): ...                      # typed, bounded, described settings
+    def recipe(config: Config) -> nvn.Recipe: ...      # builds the modules and declares the game
+
+Settings are in config.py; how a file becomes a recipe is in loading.py. None imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nvn.errors import ConfigError, RunError, did_you_mean
+from nvn.game.game import Game
+from nvn.game.schedule import Schedule
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from nvn.data import Data
+    from nvn.engine.engine import Engine
+    from nvn.engine.optimizers import Optimizers
+
+__all__ = ["MAIN", "Application", "Evaluation", "Phase", "Preview", "Recipe"]
+
+MAIN = "main"  # the phase in which the game itself is played
+_LISTS = ("phases", "evaluations", "previews")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # fit for a file name
+
+Metrics: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with a schedule and a budget of its own, before the game itself.
+
+    Attributes:
+        name: How logs and progress bars call it.
+        schedule: Who moves when; players that do not move are fine.
+        steps: Its budget.
+        data: Its data; the recipe's if None.
+    """
+
+    name: str
+    schedule: Schedule
+    steps: int
+    data: Data | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers that say how good the players are.
+
+    Attributes:
+        name: How records call it.
+        fn: From the engine to `{metric: number}`. The modules are in eval mode while it runs, and
+            whatever it draws at random leaves the training as it was.
+        every: After how many steps of the game to run it; only at the end if None.
+    """
+
+    name: str
+    fn: Callable[[Engine], Metrics]
+    every: int | None = None
+
+    def numbers(self, engine: Engine) -> dict[str, float]:
+        """Run it, and check that it gives numbers."""
+        found = self.fn(engine)
+        try:
+            return {str(name): float(value) for name, value in found.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise RunError(
+                f"evaluation {self.name!r} returned {found!r:.200}; "
+                'expected a dict of numbers, e.g. {"accuracy": 0.9}'
+            ) from error
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture of what the players do.
+
+    Attributes:
+        name: The picture's name.
+        fn: From the engine to a picture, under the same conditions as an evaluation.
+        every: After how many steps of the game to make it; only at the end if None.
+    """
+
+    name: str
+    fn: Callable[[Engine], Image]
+    every: int | None = None
+
+    def picture(self, engine: Engine) -> Image:
+        """Run it, and check that it gives a picture."""
+        return _checked_picture(self.fn(engine), f"preview {self.name!r}")
+
+
+@dataclass(frozen=True)
+class Application:
+    """What a trained game does to one picture of somebody's own; `nvn apply` runs it.
+
+    Attributes:
+        name: What its results are, "magnified" say: part of their files' names.
+        fn: From the engine and a picture to a picture. The one it gets is RGB, upright, of any size
+            from 1 × 1; it may return another size and mode. The modules are in eval mode, nothing
+            keeps gradients, and what is drawn at random is drawn alike for every picture. For a
+            picture that it cannot work on it raises an NvnError (`nvn.DataError`) saying why.
+    """
+
+    name: str
+    fn: Callable[[Engine, Image], Image]
+
+    def result(self, engine: Engine, image: Image) -> Image:
+        """Run it on a picture, and check that it gives a picture."""
+        found = _checked_picture(self.fn(engine, image), f"application {self.name!r}")
+        if not min(found.size):
+            raise RunError(f"application {self.name!r} returned a picture without pixels")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A game with everything that its training needs.
+
+    Attributes:
+        name: The recipe's name.
+        game: The game, with the very modules to train.
+        schedule: Who moves when.
+        optimizers: One for all players, or one a player: a function of parameters, or an
+            `nvn.Optimizer` with clipping and a learning-rate schedule.
+        data: An iterable of dict batches, `{"a": iterable, …}` for unpaired data, or a function
+            without arguments that returns either (called when training begins).
+        steps: The budget of the game, in iterations of the schedule.
+        phases: What comes before the game, such as pre-training.
+        evaluations: Numbers to measure on the way and at the end.
+        previews: Pictures to make on the way and at the end.
+        application: What the trained game does to a picture of somebody's own, if anything.
+
+    Raises:
+        ConfigError: Naming everything that does not fit.
+    """
+
+    name: str
+    game: Game
+    schedule: Schedule
+    optimizers: Optimizers
+    data: Data
+    steps: int
+    phases: Sequence[Phase] = ()
+    evaluations: Sequence[Evaluation] = ()
+    previews: Sequence[Preview] = ()
+    application: Application | None = None
+
+    def __post_init__(self) -> None:
+        for field in _LISTS:
+            # People write lists; kept as tuples, they cannot change afterwards.
+            if isinstance(given := getattr(self, field), Iterable):
+                object.__setattr__(self, field, tuple(given))
+        problems = list(_recipe_problems(self))
+        if problems:
+            raise ConfigError(f"recipe {self.name!r}:\n  " + "\n  ".join(problems))
+
+    @property
+    def all_phases(self) -> tuple[Phase, ...]:
+        """What is played, in order: the phases before the game, and the game itself."""
+        return (*self.phases, Phase(MAIN, self.schedule, self.steps))
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return a copy with some fields changed, and everything checked again."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise ConfigError(
+                    f"a Recipe has no field {name!r}.{did_you_mean(name, known)} "
+                    f"Fields: {', '.join(known)}"
+                )
+        return dataclasses.replace(self, **changes)
+
+
+def _recipe_problems(recipe: Recipe) -> Iterator[str]:
+    if not isinstance(recipe.name, str) or not _NAME.fullmatch(recipe.name):
+        yield f"name: {recipe.name!r} is not fit for a folder; use letters, digits, _ - ."
+    yield from _type_problems("game", recipe.game, Game)
+    unlisted = [f for f in _LISTS if not isinstance(getattr(recipe, f), tuple)]
+    for field in unlisted:
+        yield f"{field}: found {_kind(getattr(recipe, field))}, expected a list"
+    if not unlisted:
+        yield from _phase_problems(recipe)
+        yield from _occasion_problems(recipe)
+        yield from _name_problems(recipe)
+    if recipe.application is not None:
+        yield from _type_problems("application", recipe.application, Application)
+    if isinstance(recipe.application, Application):
+        yield from _unfit_name_problems("application", recipe.application.name)
+        if not callable(recipe.application.fn):
+            yield f"application: fn: found {_kind(recipe.application.fn)}, expected a function"
+
+
+def _phase_problems(recipe: Recipe) -> Iterator[str]:
+    for phase in recipe.phases:
+        yield from _type_problems("phases", phase, Phase)
+    for phase in (p for p in recipe.all_phases if isinstance(p, Phase)):
+        where = "" if phase.name == MAIN else f"phase {phase.name!r}: "
+        yield from _type_problems(f"{where}schedule", phase.schedule, Schedule)
+        yield from _count_problems(f"{where}steps", phase.steps)
+
+
+def _occasion_problems(recipe: Recipe) -> Iterator[str]:
+    for field, kind in (("evaluations", Evaluation), ("previews", Preview)):
+        for item in getattr(recipe, field):
+            yield from _type_problems(field, item, kind)
+            if isinstance(item, kind) and item.every is not None:
+                yield from _count_problems(f"{field}: {item.name!r}: every", item.every)
+
+
+def _type_problems(where: str, found: object, kind: type) -> Iterator[str]:
+    if not isinstance(found, kind):
+        yield f"{where}: found {_kind(found)}, expected nvn.{kind.__name__}"
+
+
+def _count_problems(where: str, found: object) -> Iterator[str]:
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        yield f"{where}: found {found!r}, expected a whole number from 1 up"
+
+
+def _name_problems(recipe: Recipe) -> Iterator[str]:
+    for field in ("all_phases", "evaluations", "previews"):
+        names = [item.name for item in getattr(recipe, field) if hasattr(item, "name")]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            taken = f" ({MAIN!r} is the game itself)" if name == MAIN else ""
+            yield f"{field.removeprefix('all_')}: the name {name!r} is used twice{taken}"
+        for name in names:
+            yield from _unfit_name_problems(field, name)
+
+
+def _unfit_name_problems(where: str, name: object) -> Iterator[str]:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield f"{where}: {name!r} is not fit for a file name; use letters, digits, _ - ."
+
+
+def _checked_picture(found: Image, maker: str) -> Image:
+    if not hasattr(found, "save"):
+        raise RunError(
+            f"{maker} returned {_kind(found)}; expected a "
+            "PIL.Image.Image (PIL.Image.fromarray makes one of an array)"
+        )
+    return found
+
+
+def _kind(found: object) -> str:
+    return "None" if found is None else type(found).__name__

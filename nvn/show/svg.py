@@ -1,0 +1,338 @@
+"""The loss graph as an SVG picture: who computes what from what, and who pulls on which energy.
+
+Each player has a lane, a team is a box around its members' lanes, and values flow from left to
+right into the energies. Beside an energy stand the players who pull on it, each with its weight:
+filled who minimises it, hollow who maximises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from nvn.game.game import Player
+from nvn.game.graph import LossGraph, owner
+from nvn.game.values import (
+    Batch,
+    Energy,
+    Gradient,
+    Item,
+    Noise,
+    Sample,
+    StopGradient,
+    Value,
+    written,
+)
+
+COLUMN, ROW, WIDTH, HEIGHT, CHIP = 216, 56, 156, 40, 84
+MARGIN, TOP, LABEL = 28, 84, 110
+SMALLEST, LETTER = 10, 0.6  # a font size, and how wide a letter is beside it
+FONT = "ui-sans-serif, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+# Told apart also by the colour-blind: Okabe and Ito's palette, its yellow and black left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5195", "#8C6D31")
+GREY, INK, PAPER = "#8a8f98", "#24292f", "#ffffff"
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """A band of the picture: a player's calls, or what belongs to nobody."""
+
+    name: str
+    team: str | None
+    colour: str
+    top: float
+    height: float
+
+
+@dataclass(frozen=True)
+class _Layout:
+    graph: LossGraph
+    lanes: Mapping[str, _Lane]
+    at: Mapping[Value, tuple[float, float]]  # the middle of each node
+    width: float
+    height: float
+
+
+def svg(graph: LossGraph) -> str:
+    """Return the game as an SVG picture."""
+    layout = _laid_out(graph)
+    parts = [
+        *_frame(layout),
+        *_team_boxes(layout),
+        *_lane_labels(layout),
+        *_arrows(layout),
+        *_nodes(layout),
+        *_energies(layout),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+# --- where things stand -----------------------------------------------------------------------
+
+
+def _laid_out(graph: LossGraph) -> _Layout:
+    shown = [node for node in graph.nodes if not isinstance(node.op, Item | StopGradient)]
+    columns = _columns(shown)
+    rows: dict[str, dict[int, list[Value]]] = {}
+    for node in shown:
+        if not isinstance(node, Energy):
+            rows.setdefault(_lane_of(node), {}).setdefault(columns[node], []).append(node)
+    lanes = _lanes(graph, rows)
+    at: dict[Value, tuple[float, float]] = {}
+    for name, stacks in rows.items():
+        for column, stack in stacks.items():
+            for i, node in enumerate(stack):
+                middle = lanes[name].top + lanes[name].height / 2
+                y = middle + (i - (len(stack) - 1) / 2) * ROW
+                at[node] = (MARGIN + LABEL + column * COLUMN + WIDTH / 2, y)
+    bottom = max(lane.top + lane.height for lane in lanes.values())
+    energies = [node for node in shown if isinstance(node, Energy)]
+    x = MARGIN + LABEL + (1 + max(columns[n] for n in at)) * COLUMN + WIDTH / 2
+    height = max(bottom, TOP + len(energies) * ROW)
+    at |= _energy_places(energies, at, x, TOP, height)
+    pullers = max((len(_pulls(graph, e)) for e in energies), default=0)
+    width = x + WIDTH / 2 + 24 + pullers * (CHIP + 6) + MARGIN
+    return _Layout(graph, lanes, at, width, height + 64)
+
+
+def _columns(nodes: Iterable[Value]) -> dict[Value, int]:
+    found: dict[Value, int] = {}
+    for node in nodes:
+        before = [found[source] for source, _ in _sources(node) if source in found]
+        found[node] = 1 + max(before) if before else 0
+    return found
+
+
+def _sources(node: Value) -> Iterator[tuple[Value, bool]]:
+    """Yield what is shown of a node's inputs, and whether a stop_gradient stands between."""
+    for value in node.inputs:
+        stopped = isinstance(value.op, StopGradient)
+        if isinstance(value.op, Item | StopGradient):
+            yield from ((source, stopped or cut) for source, cut in _sources(value))
+        else:
+            yield value, False
+
+
+def _lane_of(node: Value) -> str:
+    player = owner(node)
+    if player is not None:
+        return player.name
+    return "data" if isinstance(node.op, Batch | Noise | Sample) else "functions"
+
+
+def _lanes(graph: LossGraph, rows: Mapping[str, Mapping[int, Sequence[Value]]]) -> dict[str, _Lane]:
+    """Stack the lanes: data on top, teams together, frozen players and functions at the bottom."""
+    teams = dict.fromkeys(p.team or p.name for p in graph.players if not p.frozen)
+    order = {name: i for i, name in enumerate(teams)}
+    players = sorted(
+        (p for p in graph.players if p.name in rows),
+        key=lambda p: (p.frozen, order.get(p.team or p.name, 0)),
+    )
+    colours = _colours(graph.players)
+    wanted: list[tuple[str, str | None, str]] = [("data", None, GREY)] if "data" in rows else []
+    wanted += [(p.name, p.team, colours[p.name]) for p in players]
+    wanted += [("functions", None, GREY)] if "functions" in rows else []
+    lanes: dict[str, _Lane] = {}
+    top, before = float(TOP), None
+    for name, team, colour in wanted:
+        top += 0 if team is not None and team == before else 22
+        height = ROW * max(len(stack) for stack in rows[name].values()) + 6
+        lanes[name] = _Lane(name, team, colour, top, height)
+        top, before = top + height, team
+    return lanes
+
+
+def _colours(players: Iterable[Player]) -> dict[str, str]:
+    names = [player.name for player in players if not player.frozen]
+    found = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+    return found | {player.name: GREY for player in players if player.frozen}
+
+
+def _energy_places(
+    energies: Sequence[Energy],
+    at: Mapping[Value, tuple[float, float]],
+    x: float,
+    top: float,
+    bottom: float,
+) -> dict[Value, tuple[float, float]]:
+    """Put each energy beside what it is made of, as near as the others leave room."""
+
+    def wish(energy: Energy) -> float:
+        ys = [at[source][1] for source, _ in _sources(energy) if source in at]
+        calls = [at[s][1] for s, _ in _sources(energy) if s in at and owner(s) is not None]
+        return sum(calls or ys) / len(calls or ys) if ys else top
+
+    ordered = sorted(energies, key=wish)
+    places: dict[Value, tuple[float, float]] = {}
+    y = top + ROW / 2
+    for i, energy in enumerate(ordered):
+        left = (len(ordered) - 1 - i) * ROW  # room for those still to come
+        y = max(y, min(wish(energy), bottom - ROW / 2 - left))
+        places[energy] = (x, y)
+        y += ROW
+    return places
+
+
+# --- what is drawn ----------------------------------------------------------------------------
+
+
+def _frame(layout: _Layout) -> Iterator[str]:
+    w, h = round(layout.width), round(layout.height)
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" '
+        f'viewBox="0 0 {w} {h}" font-family="{FONT}" font-size="13" fill="{INK}">'
+    )
+    yield f"<title>{escape(layout.graph.name)}</title>"
+    yield f'<rect width="{w}" height="{h}" fill="{PAPER}"/>'
+    yield (
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path d="M0,0.5 L8,4 L0,7.5 z" fill="context-stroke"/>'
+        "</marker></defs>"
+    )
+    yield _text(MARGIN, 40, layout.graph.name, size=20, weight=600)
+    yield _chip(MARGIN + 22, h - 28, "P 0.5", GREY, filled=True, width=52)
+    yield _text(MARGIN + 56, h - 24, "P minimises this energy, with this weight", colour=GREY)
+    yield _chip(MARGIN + 372, h - 28, "P −0.5", GREY, filled=False, width=60)
+    yield _text(MARGIN + 410, h - 24, "P maximises it", colour=GREY)
+
+
+def _team_boxes(layout: _Layout) -> Iterator[str]:
+    for team in dict.fromkeys(lane.team for lane in layout.lanes.values() if lane.team):
+        lanes = [lane for lane in layout.lanes.values() if lane.team == team]
+        top, bottom = lanes[0].top, lanes[-1].top + lanes[-1].height
+        right = max(x for node, (x, _) in layout.at.items() if not isinstance(node, Energy))
+        width = right + WIDTH / 2 + 28 - MARGIN
+        yield (
+            f'<rect x="{MARGIN - 12}" y="{top - 4:.0f}" width="{width:.0f}"'
+            f' height="{bottom - top + 8:.0f}" rx="14" fill="{lanes[0].colour}" fill-opacity="0.06"'
+            f' stroke="{lanes[0].colour}" stroke-opacity="0.35"/>'
+        )
+        yield _text(MARGIN, top + 12, f"team {team}", size=11, colour=GREY)
+
+
+def _lane_labels(layout: _Layout) -> Iterator[str]:
+    players = {player.name: player for player in layout.graph.players}
+    for lane in layout.lanes.values():
+        middle = lane.top + lane.height / 2
+        player = players.get(lane.name)
+        weight = 700 if player else 400
+        yield _text(MARGIN, middle + 6, lane.name, size=17, weight=weight, colour=lane.colour)
+        if player is not None and player.frozen:
+            yield _text(MARGIN, middle + 22, "frozen", size=11, colour=GREY)
+
+
+def _arrows(layout: _Layout) -> Iterator[str]:
+    for node, (x, y) in layout.at.items():
+        for source, stopped in dict.fromkeys(_sources(node)):
+            if source not in layout.at:
+                continue
+            a, b = layout.at[source]
+            start, end = a + WIDTH / 2, x - WIDTH / 2 - 2
+            bend = max(40.0, (end - start) / 2)
+            lane = layout.lanes.get(_lane_of(source))
+            colour = lane.colour if lane and not isinstance(source, Energy) else GREY
+            dashes = ' stroke-dasharray="5 4"' if stopped else ""
+            yield (
+                f'<path d="M{start:.0f},{b:.0f} C{start + bend:.0f},{b:.0f} '
+                f'{end - bend:.0f},{y:.0f} {end:.0f},{y:.0f}" fill="none" stroke="{colour}" '
+                f'stroke-opacity="0.55" stroke-width="1.6"{dashes} marker-end="url(#tip)"/>'
+            )
+
+
+def _nodes(layout: _Layout) -> Iterator[str]:
+    for node, (x, y) in layout.at.items():
+        if isinstance(node, Energy):
+            continue
+        lane = layout.lanes[_lane_of(node)]
+        radius = 8 if owner(node) else 20
+        fill = lane.colour if owner(node) and lane.colour != GREY else "#eceef1"
+        ink = PAPER if fill == lane.colour else INK
+        yield _box(x, y, radius, fill, lane.colour)
+        yield from _label(node, layout, x, y, ink)
+
+
+def _label(node: Value, layout: _Layout, x: float, y: float, ink: str) -> Iterator[str]:
+    name, made = layout.graph.names[node], written(node)
+    if isinstance(node.op, Gradient):
+        name = made = f"∂{layout.graph.names[node.args[0]]}/∂{layout.graph.names[node.args[1]]}"
+    if name == made:
+        yield _fitted(x, y + 5, name, colour=ink)
+    else:
+        yield _fitted(x, y - 2, name, colour=ink, weight=600)
+        yield _fitted(x, y + 13, made, colour=ink, size=11)
+
+
+def _energies(layout: _Layout) -> Iterator[str]:
+    colours = _colours(layout.graph.players)
+    for node, (x, y) in layout.at.items():
+        if not isinstance(node, Energy):
+            continue
+        pulls = _pulls(layout.graph, node)
+        ink = INK if pulls else GREY  # nobody's in the game itself: an energy of another phase
+        yield _box(x, y, 4, PAPER, ink)
+        yield _fitted(x, y + 5, layout.graph.names[node], colour=ink)
+        for i, (player, sign, weight) in enumerate(pulls):
+            left = x + WIDTH / 2 + 16 + i * (CHIP + 6)
+            label = f"{player} {_short(weight, 9)}"
+            yield _chip(left + CHIP / 2, y, label, colours[player], filled=sign > 0, width=CHIP)
+
+
+def _pulls(graph: LossGraph, energy: Energy) -> list[tuple[str, int, str]]:
+    """Return who pulls on an energy: the player, the sign of its weight, and the weight."""
+    return [
+        (player, 1 if term.weight.factor >= 0 else -1, str(term.weight).replace("-", "−"))
+        for player, objective in graph.objectives.items()
+        for term in objective.terms
+        if term.energy is energy and term.weight.factor != 0
+    ]
+
+
+# --- shapes -----------------------------------------------------------------------------------
+
+
+def _box(x: float, y: float, radius: int, fill: str, stroke: str) -> str:
+    return (
+        f'<rect x="{x - WIDTH / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{WIDTH}" '
+        f'height="{HEIGHT}" rx="{radius}" fill="{fill}" stroke="{stroke}"/>'
+    )
+
+
+def _chip(x: float, y: float, label: str, colour: str, *, filled: bool, width: float) -> str:
+    fill, ink = (colour, PAPER) if filled else (PAPER, colour)
+    return (
+        f'<rect x="{x - width / 2:.0f}" y="{y - 12:.0f}" width="{width:.0f}" height="24" rx="12" '
+        f'fill="{fill}" stroke="{colour}" stroke-width="1.5"/>'
+        + _text(x, y + 4.5, label, size=12, colour=ink, anchor="middle", weight=600)
+    )
+
+
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: int = 13,
+    weight: int = 400,
+    colour: str = INK,
+    anchor: str = "start",
+) -> str:
+    return (
+        f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" font-weight="{weight}" '
+        f'text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    )
+
+
+def _fitted(
+    x: float, y: float, text: str, *, size: int = 13, weight: int = 400, colour: str
+) -> str:
+    """Write text in the middle of a box: smaller if it is long, and cut if it is too long."""
+    while size > SMALLEST and len(text) * size * LETTER > WIDTH - 10:
+        size -= 1
+    text = _short(text, int((WIDTH - 10) / (size * LETTER)))
+    return _text(x, y, text, size=size, weight=weight, colour=colour, anchor="middle")
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

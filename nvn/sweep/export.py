@@ -1,0 +1,124 @@
+"""The files that a sweep writes about its runs: tables, and what was asked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import nvn
+from nvn.sweep.grid import as_text
+from nvn.sweep.results import SweepFolder
+from nvn.sweep.statistics import Measured, Metric, numbers
+from nvn.sweep.table import Table
+from nvn.training.weights import atomic_write
+
+__all__ = ["write_request", "write_tables"]
+
+
+def write_tables(folder: SweepFolder, measured: Measured, tables: Iterable[Table]) -> None:
+    """Write table.md, table.csv and cells.csv, each whole or as it was.
+
+    Raises:
+        RunError: If the disk is full, or the folder cannot be written.
+    """
+    done = sum(result.finished for result in measured.results)
+    title = f"{done} of {len(measured.results)} runs finished."
+    text = "\n\n".join([title, *map(_markdown, tables)])
+    atomic_write(folder.path / "table.md", f"{text}\n".encode())
+    atomic_write(folder.path / "table.csv", _csv(_statistics(measured)))
+    atomic_write(folder.path / "cells.csv", _csv(_runs(folder, measured)))
+
+
+def write_request(folder: SweepFolder, command: str) -> None:
+    """Write sweep.yaml: the command, the grid, and of which code.
+
+    Raises:
+        RunError: If the disk is full, or the folder cannot be written.
+    """
+    grid = folder.grid
+    request = grid.request
+    about: dict[str, Any] = {
+        "command": command,
+        "recipes": {
+            recipe.name: {"file": str(recipe.path), "commit": _commit(recipe.path)}
+            for recipe in grid.recipes
+        },
+        "over": {axis.name: list(axis.values) for axis in grid.axes},
+        "folds": request.folds,
+        "preset": request.preset,
+        "config": dict(request.file),
+        "set": list(request.settings),
+        "seed": request.seed,
+        "max_steps": request.max_steps,
+        "precision": request.precision,
+        "runs": [place.name for place in folder.places],
+        "nvn": {"version": version("nvn"), "commit": _commit(Path(nvn.__file__))},
+    }
+    text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
+    atomic_write(folder.path / "sweep.yaml", text.encode())
+
+
+def _markdown(table: Table) -> str:
+    """Return a table as GitHub shows it."""
+    rule = ["---"] * table.labels + ["---:"] * (len(table.header) - table.labels)
+    lines = [
+        "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
+        for row in (table.header, rule, *table.rows)
+    ]
+    return "\n".join([f"{table.title}:", "", *lines])
+
+
+def _statistics(measured: Measured) -> Iterator[Sequence[object]]:
+    """Yield the lines of table.csv: each mean by itself, those too that no run has given yet."""
+    yield ("recipe", *measured.grid.rows, "evaluation", "metric", "mean", "sd", "n")
+    for key in measured.keys:
+        found = [m for m in measured.metrics if (key, m) in measured.statistics]
+        for metric in found:
+            x = measured.statistics[key, metric]
+            yield (key.recipe, *key.row, *metric, x.mean, "" if x.sd is None else x.sd, x.n)
+        if not found:
+            yield (key.recipe, *key.row, "", "", "", "", 0)
+
+
+def _runs(folder: SweepFolder, measured: Measured) -> Iterator[Sequence[object]]:
+    """Yield the lines of cells.csv: a run that has measured nothing has one too."""
+    names = [axis.name for axis in measured.grid.axes]
+    seed = [] if "seed" in names else ["seed"]
+    yield ("recipe", *names, *seed, "outcome", "evaluation", "metric", "value", "folder")
+    for cell, result, place in zip(
+        measured.grid.cells, measured.results, folder.places, strict=True
+    ):
+        chosen = [as_text(value) for value in cell.chosen.values()]
+        begin = (cell.recipe.name, *chosen, *([cell.seed] if seed else []), result.outcome)
+        found: list[tuple[Metric | tuple[str, str], float | str]] = [*numbers(result)]
+        for metric, value in found or [(("", ""), "")]:
+            yield (*begin, *metric, value, place.name)
+
+
+def _csv(lines: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue().encode()
+
+
+def _commit(file: Path) -> str | None:
+    """Return the git commit of the checkout that a file belongs to, "-dirty" if changed since."""
+    git, folder = shutil.which("git"), file.resolve().parent
+    if git is None or _said(git, folder, "ls-files", "--error-unmatch", file.name) is None:
+        return None
+    return _said(git, folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _said(git: str, folder: Path, *arguments: str) -> str | None:
+    """Return what git answers, or None if it refuses."""
+    command = [git, "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if done.returncode else done.stdout.strip()

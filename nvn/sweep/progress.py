@@ -1,0 +1,131 @@
+"""What a sweep says: how the runs come on, and the tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import rich
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from nvn.console import Bar, duration, show
+from nvn.errors import NvnWarning
+from nvn.sweep.results import Result, SweepFolder, is_of_other_code
+from nvn.sweep.running import Job
+from nvn.sweep.table import Table
+
+__all__ = ["Board", "counted", "show_tables", "warn_of_other_code"]
+
+_BAR = 54  # columns of the screen that a bar needs, before its note
+_LEAST = 12  # columns of a note in any case
+_PAD = 3  # columns of the screen between those of a table
+
+
+class Board:
+    """Shows how the runs come on: a bar, and a line for each that ended.
+
+    Args:
+        bar: The bar over the runs.
+        after: Called whenever a run has ended.
+
+    Attributes:
+        failed: What is to be said of each run that failed.
+    """
+
+    def __init__(self, bar: Bar, after: Callable[[], object]) -> None:
+        self._bar = bar
+        self._after = after
+        self._going: list[Job] = []
+        self.failed: list[str] = []
+
+    def began(self, job: Job) -> None:
+        """Say that a run begins."""
+        self._going.append(job)
+        self._note()
+
+    def waits(self, job: Job, process: str | None) -> None:
+        """Say that a run is still going on since an earlier sweep."""
+        who = f"process {process}" if process else "a process"
+        show(f"{job.cell}: {who} of an earlier sweep is still at it; waiting for that")
+
+    def ended(self, job: Job, result: Result, seconds: float) -> None:
+        """Say how a run ended."""
+        self._going.remove(job)
+        self._after()
+        took, error = duration(seconds), result.error or result.outcome
+        if result.finished:
+            show(f"{job.cell}: finished in {took}")
+        else:
+            self.failed.append(f"{job.cell}: {error}\n  its output: {job.log}")
+            show(f"{job.cell}: failed after {took}: {error}")
+        self._note()
+        self._bar.advance()
+
+    def _note(self) -> None:
+        first = str(self._going[0].cell) if self._going else ""
+        more = f" and {len(self._going) - 1} more" if len(self._going) > 1 else ""
+        room = max(rich.get_console().width - _BAR - len(more), _LEAST)
+        short = first if len(first) <= room else f"{first[: room - 1]}…"
+        self._bar.note(f"{short}{more}")
+
+
+def show_tables(tables: Sequence[Table]) -> None:
+    """Print tables; one that is too wide for the screen goes on below, its rows named again."""
+    width = rich.get_console().width
+    if tables:
+        show("")
+    for table in tables:
+        show(f"{table.title}:")
+        for columns in _parts(table, width):
+            drawn = RichTable(box=None, pad_edge=False, padding=(0, _PAD, 0, 0))
+            for column in columns:
+                side = "left" if column < table.labels else "right"
+                drawn.add_column(Text(table.header[column]), justify=side)  # type: ignore[arg-type]
+            for row in table.rows:
+                drawn.add_row(*(Text(row[column]) for column in columns))
+            show(drawn)
+            show("")
+
+
+def warn_of_other_code(folder: SweepFolder, results: Sequence[Result]) -> None:
+    """Say which finished runs were of a recipe's file that has been changed since."""
+    changed: dict[Path, list[Path]] = {}
+    for cell, result, place in zip(folder.grid.cells, results, folder.places, strict=True):
+        if result.finished and is_of_other_code(place, cell.recipe):
+            changed.setdefault(cell.recipe.path, []).append(place)
+    for file, places in changed.items():
+        warnings.warn(
+            f"{file} has changed since {counted(len(places))} of it finished. What they gave is "
+            "kept; to have them run again, remove their folders:\n"
+            + "\n".join(f"  {place}" for place in places),
+            NvnWarning,
+            stacklevel=2,
+        )
+
+
+def counted(runs: int) -> str:
+    """Say how many runs.
+
+    >>> counted(1), counted(2)
+    ('1 run', '2 runs')
+    """
+    return "1 run" if runs == 1 else f"{runs} runs"
+
+
+def _parts(table: Table, width: int) -> Iterator[list[int]]:
+    """Divide a table's columns so that each part fits the screen, if its columns do."""
+    longest = [
+        max(len(row[column]) for row in (table.header, *table.rows)) + _PAD
+        for column in range(len(table.header))
+    ]
+    labels = [*range(table.labels)]
+    part: list[int] = []
+    for column in range(table.labels, len(table.header)):
+        needed = sum(longest[c] for c in [*labels, *part, column])
+        if part and needed > width:
+            yield [*labels, *part]
+            part = []
+        part.append(column)
+    yield [*labels, *part]

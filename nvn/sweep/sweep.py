@@ -1,0 +1,130 @@
+"""A sweep, from what was asked for to its tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nvn.console import progress, show
+from nvn.errors import RunError
+from nvn.sweep.export import write_request, write_tables
+from nvn.sweep.grid import Request, make_grid
+from nvn.sweep.locks import alone
+from nvn.sweep.progress import Board, counted, show_tables, warn_of_other_code
+from nvn.sweep.results import SweepFolder, default_folder
+from nvn.sweep.running import Job, run_command, run_jobs, this_program
+from nvn.sweep.slots import cuda_devices, make_places, usable_cores
+from nvn.sweep.statistics import Measured, measure
+from nvn.sweep.table import Table, make_tables, unknown_metrics
+from nvn.training.fabric import check_offered
+from nvn.training.stopping import Stop, stop_on_signals
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    request: Request,
+    *,
+    out: Path | None = None,
+    metrics: Sequence[str] = (),
+    accelerator: str = "auto",
+    jobs: int | None = None,
+    command: str = "",
+) -> Literal["finished", "interrupted"]:
+    """Run a grid, and write its tables; what has finished earlier is not run again.
+
+    Args:
+        request: Which runs.
+        out: The sweep's folder; one that follows from the request if None.
+        metrics: What the tables are of, as `evaluation/metric`; all that the recipes share if none.
+        accelerator: Where to compute.
+        jobs: How many runs at once; None for as many as suit the machine.
+        command: What was typed, to be kept.
+
+    Raises:
+        ConfigError: If the grid is not in order; nothing has then been run.
+        RunError: Naming each run that failed, once all others have ended; if another sweep is at
+            work in the folder; or if the folder cannot be written.
+    """
+    check_offered(accelerator, precision=request.precision)
+    grid = make_grid(request)
+    devices = cuda_devices(accelerator, os.environ)
+    environments = make_places(
+        accelerator, jobs, len(grid.cells), devices, usable_cores(), os.environ
+    )
+    path = out or default_folder(grid)
+    with alone(path):
+        folder = SweepFolder(path, grid)
+        write_request(folder, command)
+        return _Sweep(folder, tuple(metrics)).run(accelerator, environments)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """A sweep that has its folder for itself."""
+
+    folder: SweepFolder
+    metrics: tuple[str, ...]
+
+    def run(
+        self, accelerator: str, environments: Sequence[dict[str, str]]
+    ) -> Literal["finished", "interrupted"]:
+        """Run what has not finished yet, and say what came of it."""
+        grid, places, results = self.folder.grid, self.folder.places, self.folder.results()
+        warn_of_other_code(self.folder, results)
+        jobs = [
+            Job(cell, place, run_command(cell, grid.request, accelerator, place))
+            for cell, place, result in zip(grid.cells, places, results, strict=True)
+            if not result.finished
+        ]
+        kept = len(grid.cells) - len(jobs)
+        earlier = f", {kept} of them finished earlier" if kept else ""
+        at_once = f"; {len(environments)} at a time" if len(environments) > 1 else ""
+        show(f"{counted(len(grid.cells))}{earlier}{at_once}; in {self.folder.path}")
+        stop, failed = Stop(), list[str]()
+        if jobs:
+            self._run(jobs, environments, stop, failed)
+        return self._closed(stop, failed)
+
+    def _run(
+        self,
+        jobs: Sequence[Job],
+        environments: Sequence[dict[str, str]],
+        stop: Stop,
+        failed: list[str],
+    ) -> None:
+        with stop_on_signals(stop), progress("runs", len(jobs)) as bar:
+            board = Board(bar, self._write)
+            with suppress(KeyboardInterrupt):  # a second signal: all runs have been ended at once
+                run_jobs(jobs, environments, stop, board, this_program())
+            failed += board.failed
+
+    def _closed(self, stop: Stop, failed: Sequence[str]) -> Literal["finished", "interrupted"]:
+        """Say how it ended."""
+        measured, tables = self._write()
+        show_tables(tables)
+        if not tables and len(self.folder.grid.recipes) > 1 and measured.metrics:
+            show("the recipes share no metric: name those to show by --metric")
+        done = sum(result.finished for result in measured.results)
+        where = f"{done} of {counted(len(measured.results))} finished; all is in {self.folder.path}"
+        if stop.reason == "interrupted":
+            show(f"interrupted: {where}; the same command goes on from here")
+            return "interrupted"
+        show(where)
+        problems = unknown_metrics(measured, self.metrics)
+        if failed:
+            problems = [f"{counted(len(failed))} failed:", *failed, *problems]
+        if problems:
+            raise RunError("\n".join(problems))
+        return "finished"
+
+    def _write(self) -> tuple[Measured, list[Table]]:
+        """Write the tables of what has finished so far."""
+        measured = measure(self.folder.grid, self.folder.results())
+        tables = make_tables(measured, self.metrics)
+        write_tables(self.folder, measured, tables)
+        return measured, tables

@@ -1,0 +1,1 @@
+"""Training a recipe: the loop over its data, hooks, the run folder, weights."""

@@ -1,0 +1,161 @@
+"""Hooks: what a plugin can be told during a run, and the check that it asks for nothing else.
+
+A plugin is an object (or a module) with functions marked `@hook`, named as below, each taking as
+many of the arguments as it needs:
+
+    class Printer:
+        @nvn.training.hooks.hook
+        def evaluated(self, step, name, metrics):
+            ...
+
+The training loop (loop.py) does nothing but step the engine and call these hooks; the run
+folder and the progress bars are plugins themselves.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from nvn.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from nvn.engine.engine import Engine
+    from nvn.recipe.recipe import Phase, Recipe
+    from nvn.records import Record
+    from nvn.training.loop import Run
+
+__all__ = ["Hooks", "hook", "plugin_manager"]
+
+_specification = pluggy.HookspecMarker("nvn")
+hook = pluggy.HookimplMarker("nvn")
+
+
+class Hooks:
+    """Every hook there is. An error raised in one ends the run, after what was learnt is saved."""
+
+    @_specification
+    def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
+        """All is built; nothing has moved, no data are made. `engines` has one engine a phase."""
+
+    @_specification
+    def phase_started(self, phase: Phase, engine: Engine) -> None:
+        """A phase begins; the last one is the game itself."""
+
+    @_specification
+    def step_done(self, phase: Phase, record: Record, engine: Engine) -> None:
+        """A step of a phase is done; `record.step` counts from 1 within the phase.
+
+        Reading the record waits for the device. Keep it, and read several at a time.
+        """
+
+    @_specification
+    def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
+        """An evaluation gave its metrics."""
+
+    @_specification
+    def previewed(self, step: int, name: str, image: Image) -> None:
+        """A preview gave its picture."""
+
+    @_specification
+    def phase_finished(self, phase: Phase, step: int, engine: Engine) -> None:
+        """A phase ended, after `step` steps: all of them, or fewer because the run is to stop."""
+
+    @_specification
+    def run_finished(self, run: Run) -> None:
+        """The run is over, for whatever reason (`run.outcome`, `run.error`)."""
+
+
+def plugin_manager(plugins: Iterable[object] = ()) -> pluggy.PluginManager:
+    """Verify all plugins, then register them; hooks are called in the order of the plugins.
+
+    Raises:
+        ConfigError: Naming everything that is wrong with any of the plugins. None is registered.
+    """
+    manager = pluggy.PluginManager("nvn")
+    manager.add_hookspecs(Hooks)
+    wanted = list(plugins)
+    problems = [problem for plugin in wanted for problem in _problems(manager, plugin)]
+    problems += [
+        f"{_called(plugin)} is given twice"
+        for index, plugin in enumerate(wanted)
+        if any(plugin is earlier for earlier in wanted[:index])
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    for plugin in reversed(wanted):  # pluggy calls the last one registered first
+        manager.register(plugin)
+    return manager
+
+
+def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
+    if inspect.isclass(plugin):
+        yield f"{_called(plugin)} is a class: give an instance of it"
+        return
+    hooks = _signatures()
+    functions = {
+        name: function
+        for name, function in inspect.getmembers(plugin, inspect.isroutine)
+        if not name.startswith("__")
+    }
+    marked = [name for name in functions if manager.parse_hookimpl_opts(plugin, name) is not None]
+    if not marked:
+        yield (
+            f"{_called(plugin)} has no function marked @nvn.training.hooks.hook; "
+            f"the hooks are {', '.join(hooks)}"
+        )
+    for name, function in functions.items():
+        if name in marked:
+            yield from _hook_problems(f"{_called(plugin)}.{name}", name, function, hooks)
+        elif name in hooks:
+            yield (
+                f"{_called(plugin)}.{name} has a hook's name but would never be called: "
+                "mark it @nvn.training.hooks.hook, or give it another name"
+            )
+
+
+def _hook_problems(
+    where: str, name: str, function: Callable[..., object], hooks: Mapping[str, tuple[str, ...]]
+) -> Iterator[str]:
+    if name not in hooks:
+        yield (
+            f"{where}: there is no hook {name!r}.{did_you_mean(name, hooks)} "
+            f"The hooks are {', '.join(hooks)}"
+        )
+        return
+    for argument in _arguments(function):
+        if argument not in hooks[name]:
+            yield (
+                f"{where}: this hook has no argument {argument!r}."
+                f"{did_you_mean(argument, hooks[name])} It has {', '.join(hooks[name])}"
+            )
+
+
+def _arguments(function: Callable[..., object]) -> list[str]:
+    """Return the arguments that pluggy would pass: those without a default."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        and parameter.default is parameter.empty
+    ]
+
+
+def _signatures() -> dict[str, tuple[str, ...]]:
+    """Return the arguments of every hook, in the order of their declaration."""
+    return {
+        name: tuple(inspect.signature(function).parameters)[1:]
+        for name, function in vars(Hooks).items()
+        if inspect.isfunction(function)
+    }
+
+
+def _called(plugin: object) -> str:
+    if inspect.ismodule(plugin) or inspect.isclass(plugin):
+        return f"plugin {plugin.__name__}"
+    return f"plugin {type(plugin).__name__}"

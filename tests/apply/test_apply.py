@@ -1,0 +1,238 @@
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image, ImageOps
+
+import nvn
+from nvn.apply.apply import Applied, _places, apply_to, check_free, tell
+from nvn.errors import ConfigError, DataError, RunError
+from nvn.images import Found, find_pictures
+from tests.tiny import tiny
+
+Fn = Callable[[nvn.Engine, Image.Image], Image.Image]
+
+
+def inverted(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+    if min(image.size) < 2:
+        raise DataError("too small")
+    return ImageOps.invert(image)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> nvn.Run:
+    recipe = tiny(evaluations=(), previews=())
+    return nvn.train(recipe, out=tmp_path_factory.mktemp("run"), max_steps=1)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    Image.new("RGB", (30, 20), "red").save(folder / "a.png")
+    Image.new("RGB", (30, 20), "white").save(folder / "deep" / "b.jpg")
+    return Path("photos")
+
+
+def trained(run: nvn.Run, fn: Fn = inverted) -> nvn.Trained:
+    recipe = tiny(application=nvn.Application("inverted", fn))
+    return nvn.trained(run.folder, recipe=recipe)
+
+
+def applied(run: nvn.Run, photos: Path, fn: Fn = inverted, out: str = "out") -> Applied:
+    return apply_to(trained(run, fn), find_pictures([photos]), Path(out))
+
+
+def files(folder: str = "out") -> list[str]:
+    paths = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in paths)
+
+
+def test_results_lie_beside_what_they_were_made_of(run: nvn.Run, photos: Path) -> None:
+    done = applied(run, photos)
+    assert files() == [
+        "a-inverted-compared.png",
+        "a-inverted.png",
+        "applied.yaml",
+        "contact-sheet.png",
+        "deep/b-inverted-compared.png",
+        "deep/b-inverted.png",
+    ]
+    assert done.results[photos / "a.png"] == Path("out/a-inverted.png")
+    assert (done.skipped, done.interrupted) == ({}, False)
+    with Image.open("out/a-inverted.png") as result:
+        assert (result.size, result.getpixel((3, 3))) == ((30, 20), (0, 255, 255))
+    with Image.open("out/a-inverted-compared.png") as both:
+        middle = both.height // 2
+        colours = [both.getpixel((x, middle)) for x in (3, both.width - 3)]
+        assert colours == [(255, 0, 0), (0, 255, 255)]
+
+
+def test_what_was_done_is_written_down(run: nvn.Run, photos: Path) -> None:
+    (photos / "text.png").write_text("hello")
+    applied(run, photos)
+    about = yaml.safe_load(Path("out/applied.yaml").read_text())
+    assert about["run"] == str(run.folder.resolve())
+    assert about["results"]["photos/deep/b.jpg"] == "out/deep/b-inverted.png"
+    assert about["skipped"] == {"photos/text.png": "not a picture of a known format"}
+
+
+def test_a_broken_or_refused_file_is_skipped_and_the_rest_done(run: nvn.Run, photos: Path) -> None:
+    Image.new("L", (1, 1)).save(photos / "a0.png")
+    whole = (photos / "a.png").read_bytes()
+    (photos / "0.png").write_bytes(whole[: len(whole) // 2])
+    done = applied(run, photos)
+    assert [path.name for path in done.skipped] == ["0.png", "a0.png"]
+    assert done.skipped[photos / "a0.png"] == "too small"
+    assert [path.name for path in done.results] == ["a.png", "b.jpg"]
+
+
+def test_where_all_are_skipped_there_is_no_sheet(run: nvn.Run, photos: Path) -> None:
+    (photos / "a.png").write_bytes(b"")
+    assert not apply_to(trained(run), find_pictures([photos / "a.png"]), Path("out")).sheets
+    assert files() == ["applied.yaml"]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I;16", "F"])
+def test_a_result_may_have_any_mode(run: nvn.Run, photos: Path, mode: str) -> None:
+    applied(run, photos, lambda engine, image: Image.new(mode, (5, 5)))
+    with Image.open("out/a-inverted.png") as result:
+        assert result.size == (5, 5)
+
+
+def test_any_error_but_nvns_goes_on_and_leaves_what_is_done(run: nvn.Run, photos: Path) -> None:
+    def broken(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        return image if image.getpixel((0, 0)) == (255, 0, 0) else 1 / 0  # type: ignore
+
+    with pytest.raises(ZeroDivisionError):
+        applied(run, photos, broken)
+    assert "contact-sheet.png" in files()
+    assert "photos/a.png" in yaml.safe_load(Path("out/applied.yaml").read_text())["results"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_what_is_done_stays(run: nvn.Run, photos: Path, number: int) -> None:
+    def interrupted(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        if image.getpixel((0, 0)) != (255, 0, 0):
+            os.kill(os.getpid(), number)
+        return image
+
+    before = signal.getsignal(number)
+    done = applied(run, photos, interrupted)
+    assert done.interrupted
+    assert list(done.results) == [photos / "a.png"]
+    names = ["a-inverted-compared.png", "a-inverted.png", "applied.yaml", "contact-sheet.png"]
+    assert files() == names
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_while_files_are_written_lets_them_be_whole(
+    run: nvn.Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nvn.apply import apply as applying
+
+    def beside(before: Image.Image, after: Image.Image) -> Image.Image:
+        os.kill(os.getpid(), signal.SIGINT)
+        return after
+
+    monkeypatch.setattr(applying, "beside", beside)
+    done = applied(run, photos)
+    assert (done.interrupted, len(done.results)) == (True, 1)
+    assert len(files()) == 4
+
+
+def test_nothing_is_overwritten(run: nvn.Run, photos: Path) -> None:
+    (photos / "deep" / "b.jpg").unlink()
+    with pytest.raises(RunError, match="photos is not empty: nothing is overwritten"):
+        applied(run, photos, out="photos")
+    with pytest.raises(RunError, match="cannot create photos/a.png: Not a directory"):
+        check_free(photos / "a.png")
+
+
+def test_results_inside_the_folder_of_inputs_are_not_eaten(run: nvn.Run, photos: Path) -> None:
+    first = applied(run, photos, out="photos/one")
+    second = applied(run, photos, out="photos/two")
+    assert list(first.results) == list(second.results)
+    assert files("photos/one") == files("photos/two")
+
+
+def test_a_full_disk_is_one_clear_error(
+    run: nvn.Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Path.replace
+
+    def full(self: Path, target: Any) -> Path:
+        if Path(target).suffix == ".png":
+            raise OSError(28, "No space left on device")
+        return usual(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RunError, match="cannot write out/a-inverted.png: No space left on device"):
+        applied(run, photos)
+    assert files() == ["applied.yaml"]
+
+
+def test_many_pictures_have_several_sheets(
+    run: nvn.Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nvn.apply.apply.PAGE", 2)
+    for name in "cde":
+        Image.new("L", (4, 4)).save(photos / f"{name}.png")
+    names = [path.name for path in applied(run, photos).sheets]
+    assert names == ["contact-sheet.png", "contact-sheet-2.png", "contact-sheet-3.png"]
+
+
+def test_a_recipe_without_application_is_refused_before_anything_is_made(
+    run: nvn.Run, photos: Path
+) -> None:
+    game = nvn.trained(run.folder, recipe=tiny())
+    with pytest.raises(ConfigError, match="does not say what it does to a picture"):
+        apply_to(game, find_pictures([photos]), Path("out"))
+    assert not Path("out").exists()
+
+
+# --- names ---
+
+
+def places(*names: str, application: str = "big") -> list[str]:
+    found = [Found(Path(str(number), name), Path(name)) for number, name in enumerate(names)]
+    return [str(place) for place in _places(found, application).values()]
+
+
+def test_no_two_results_have_one_name() -> None:
+    assert places("a.jpg", "a.png", "a.png", "A.JPG", "d/a.jpg") == [
+        *("a-big", "a.png-big", "a_2-big", "A.JPG-big", "d/a-big"),
+    ]
+    assert places("x-big-compared.png", "x.png", application="big") == [
+        "x-big-compared-big",
+        "x-big",
+    ]
+    given = ["x.png", "x-a.png", "x-a-a.png"] * 3
+    found = places(*given, application="a-compared")
+    everything = [*found, *(f"{place}-compared" for place in found)]
+    assert len({place.casefold() for place in everything}) == 2 * len(given)
+
+
+def test_no_result_has_a_contact_sheets_name() -> None:
+    assert places("contact.png", application="sheet") == ["contact.png-sheet"]
+    assert places("contact-sheet.png", application="2") == ["contact-sheet.png-2"]
+    assert places("d/contact.png", application="sheet") == ["d/contact-sheet"]
+
+
+def test_long_names_are_cut() -> None:
+    (place,) = places("ä" * 120 + ".png")
+    assert len(f".{place}-compared.png.1234567.tmp".encode()) < 255
+
+
+def test_what_was_skipped_is_told_up_to_a_point(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = {Path(f"{number}.png"): "broken" for number in range(25)}
+    tell(Applied(results={Path("a"): Path("b")}, skipped=skipped), 26, Path("out"))
+    said = capsys.readouterr()
+    assert said.out == "1 result in out\n"
+    assert said.err.startswith("error: 25 files skipped:\n  0.png: broken\n")
+    assert said.err.endswith("  19.png: broken\n  and 5 more, see out/applied.yaml\n")

@@ -1,0 +1,255 @@
+"""How a player steps, against what PyTorch does by hand."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+
+import nvn
+from nvn.engine.optimizers import Stepper, as_optimizer
+from nvn.errors import ConfigError
+from nvn.records import Pending
+from tests.small import assert_same, mlp, tensor
+
+sgd = partial(torch.optim.SGD, lr=0.1)
+adam = partial(torch.optim.Adam, lr=0.1, betas=(0.5, 0.9))
+
+
+def stepper(spec: Any, *parameters: Tensor, correction: float = 1.0) -> Stepper:
+    return Stepper(as_optimizer(spec), [nn.Parameter(p) for p in parameters], correction)
+
+
+def length(norm: Pending) -> float:
+    return norm.combine([tensor.item() for tensor in norm.tensors])
+
+
+def parameters(made: Stepper) -> list[nn.Parameter]:
+    return made.optimizer.param_groups[0]["params"]
+
+
+# --- one step -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factory", [sgd, adam, torch.optim.Adam, partial(torch.optim.RMSprop)])
+def test_a_step_is_the_optimizers(factory: Any) -> None:
+    ours, theirs = mlp(), mlp()
+    made, optimizer = (
+        Stepper(as_optimizer(factory), [*ours.parameters()]),
+        factory(theirs.parameters()),
+    )
+    for seed in range(3):
+        gradients = [tensor(*p.shape, seed=seed) for p in ours.parameters()]
+        for parameter, gradient in zip(theirs.parameters(), gradients, strict=True):
+            parameter.grad = gradient.clone()
+        made.step(gradients)
+        optimizer.step()
+    assert_same([*ours.parameters()], [*theirs.parameters()])
+
+
+def test_a_step_returns_the_norm_of_the_gradient() -> None:
+    made = stepper(sgd, torch.zeros(2), torch.zeros(1))
+    assert length(made.step([torch.tensor([3.0, 0.0]), torch.tensor([4.0])])) == 5.0
+
+
+def test_a_step_leaves_no_gradients_behind() -> None:
+    made = stepper(sgd, torch.zeros(2))
+    made.step([torch.ones(2)])
+    assert parameters(made)[0].grad is None
+
+
+def test_a_parameter_without_a_gradient_is_not_touched() -> None:
+    made = stepper(partial(sgd, weight_decay=0.5), torch.ones(2), torch.ones(2))
+    norm = made.step([None, torch.ones(2)])
+    assert parameters(made)[0].tolist() == [1.0, 1.0]
+    assert parameters(made)[1].tolist() == pytest.approx([0.85, 0.85])
+    assert length(norm) == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+@pytest.mark.parametrize(
+    "options", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str
+)
+def test_gradients_may_lie_in_memory_as_they_like(kind: Any, options: dict[str, bool]) -> None:
+    """torch.autograd.grad may return views; fused optimizers read memory as it lies."""
+    transposed = tensor(4, 3).t()
+    expanded = torch.tensor(2.0).expand(3, 4)
+    for gradient in (transposed, expanded, tensor(3, 8)[:, ::2]):
+        ours = stepper(partial(kind, lr=0.1, **options), torch.zeros(3, 4))
+        theirs = stepper(partial(kind, lr=0.1, foreach=False), torch.zeros(3, 4))
+        ours.step([gradient])
+        theirs.step([gradient.contiguous()])
+        torch.testing.assert_close(parameters(ours)[0], parameters(theirs)[0])
+
+
+def test_parameters_may_lie_in_memory_as_they_like() -> None:
+    made = stepper(partial(torch.optim.SGD, lr=1.0, fused=True), torch.zeros(4, 3).t())
+    gradient = tensor(3, 4)
+    made.step([gradient])
+    assert_same(parameters(made)[0].detach(), -gradient)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        nvn.Optimizer(sgd, clip_norm=1.0),
+        nvn.Optimizer(sgd, clip_value=0.5),
+        partial(sgd, momentum=0.9, nesterov=True, foreach=True),
+    ],
+)
+def test_two_parameters_may_have_one_gradient(spec: Any) -> None:
+    """The gradients of a + b are one tensor, which must not be scaled twice."""
+    one, other, same = (torch.full((2,), 3.0) for _ in range(3))
+    shared, apart = (stepper(spec, torch.zeros(2), torch.zeros(2)) for _ in range(2))
+    shared.step([same, same])
+    apart.step([one, other])
+    assert_same(parameters(shared), parameters(apart))
+
+
+def test_a_gradient_that_is_a_view_can_be_clipped() -> None:
+    gradient = torch.tensor(3.0)
+    made = stepper(nvn.Optimizer(sgd, clip_norm=1.0), torch.zeros(4))
+    made.step([gradient.expand(4)])
+    assert gradient.item() == 3.0
+    torch.testing.assert_close(parameters(made)[0].detach(), torch.full((4,), -0.05))
+
+
+# --- clipping -----------------------------------------------------------------------------------
+
+
+def clipped(gradient: list[float], **clip: float) -> list[float]:
+    made = stepper(
+        nvn.Optimizer(partial(torch.optim.SGD, lr=1.0), **clip), torch.zeros(len(gradient))
+    )
+    made.step([torch.tensor(gradient)])
+    return (-parameters(made)[0]).tolist()
+
+
+def test_a_long_gradient_is_scaled_down() -> None:
+    assert clipped([3.0, 4.0], clip_norm=1.0) == pytest.approx([0.6, 0.8])
+    assert clipped([3.0, 4.0], clip_norm=10.0) == [3.0, 4.0]
+
+
+def test_large_elements_are_clamped() -> None:
+    assert clipped([3.0, -4.0, 0.5], clip_value=1.0) == [1.0, -1.0, 0.5]
+
+
+def test_clamping_comes_before_scaling() -> None:
+    # (3, 4) → (3, 3) → of norm 1
+    assert clipped([3.0, 4.0], clip_value=3.0, clip_norm=1.0) == pytest.approx([0.5**0.5] * 2)
+
+
+def test_the_norm_reported_is_the_one_before_clipping() -> None:
+    made = stepper(nvn.Optimizer(sgd, clip_norm=1.0, clip_value=0.1), torch.zeros(2))
+    assert length(made.step([torch.tensor([3.0, 4.0])])) == 5.0
+
+
+# --- learning rates -----------------------------------------------------------------------------
+
+
+def rates(made: Stepper, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(made.optimizer.param_groups[0]["lr"])
+        made.step([torch.ones(1)])
+    return found
+
+
+def test_a_schedule_advances_with_every_step() -> None:
+    spec = nvn.Optimizer(sgd, schedule=partial(StepLR, step_size=2, gamma=0.5))
+    assert rates(stepper(spec, torch.zeros(1)), 5) == [0.1, 0.1, 0.05, 0.05, 0.025]
+
+
+def test_a_plateau_lowers_the_rate_when_its_metric_stops_improving() -> None:
+    watch = nvn.Plateau("loss", factor=0.5, patience=1, min_lr=0.03)
+    made = stepper(nvn.Optimizer(sgd, schedule=watch), torch.zeros(1))
+    found = []
+    for value in (3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0):
+        made.metric("loss", value)
+        made.metric("other", 100.0)
+        found.append(made.optimizer.param_groups[0]["lr"])
+    assert found == [0.1, 0.1, 0.1, 0.05, 0.05, 0.03, 0.03, 0.03]
+    assert rates(made, 2) == [0.03, 0.03]  # steps alone don't change it
+
+
+def test_a_plateau_may_wait_for_a_maximum() -> None:
+    watch = nvn.Plateau("accuracy", mode="max", factor=0.5, patience=0)
+    made = stepper(nvn.Optimizer(sgd, schedule=watch), torch.zeros(1))
+    for value in (0.5, 0.6, 0.4):
+        made.metric("accuracy", value)
+    assert made.optimizer.param_groups[0]["lr"] == 0.05
+
+
+def test_a_plateau_reads_the_mean_of_several_values() -> None:
+    watch = nvn.Plateau("loss", factor=0.5, patience=0, every=3)
+    made = stepper(nvn.Optimizer(sgd, schedule=watch), torch.zeros(1))
+    found = []
+    for value in (1.0, 9.0, 2.0, 3.0, 3.0, 3.0, 9.0, 9.0, 9.0):  # means 4, 3, 9
+        made.metric("loss", value)
+        found.append(made.optimizer.param_groups[0]["lr"])
+    assert found == [0.1] * 8 + [0.05]
+
+
+def test_a_plateau_of_torch_itself_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"expected schedule=nvn\.Plateau"):
+        stepper(nvn.Optimizer(sgd, schedule=ReduceLROnPlateau), torch.zeros(1))
+
+
+# --- lazy regularisers --------------------------------------------------------------------------
+
+
+def test_the_correction_of_stylegan2() -> None:
+    """Karras et al. 2020, appendix B: with c = k/(k+1), λ′ = c·λ, β₁′ = β₁^c, β₂′ = β₂^c."""
+    c = 16 / 17
+    group = stepper(adam, torch.zeros(1), correction=c).optimizer.param_groups[0]
+    assert group["lr"] == pytest.approx(0.1 * c)
+    assert group["betas"] == pytest.approx((0.5**c, 0.9**c))
+
+
+def test_the_correction_comes_before_the_schedule() -> None:
+    spec = nvn.Optimizer(sgd, schedule=partial(StepLR, step_size=1, gamma=0.5))
+    assert rates(stepper(spec, torch.zeros(1), correction=0.8), 2) == pytest.approx([0.08, 0.04])
+
+
+# --- specifications -----------------------------------------------------------------------------
+
+
+def test_a_function_of_parameters_is_enough() -> None:
+    assert as_optimizer(sgd) == nvn.Optimizer(sgd)
+    spec = nvn.Optimizer(sgd, clip_norm=1.0)
+    assert as_optimizer(spec) is spec
+
+
+def test_an_optimizer_that_is_already_made_is_refused() -> None:
+    with pytest.raises(ConfigError, match="an optimizer is given as a SGD; expected a function"):
+        as_optimizer(sgd([nn.Parameter(torch.ones(1))]))
+
+
+# --- state --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        nvn.Optimizer(adam, schedule=partial(StepLR, step_size=2, gamma=0.5)),
+        nvn.Optimizer(adam, schedule=nvn.Plateau("loss", factor=0.5, patience=0, every=2)),
+        nvn.Optimizer(partial(torch.optim.Adam, lr=0.1, fused=True, amsgrad=True)),
+    ],
+)
+def test_a_stepper_goes_on_where_it_was(spec: nvn.Optimizer) -> None:
+    def go(made: Stepper, seeds: range) -> None:
+        for seed in seeds:
+            made.step([tensor(3, seed=seed)])
+            made.metric("loss", float(seed % 3))
+
+    straight, first, second = (stepper(spec, torch.zeros(3)) for _ in range(3))
+    go(straight, range(10))
+    go(first, range(5))
+    with torch.no_grad():
+        parameters(second)[0].copy_(parameters(first)[0])
+    second.load_state_dict(first.state_dict())
+    go(second, range(5, 10))
+    assert_same(parameters(second), parameters(straight))
+    assert second.optimizer.param_groups[0]["lr"] == straight.optimizer.param_groups[0]["lr"]

@@ -1,0 +1,191 @@
+"""Where runs lie, how they are found again, and what is written about them."""
+
+import csv
+import io
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nvn.sweep.export import write_request, write_tables
+from nvn.sweep.grid import Grid, Request, make_grid
+from nvn.sweep.results import (
+    Result,
+    SweepFolder,
+    clear,
+    default_folder,
+    is_of_other_code,
+    read_result,
+)
+from nvn.sweep.statistics import measure
+from nvn.sweep.table import make_tables
+from tests.sweep.swept import finished, grid_of
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "sweep"
+    path.mkdir()
+    return path
+
+
+def names(path: Path, grid: Grid) -> list[str]:
+    return [place.name for place in SweepFolder(path, grid).places]
+
+
+def digests(path: Path, grid: Grid) -> list[str]:
+    return [name[-10:] for name in names(path, grid)]
+
+
+def test_names_can_be_read_and_typed(tmp_path: Path, folder: Path) -> None:
+    (name,) = names(folder, grid_of(tmp_path, "note=a/b c", "backbone=resnet"))
+    assert name[:-11] == "mine_note=a-b-c_backbone=resnet"
+    (name,) = names(folder, grid_of(tmp_path, f"note={'x' * 500}"))
+    assert len(name) == 91
+
+
+def test_a_run_is_found_again_whatever_grid_it_is_in(tmp_path: Path, folder: Path) -> None:
+    (wide, *_) = SweepFolder(folder, grid_of(tmp_path, "width=2,3", "seed=5,6")).places
+    wide.mkdir()
+    assert SweepFolder(folder, grid_of(tmp_path, "seed=5", settings=["width=2"])).places == (wide,)
+    wide.rmdir()
+    (folder / "cells" / f"{wide.name}.log").touch()  # begun, its folder not yet made
+    assert SweepFolder(folder, grid_of(tmp_path, "width=2", seed=5)).places == (wide,)
+
+
+def test_whatever_decides_the_run_decides_the_name(tmp_path: Path, folder: Path) -> None:
+    requests = [
+        {},
+        {"settings": ["width=2"]},
+        {"seed": 1},
+        {"max_steps": 3},
+        {"precision": "64-true"},
+        {"recipes": ("other",)},
+    ]
+    found = [digests(folder, grid_of(tmp_path, **more))[0] for more in requests]
+    assert len({*found}) == len(found)
+    # The default, written out, is the same run.
+    assert digests(folder, grid_of(tmp_path, settings=["width=1"])) == [found[0]]
+
+
+def test_recipe_and_sweep_can_be_moved_together(tmp_path: Path) -> None:
+    found = set()
+    for name in ("here", "there"):
+        (tmp_path / name / "sweep").mkdir(parents=True)
+        grid = grid_of(tmp_path / name)
+        found |= {*digests(tmp_path / name / "sweep", grid)}
+    assert len(found) == 1
+    (tmp_path / "elsewhere").mkdir()
+    assert {*digests(tmp_path / "elsewhere", grid)} != found
+
+
+def test_an_installed_recipe_is_the_same_however_it_is_given(folder: Path) -> None:
+    by_name = make_grid(Request(["gaussians"]))
+    path = by_name.recipes[0].path
+    assert names(folder, by_name) == names(folder, make_grid(Request([str(path)])))
+
+
+def test_the_default_folder_follows_from_what_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = default_folder(grid_of(tmp_path, "width=1,2", recipes=("a", "b")))
+    assert one.parent == Path("runs/sweeps")
+    assert one.name.startswith("a+b-")
+    assert one == default_folder(grid_of(tmp_path, "width=2,1", recipes=("a", "b")))
+    assert one != default_folder(grid_of(tmp_path, "width=1,3", recipes=("a", "b")))
+
+
+def test_how_a_run_ended(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+    assert read_result(place) == Result("missing")
+    (tmp_path / "a.log").touch()
+    assert read_result(place) == Result("unfinished")
+    place.mkdir()
+    for text in ("", "- x", "outcome", "a: [", "metrics: {}"):
+        (place / "run.yaml").write_text(text)
+        assert read_result(place) == Result("unfinished")
+    (place / "run.yaml").write_text("outcome: finished\nmetrics: {e: {m: .nan}}\nerror: null\n")
+    assert read_result(place).finished
+    (place / "run.yaml").write_text("outcome: failed\nmetrics: null\nerror: NaN\n")
+    assert read_result(place) == Result("failed", {}, "NaN")
+    clear(place)
+    clear(place)
+    assert not place.exists()
+
+
+def test_code_that_changed_is_noticed(tmp_path: Path) -> None:
+    grid = grid_of(tmp_path)
+    recipe, place = grid.recipes[0], tmp_path / "a"
+    place.mkdir()
+    assert not is_of_other_code(place, recipe)
+    (place / "recipe.py").write_bytes(recipe.path.read_bytes())
+    assert not is_of_other_code(place, recipe)
+    recipe.path.write_text("# changed")
+    assert is_of_other_code(place, recipe)
+
+
+# --- what is written ---
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_the_tables(tmp_path: Path, folder: Path) -> None:
+    grid = grid_of(tmp_path, "note='a|b',c", "seed=1,2")
+    there = SweepFolder(folder, grid)
+    measured = measure(grid, [finished(x=1.0), finished(x=2.0), Result("failed"), Result()])
+    write_tables(there, measured, make_tables(measured, ()))
+    lines = (folder / "table.md").read_text().splitlines()
+    assert lines[0] == "2 of 4 runs finished."
+    assert lines[-4:] == [
+        "| note | x |",
+        "| --- | ---: |",
+        "| a\\|b | 1.500 ± 0.707 |",
+        "| c | – |",
+    ]
+    full, empty = rows(folder / "table.csv")
+    assert (full["recipe"], full["note"], full["evaluation"], full["metric"]) == (
+        *("mine", "a|b", "score", "x"),
+    )
+    assert (float(full["mean"]), float(full["sd"]), full["n"]) == (1.5, 0.5**0.5, "2")
+    assert (empty["note"], empty["mean"], empty["n"]) == ("c", "", "0")
+    cells = rows(folder / "cells.csv")
+    assert [(c["seed"], c["outcome"], c["value"]) for c in cells] == [
+        *(("1", "finished", "1.0"), ("2", "finished", "2.0")),
+        *(("1", "failed", ""), ("2", "missing", "")),
+    ]
+    assert [c["folder"] for c in cells] == [place.name for place in there.places]
+
+
+def test_a_fixed_seed_has_a_column_too(tmp_path: Path, folder: Path) -> None:
+    grid = grid_of(tmp_path, "width=1,2", seed=4)
+    measured = measure(grid, [Result(), Result()])
+    write_tables(SweepFolder(folder, grid), measured, [])
+    assert [c["seed"] for c in rows(folder / "cells.csv")] == ["4", "4"]
+
+
+def test_what_was_asked_for(tmp_path: Path, folder: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    grid = grid_of(tmp_path, "width=1,2", recipes=("a", "b"), folds=3, file={"lr": 0.5})
+    author = {
+        f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    for command in (["add", "a.py"], ["commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", tmp_path, *command], env={**os.environ, **author}, check=True)
+    write_request(SweepFolder(folder, grid), "nvn sweep a.py b.py")
+    about = yaml.safe_load((folder / "sweep.yaml").read_text())
+    assert about["command"] == "nvn sweep a.py b.py"
+    assert about["over"] == {"width": [1, 2], "fold": [0, 1, 2]}
+    assert (about["folds"], about["config"], about["set"]) == (3, {"lr": 0.5}, [])
+    assert len(about["recipes"]["a"]["commit"]) == 40
+    assert about["recipes"]["b"]["commit"] is None  # not part of the checkout
+    assert len(about["runs"]) == 12
+    assert about["nvn"]["version"]
+    (tmp_path / "a.py").write_text("changed")
+    write_request(SweepFolder(folder, grid), "")
+    changed = yaml.safe_load((folder / "sweep.yaml").read_text())
+    assert changed["recipes"]["a"]["commit"].endswith("-dirty")
