@@ -16,8 +16,7 @@ import yaml
 import nvn
 from nvn.sweep.grid import as_text
 from nvn.sweep.results import SweepFolder
-from nvn.sweep.statistics import Measured, Metric, numbers
-from nvn.sweep.table import Table
+from nvn.sweep.tables import Measured, Metric, Table, numbers
 from nvn.training.weights import atomic_write
 
 __all__ = ["write_request", "write_tables"]

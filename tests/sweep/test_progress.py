@@ -10,7 +10,7 @@ from nvn.errors import NvnWarning
 from nvn.sweep.progress import Board, show_tables, warn_of_other_code
 from nvn.sweep.results import Result, SweepFolder
 from nvn.sweep.running import Job
-from nvn.sweep.table import Table
+from nvn.sweep.tables import Table
 from tests.sweep.swept import finished, grid_of
 
 

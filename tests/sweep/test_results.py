@@ -19,8 +19,7 @@ from nvn.sweep.results import (
     is_of_other_code,
     read_result,
 )
-from nvn.sweep.statistics import measure
-from nvn.sweep.table import make_tables
+from nvn.sweep.tables import make_tables, measure
 from tests.sweep.swept import finished, grid_of
 
 
