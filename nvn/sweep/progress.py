@@ -13,8 +13,8 @@ from rich.text import Text
 from nvn.console import Bar, duration, show
 from nvn.errors import NvnWarning
 from nvn.sweep.results import Result, SweepFolder, is_of_other_code
-from nvn.sweep.running import Job
 from nvn.sweep.tables import Table
+from nvn.sweep.workers import Job
 
 __all__ = ["Board", "counted", "show_tables", "warn_of_other_code"]
 

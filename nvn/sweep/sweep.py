@@ -16,9 +16,9 @@ from nvn.sweep.grid import Request, make_grid
 from nvn.sweep.locks import alone
 from nvn.sweep.progress import Board, counted, show_tables, warn_of_other_code
 from nvn.sweep.results import SweepFolder, default_folder
-from nvn.sweep.running import Job, run_command, run_jobs, this_program
 from nvn.sweep.slots import cuda_devices, make_places, usable_cores
 from nvn.sweep.tables import Measured, Table, make_tables, measure, unknown_metrics
+from nvn.sweep.workers import Job, run_command, run_jobs, this_program
 from nvn.training.fabric import check_offered
 from nvn.training.stopping import Stop, stop_on_signals
 

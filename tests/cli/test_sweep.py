@@ -197,7 +197,8 @@ def test_a_failed_run_is_named_and_the_same_command_goes_on(folder: Path, start:
     (log,) = (folder / out / "cells").glob("game_net=bad-*.log")
     assert code == 1
     place = log.relative_to(folder)
-    assert error == f"error: 1 run failed:\ngame net=bad: no such net\n  its output: {place}\n"
+    why = "no such net (exit code 1)"
+    assert error == f"error: 1 run failed:\ngame net=bad: {why}\n  its output: {place}\n"
     assert [line.split() for line in said.splitlines() if "–" in line] == [["bad", "–", "–"]]
     assert "| bad | – | – |" in (folder / out / "table.md").read_text()
     about = yaml.safe_load((folder / out / "sweep.yaml").read_text())

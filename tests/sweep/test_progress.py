@@ -9,8 +9,8 @@ from rich.console import Console
 from nvn.errors import NvnWarning
 from nvn.sweep.progress import Board, show_tables, warn_of_other_code
 from nvn.sweep.results import Result, SweepFolder
-from nvn.sweep.running import Job
 from nvn.sweep.tables import Table
+from nvn.sweep.workers import Job
 from tests.sweep.swept import finished, grid_of
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from nvn.errors import RunError
-from nvn.sweep import running
+from nvn.sweep import workers
 from nvn.sweep.grid import Request
 from nvn.sweep.locks import alone, opened, try_lock
 from nvn.sweep.results import Result, read_result
-from nvn.sweep.running import Job, run_command, run_jobs, this_program
+from nvn.sweep.workers import Job, run_command, run_jobs, this_program
 from nvn.training.stopping import Stop
 from tests.sweep.swept import grid_of
 
@@ -58,7 +58,7 @@ class Told:
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(running, "_LOOK", 0.01)
+    monkeypatch.setattr(workers, "_POLL", 0.01)
     Path("fake.py").write_text(FAKE)
     return [sys.executable, "fake.py"]
 
@@ -99,9 +99,9 @@ def test_as_many_at_once_as_there_are_places(tmp_path: Path, program: list[str])
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("sys.exit('error: no data at x\\nlook there')", "no data at x\nlook there"),
+        ("sys.exit('error: no data at x')", "no data at x (exit code 1)"),
         ("raise ValueError('mine')", "ValueError: mine (exit code 1)"),
-        ("os.kill(os.getpid(), 9)", "ended by SIGKILL: is memory short?"),
+        ("os.kill(os.getpid(), 9)", "ended by SIGKILL: out of memory?"),
         ("os.kill(os.getpid(), 11)", "ended by SIGSEGV"),
         ("os._exit(3)", "working (exit code 3)"),
         ("(place / 'run.yaml').write_text('outcome: failed\\nerror: NaN'); sys.exit(1)", "NaN"),
@@ -114,6 +114,11 @@ def test_a_failure_is_told_and_the_others_go_on(
     told = run(tmp_path, program, bad=code, good="")
     assert (told.results["bad"].outcome, told.results["bad"].error) == ("failed", error)
     assert told.results["good"].finished
+
+
+def test_a_failure_without_a_word(tmp_path: Path) -> None:
+    told = run(tmp_path, [sys.executable, "-c", "raise SystemExit(3)"], a="")
+    assert told.results["a"].error == "no output (exit code 3)"
 
 
 def test_what_is_half_done_is_removed_and_run_again(tmp_path: Path, program: list[str]) -> None:
@@ -178,6 +183,23 @@ def test_if_it_does_not_finish_it_is_run_again(
     assert begun(tmp_path) == ["a", "a"]
 
 
+def test_a_signal_ends_the_waiting_and_not_what_is_waited_for(
+    tmp_path: Path, program: list[str], left: "subprocess.Popen[bytes]"
+) -> None:
+    stop = Stop()
+
+    class Signalling(Told):
+        def waits(self, job: Job, process: str | None) -> None:
+            super().waits(job, process)
+            stop.on_signal(signal.SIGINT, None)
+
+    told = Signalling()
+    run_jobs(jobs(tmp_path, a="", b=""), [{}], stop, told, program)
+    assert (told.began_, told.waited, told.results) == (["a"], [("a", str(left.pid))], {})
+    assert left.poll() is None
+    assert begun(tmp_path) == ["a"]
+
+
 def test_what_has_finished_meanwhile_is_not_run(tmp_path: Path, program: list[str]) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "run.yaml").write_text("outcome: finished\n")
@@ -227,7 +249,7 @@ def ended(folder: Path, name: str) -> bool:
 def test_a_signal_ends_all_runs_and_begins_none(
     tmp_path: Path, program: list[str], monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    monkeypatch.setattr(running, "_GRACE", 60.0 if again else 0.3)
+    monkeypatch.setattr(workers, "_GRACE", 60.0 if again else 0.3)
     stop = Stop()
     before = signal.signal(signal.SIGUSR1, stop.on_signal)
     try:
