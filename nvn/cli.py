@@ -170,16 +170,17 @@ def graph(
 
     from nvn.console import show
     from nvn.recipe.build import make_graph
-    from nvn.show import draw
+    from nvn.show import mermaid as diagram
     from nvn.show import svg as picture
+    from nvn.show.text import text
     from nvn.training.weights import atomic_write
 
-    drawn = make_graph(source.build(chosen))
+    frozen = make_graph(source.build(chosen))
     if svg is not None:
-        atomic_write(svg, picture.svg(drawn).encode())
+        atomic_write(svg, picture.svg(frozen).encode())
         show(f"picture: {svg}")
     else:
-        show(draw.mermaid(drawn) if mermaid else draw.text(drawn))
+        show(diagram.mermaid(frozen) if mermaid else text(frozen))
 
 
 @app.command()

@@ -1,0 +1,67 @@
+"""The loss graph as text for a terminal: players, values, and each player's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nvn.game.game import Player
+from nvn.game.graph import LossGraph
+from nvn.game.values import Batch, Energy, Noise, Sample, expression, written
+
+__all__ = ["text"]
+
+
+def text(graph: LossGraph) -> str:
+    """Return the game for a terminal: players, named values, and who pulls on which energy.
+
+    A weight stands under the player that minimises an energy with it; a negative one maximises.
+    """
+    blocks = [
+        ["players", *_indented(_player_lines(graph))],
+        ["values", *_indented(_value_lines(graph))],
+        ["energies, and each player's weight on them", *_indented(_weight_lines(graph))],
+    ]
+    told = [f"game {graph.name}", *("\n".join(block) for block in blocks if len(block) > 1)]
+    return "\n\n".join(told)
+
+
+def _indented(lines: Iterator[str]) -> list[str]:
+    return [f"  {line}".rstrip() for line in lines]
+
+
+def _player_lines(graph: LossGraph) -> Iterator[str]:
+    width = max((len(player.name) for player in graph.players), default=0)
+    for player in graph.players:
+        role = "frozen" if player.frozen else f"team {player.team}" if player.team else "alone"
+        count = sum(p.numel() for p in player.module.parameters())
+        kind = type(player.module).__name__
+        yield f"{player.name:<{width}}  {kind}, {count:,} parameters, {role}"
+
+
+def _value_lines(graph: LossGraph) -> Iterator[str]:
+    named = [v for v in graph.nodes if v in v.game.names and not isinstance(v, Energy)]
+    for value in graph.nodes:
+        if isinstance(value.op, Batch):
+            yield f"{value} from the batch"
+        elif isinstance(value.op, Noise | Sample):
+            yield f"{value} drawn at random"
+        elif value in named:
+            yield f"{expression(value)} = {written(value)}"
+
+
+def _weight_lines(graph: LossGraph) -> Iterator[str]:
+    movers = [p for p in graph.players if graph.objectives.get(p.name)]
+    rows = [["", *(p.name for p in movers)]]
+    for energy in graph.energies:
+        weights = [_weights(graph, player, energy) for player in movers]
+        if any(weights):
+            rows.append([graph.names[energy], *weights])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join([row[0].ljust(len(first)), *rest])
+
+
+def _weights(graph: LossGraph, player: Player, energy: Energy) -> str:
+    terms = (t for t in graph.objectives[player.name].terms if t.energy is energy)
+    return " + ".join(str(term.weight) for term in terms)
