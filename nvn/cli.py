@@ -146,14 +146,18 @@ def plan(
     source, chosen = _configured(recipe, preset, settings, config)
 
     import json
+    from dataclasses import asdict
 
     from nvn.console import apart, show
     from nvn.recipe.build import explain_recipe
-    from nvn.show.plan import text
+    from nvn.show.plan_text import plan_text
 
     with apart():
-        found = explain_recipe(source.build(chosen), phase)
-    show(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text(found))
+        explained = explain_recipe(source.build(chosen), phase)
+    if as_json:
+        show(json.dumps(asdict(explained), indent=2, ensure_ascii=False))
+    else:
+        show(plan_text(explained))
 
 
 @app.command()

@@ -12,8 +12,9 @@ from torch import Tensor
 from nvn import WeightedSum
 from nvn.recipe.build import make_graph, make_plans
 from nvn.recipe.loading import load_recipe
-from nvn.show import plan as explain
-from nvn.show import text
+from nvn.show.plan import explain
+from nvn.show.plan_text import plan_text
+from nvn.show.text import text
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -92,7 +93,7 @@ def test_the_graph_shown_is_what_the_command_prints() -> None:
     pattern = r"printed by: nvn graph (.*?) -->\n```\n(.*?)\n```"
     ((path, shown),) = re.findall(pattern, README, re.DOTALL)
     source = load_recipe(str(ROOT / path))
-    assert shown in text.text(make_graph(source.build(source.config_class())))
+    assert shown in text(make_graph(source.build(source.config_class())))
 
 
 def test_the_plan_shown_is_what_the_command_prints() -> None:
@@ -101,4 +102,4 @@ def test_the_plan_shown_is_what_the_command_prints() -> None:
     ((path, shown),) = re.findall(pattern, planning, re.DOTALL)
     source = load_recipe(str(ROOT / path))
     plan = make_plans(source.build(source.config_class()))["main"]
-    assert shown in explain.text(explain.explained(plan, {}))
+    assert shown in plan_text(explain(plan, {}))

@@ -18,7 +18,7 @@ from nvn.game.values import Value, WeightedSum
 from nvn.planner.planner import Plan, plan_checked
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.records import Record
-from nvn.show.plan import Explained, explained
+from nvn.show.plan import ExplainedPlan, explain
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -93,7 +93,7 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
     check_data(make_engines(recipe, seed=seed), streams, recipe.all_phases)
 
 
-def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explained:
+def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> ExplainedPlan:
     """Explain what an iteration of a recipe's phase computes, and what that costs.
 
     Raises:
@@ -107,7 +107,7 @@ def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explaine
     engine = make_engines(recipe, seed=seed)[phase]
     batch = Streams(recipe, sampled=True).of(phases[phase]).peek()
     engine.check(batch)
-    return explained(engine.plan, engine.costs(batch))
+    return explain(engine.plan, engine.costs(batch))
 
 
 def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:

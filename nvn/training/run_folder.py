@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nvn.errors import RunError
-from nvn.show.plan import explained, text
+from nvn.show.plan import explain
+from nvn.show.plan_text import plan_text
 from nvn.training.buffer import Backlog
 from nvn.training.hooks import hook
 from nvn.training.weights import atomic_write, disk, save_players
@@ -94,7 +95,7 @@ class RunFolder:
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
         """Write what is known before the first step."""
         plans = {name: engine.plan for name, engine in engines.items()}
-        told = [f"phase {n}\n{p}\n\n{text(explained(p, {}))}" for n, p in plans.items()]
+        told = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
         for name, content in {**self._files, "plan.txt": "\n\n".join([*told, ""])}.items():
             atomic_write(self.path / name, content.encode())
         self._about = {
