@@ -73,7 +73,7 @@ _HOME = {
 }
 _SUBMODULES = ("data", "energies")
 
-# Spelt out for type checkers; tests/test_layers.py holds it equal to the two above.
+# Spelled out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
     "Application",
     "Config",

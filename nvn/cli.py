@@ -169,7 +169,7 @@ def graph(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="As an SVG picture.")] = None,
 ) -> None:
-    """Show a recipe's game: who computes what, and who minimises what."""
+    """Show a recipe's game: who computes what, and who minimizes what."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show

@@ -277,6 +277,6 @@ def _generator(*key: int) -> torch.Generator:
     """Return a generator whose stream depends on the whole key, and differs between keys."""
     seed = 0
     for part in key:
-        # A multiplicative hash (Knuth, TAOCP 3, 6.4): neighbouring keys must not give equal seeds.
+        # A multiplicative hash (Knuth, TAOCP 3, 6.4): neighboring keys must not give equal seeds.
         seed = (seed * 6364136223846793005 + part + 1442695040888963407) % 2**63
     return torch.Generator().manual_seed(seed)

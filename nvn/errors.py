@@ -107,7 +107,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("stesp", ["steps", "size"])
     " Did you mean 'steps'?"
-    >>> did_you_mean("colour", ["steps", "size"])
+    >>> did_you_mean("color", ["steps", "size"])
     ''
     """
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -1,4 +1,4 @@
-"""GroupGAN 2 v 2: magnify weak facial expressions so that they can be recognised.
+"""GroupGAN 2 v 2: magnify weak facial expressions so that they can be recognized.
 
 Niu, Zhang, Li, Luo (2022), "Four-player GroupGAN for weak expression recognition via latent
 expression magnification", Knowledge-Based Systems 251, section 3.2: a generator G and a feature
@@ -49,8 +49,8 @@ def recipe(config: Config) -> nvn.Recipe:
     fool, peaked, expression = expression_1v2.objectives(
         config, faces, play, G, critics, extractor=E
     )
-    recognise = E.method("recognise")
-    own_head = en.cross_entropy(recognise(f), label)
+    recognize = E.method("recognize")
+    own_head = en.cross_entropy(recognize(f), label)
     E.minimizes(expression + config.ae * fool + config.be * peaked + config.head * own_head)
 
     return faces.recipe(
@@ -60,7 +60,7 @@ def recipe(config: Config) -> nvn.Recipe:
         extractor=E,
         made=made,
         copied=G(peak, E(peak)),
-        pretrained={E: faces.learnt(recognise(E(peak)), recognise(f))},
-        others={"E's own head": recognise(f)},
+        pretrained={E: faces.learned(recognize(E(peak)), recognize(f))},
+        others={"E's own head": recognize(f)},
         features={"E, of the weak face": f},
     )

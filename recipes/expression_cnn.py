@@ -1,4 +1,4 @@
-"""CNN: a backbone that recognises weak expressions as they are; no game, the baseline.
+"""CNN: a backbone that recognizes weak expressions as they are; no game, the baseline.
 
 Niu, Zhang, Li, Luo (2022), "Four-player GroupGAN for weak expression recognition via latent
 expression magnification", Knowledge-Based Systems 251, section 4.3, first column of Table 1.

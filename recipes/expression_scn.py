@@ -20,7 +20,7 @@ from nvn import energies as en
 
 from .groupgan.evaluation.confusion import Confusion
 from .groupgan.evaluation.recognition import Recognition
-from .groupgan.selfcure import From, Ranks, Relabelling, SelfCuring, Until, weighted
+from .groupgan.selfcure import From, Ranks, Relabeling, SelfCuring, Until, weighted
 from .groupgan.settings import ExpressionConfig
 
 
@@ -59,10 +59,10 @@ def recipe(config: Config) -> nvn.Recipe:
     C = game.player("C", config.network(SelfCuring))
     x = C(weak)
     importance = C.method("importance")(x).named("importance")
-    answer = nvn.value(weighted)(C.method("recognise")(x), importance).named("answer")
-    relabelling = Relabelling(config.share, config.relabel_margin)
+    answer = nvn.value(weighted)(C.method("recognize")(x), importance).named("answer")
+    relabeling = Relabeling(config.share, config.relabel_margin)
     told = answer.stop_gradient(), importance.stop_gradient()
-    corrected = nvn.value(relabelling)(label, *told).named("corrected")
+    corrected = nvn.value(relabeling)(label, *told).named("corrected")
 
     ranks = nvn.energy(Ranks(config.share, config.rank_margin), name="ranks")(importance)
     begin = round(config.relabel_after * config.steps)

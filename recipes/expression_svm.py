@@ -46,7 +46,7 @@ class Config(DataConfig):
 
     features: Literal["lbp", "lpq", "eoh"] = Field(
         "lbp",
-        description="local binary patterns, local phase quantisation, edge orientation histograms",
+        description="local binary patterns, local phase quantization, edge orientation histograms",
     )
     cells: int = Field(
         6, ge=1, le=10, description="cells a side of the grid that histograms are made over"
@@ -104,7 +104,7 @@ class Machines:
         test = self.described.test
         (scores,) = engine.values({str(self.features): test.features}, [self.scores])
         found = {
-            "accuracy (%)": self.reference.recognised(),
+            "accuracy (%)": self.reference.recognized(),
             "accuracy of the declared machine (%)": scores.argmax(dim=1).cpu(),
         }
         right = {name: (said == test.label).double().mean() for name, said in found.items()}

@@ -84,11 +84,11 @@ class Ring:
         while True:
             modes = torch.randint(MODES, (self.batch,), generator=generator)
             offsets = SPREAD * torch.randn(self.batch, 2, generator=generator)
-            yield {"real": centres()[modes] + offsets}
+            yield {"real": centers()[modes] + offsets}
 
 
-def centres() -> Tensor:
-    """Return the modes' centres (8, 2)."""
+def centers() -> Tensor:
+    """Return the modes' centers (8, 2)."""
     angles = torch.arange(MODES) * (2 * math.pi / MODES)
     return torch.stack([angles.cos(), angles.sin()], dim=1)
 
@@ -104,11 +104,11 @@ def samples(engine: nvn.Engine, fake: nvn.Value, count: int = 2048) -> Tensor:
 def coverage(engine: nvn.Engine, fake: nvn.Value) -> Mapping[str, float]:
     """Count the modes that are covered, and the share of samples that lie on one.
 
-    A sample lies on a mode within three standard deviations of its centre; a mode is covered if a
+    A sample lies on a mode within three standard deviations of its center; a mode is covered if a
     quarter of its fair share of samples lies on it.
     """
     points = samples(engine, fake)
-    distances = torch.cdist(points, centres())
+    distances = torch.cdist(points, centers())
     nearest = distances.argmin(dim=1)[distances.amin(dim=1) < 3 * SPREAD]
     hits = nearest.bincount(minlength=MODES)
     covered = (hits >= len(points) / MODES / 4).sum()
@@ -116,13 +116,13 @@ def coverage(engine: nvn.Engine, fake: nvn.Value) -> Mapping[str, float]:
 
 
 def picture(engine: nvn.Engine, fake: nvn.Value, size: int = 480) -> Image.Image:
-    """Draw the generator's samples (orange) over real ones (grey)."""
+    """Draw the generator's samples (orange) over real ones (gray)."""
     image = Image.new("RGB", (size, size), "white")
     draw = ImageDraw.Draw(image)
-    for points, colour in (
+    for points, color in (
         (next(iter(Ring(2048, seed=1)))["real"], "#b8bcc4"),
         (samples(engine, fake), "#d9480f"),
     ):
         for x, y in ((points / 1.5 + 1) * size / 2).tolist():
-            draw.ellipse((x - 1.5, size - y - 1.5, x + 1.5, size - y + 1.5), fill=colour)
+            draw.ellipse((x - 1.5, size - y - 1.5, x + 1.5, size - y + 1.5), fill=color)
     return image

@@ -62,12 +62,12 @@ def recipe(config: Config) -> nvn.Recipe:
     content = play.content(config.content, psi)
     drawn = en.cross_entropy(C.method("forward", training=False)(made), label)
     objectives(config, play, content, drawn, critics, G)
-    learnt = en.cross_entropy(C(whole), label) + en.cross_entropy(judge(whole), label)
+    learned = en.cross_entropy(C(whole), label) + en.cross_entropy(judge(whole), label)
     if E is not None:
-        own_head = en.cross_entropy(E.method("recognise")(*f), label)
+        own_head = en.cross_entropy(E.method("recognize")(*f), label)
         fooling = config.ae * play.fooling(critics.D) + config.be * play.fooling(critics.Dp)
         E.minimizes(drawn + fooling + config.head * own_head)
-        learnt += own_head
+        learned += own_head
 
     # What the content energy alone makes of G: told the same, but nobody plays with it. Until the
     # game begins it is the same network as G.
@@ -75,7 +75,7 @@ def recipe(config: Config) -> nvn.Recipe:
     content_alone = Play(config.adversarial, damaged, whole, unplayed).content(config.content, psi)
     alone.minimizes(content_alone)
 
-    learners = nvn.move(C, judge, *([] if E is None else [E]), toward=learnt, optimizer=BEFORE)
+    learners = nvn.move(C, judge, *([] if E is None else [E]), toward=learned, optimizer=BEFORE)
     first = nvn.move(G, alone, toward=content + content_alone, optimizer="warmup")
     repair = config.repair
     shown = Sketches(repair, damaged, made, unplayed)
@@ -114,7 +114,7 @@ def objectives(
     critics: nvn.Team,
     G: nvn.Player,
 ) -> None:
-    """Declare what D, D′ and G minimise, (4)-(6); D′ learns too that damaged is not whole."""
+    """Declare what D, D′ and G minimize, (4)-(6); D′ learns too that damaged is not whole."""
     D, Dp = critics
     D.minimizes(play.real_or_made(D))
     Dp.minimizes(play.wanted_or_not(Dp, also_given=True))

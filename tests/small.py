@@ -48,7 +48,7 @@ class Own(nn.Module):
 
 @dataclass
 class Gan:
-    """x → D, z → G → D: `fool` is what G minimises, `judge` what D does."""
+    """x → D, z → G → D: `fool` is what G minimizes, `judge` what D does."""
 
     game: nvn.Game
     x: nvn.Value

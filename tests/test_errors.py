@@ -47,4 +47,4 @@ def test_all_errors_are_nvn_errors(kind: type) -> None:
 
 def test_did_you_mean() -> None:
     assert did_you_mean("stesp", ["steps", "lr"]) == " Did you mean 'steps'?"
-    assert did_you_mean("colour", ["steps", "lr"]) == ""
+    assert did_you_mean("color", ["steps", "lr"]) == ""

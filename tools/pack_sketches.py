@@ -25,7 +25,7 @@ from nvn_recipes.groupgan.sketches.vectors import (
     FREEHAND,
     OPENMOJI,
     Vectors,
-    rasterised,
+    rasterized,
     write_vectors,
 )
 
@@ -89,7 +89,7 @@ def read_json(archive: tarfile.TarFile, name: str) -> Any:
 
 
 def vectors_of(
-    entries: Iterable[Entry], source: str, licence: str, box: tuple[float, float, float, float]
+    entries: Iterable[Entry], source: str, license: str, box: tuple[float, float, float, float]
 ) -> Vectors:
     """All entries as one set, nearly equal drawings in one group."""
     names, kinds, stems, bodies = zip(*entries, strict=True)
@@ -97,14 +97,14 @@ def vectors_of(
     known = sorted(set(stems))
     label = tuple(classes.index(kind) for kind in kinds)
     group = tuple(known.index(stem) for stem in stems)
-    vectors = Vectors(source, licence, box, classes, names, label, group, bodies)
-    merged = merge_alike(rasterised(vectors, SIDE), torch.tensor(group))
+    vectors = Vectors(source, license, box, classes, names, label, group, bodies)
+    merged = merge_alike(rasterized(vectors, SIDE), torch.tensor(group))
     return replace(vectors, group=tuple(merged.tolist()))
 
 
 def suitable(entries: list[Entry], vectors: Vectors) -> list[Entry]:
     """The entries that are no silhouettes, of classes that hold enough different drawings."""
-    ink = (rasterised(vectors, SIDE) < 128).float().mean((1, 2, 3)).tolist()
+    ink = (rasterized(vectors, SIDE) < 128).float().mean((1, 2, 3)).tolist()
     kept = [k for k, share in enumerate(ink) if share <= FULLEST]
     groups = defaultdict(set)
     for k in kept:

@@ -22,12 +22,12 @@ def unused_batch_names(played: Played) -> Iterator[Problem]:
 
 
 def saturating_maximands(played: Played) -> Iterator[Problem]:
-    """Yield the maximised energies whose gradient vanishes."""
+    """Yield the maximized energies whose gradient vanishes."""
     for player in played.active:
         for energy, where in player.maximized:
             if isinstance(energy.op, Apply) and getattr(energy.op.fn, "saturating", False):
                 found = (
-                    f"`{player.name}` maximises `{energy}`, whose gradient vanishes when the "
+                    f"`{player.name}` maximizes `{energy}`, whose gradient vanishes when the "
                     "critic is sure (Goodfellow et al. 2014, section 3)"
                 )
                 edit = f"`{player.name}.minimizes(adv.fool(…))` of en.NonSaturating()"
@@ -38,7 +38,7 @@ def unused_frozen(played: Played) -> Iterator[Problem]:
     """Yield the frozen players whom no objective uses."""
     for player in played.graph.players:
         if player.frozen and player not in played.reached and not played.partial:
-            found = f"the frozen `{player.name}` is called by nothing that anybody minimises"
+            found = f"the frozen `{player.name}` is called by nothing that anybody minimizes"
             yield Problem(str(player.where), found, "", "remove it, if nothing else needs it")
 
 
@@ -47,6 +47,6 @@ def weightless(played: Played) -> Iterator[Problem]:
     for player, where, objective in played.objectives():
         terms = played.graph.moving_terms(player, objective)
         if terms and all(term.weight.factor == 0.0 for term in terms):
-            found = f"`{player.name}` minimises `{objective}`, every weight of which is always zero"
+            found = f"`{player.name}` minimizes `{objective}`, every weight of which is always zero"
             edit = "do its terms cancel? Declare it frozen if it shall not learn"
             yield Problem(where, found, "", edit)

@@ -1,4 +1,4 @@
-"""Problems of objectives: what players minimise, always or in one move."""
+"""Problems of objectives: what players minimize, always or in one move."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def immovable_objectives(played: Played) -> Iterator[Problem]:
         if not played.graph.moving_terms(player, objective):
             yield Problem(
                 where,
-                f"`{player.name}` minimises `{objective}`, which does not depend on it",
+                f"`{player.name}` minimizes `{objective}`, which does not depend on it",
                 f"an energy computed from a call of `{player.name}`, no stop_gradient between",
                 f"use a value that `{player.name}` makes",
             )

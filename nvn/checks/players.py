@@ -106,7 +106,7 @@ def shapeless(player: Player) -> list[str]:
 
 
 def frozen_who_move(played: Played) -> Iterator[Problem]:
-    """Yield the frozen players who are told to move or to minimise."""
+    """Yield the frozen players who are told to move or to minimize."""
     for player in played.graph.players:
         if not player.frozen:
             continue
@@ -116,7 +116,7 @@ def frozen_who_move(played: Played) -> Iterator[Problem]:
             yield Problem(str(player.where), found, "frozen players never move", edit)
         if player.objective:
             found = f"`{player.name}` is frozen but has an objective"
-            yield Problem(str(player.where), found, "frozen players minimise nothing", edit)
+            yield Problem(str(player.where), found, "frozen players minimize nothing", edit)
 
 
 def foreign_players(played: Played) -> Iterator[Problem]:
@@ -134,24 +134,24 @@ def unreached_players(played: Played) -> Iterator[Problem]:
         if player not in played.reached:
             yield Problem(
                 str(player.where),
-                f"`{player.name}` is never called by anything that anybody minimises",
+                f"`{player.name}` is never called by anything that anybody minimizes",
                 "every player to take part in an energy",
                 f"use `{player.name}(…)` in an energy, or remove the player",
             )
 
 
 def aimless_players(played: Played) -> Iterator[Problem]:
-    """Yield the players who minimise nothing."""
+    """Yield the players who minimize nothing."""
     guided = {p for move in played.moves if move.toward is not None for p in move.players}
     for player in played.active:
         alone = any(m.toward is None and player in m.players for m in played.moves)
         idle = player not in guided and not played.partial
-        # Whoever was told to minimise what is no energy is told by the declaration.
+        # Whoever was told to minimize what is no energy is told by the declaration.
         if not (player.objective or player.misguided) and (alone or idle):
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has no objective",
-                "every player to minimise something",
+                "every player to minimize something",
                 f"add `{player.name}.minimizes(…)`, or declare it "
                 f"with `game.frozen({player.name!r}, …)`",
             )

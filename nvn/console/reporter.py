@@ -101,7 +101,7 @@ def _closing_line(run: Run) -> str:
     if run.outcome == "finished":
         what = f"finished (steps: {steps}; {took})"
     elif steps:
-        what = f"{run.outcome}: what was learnt so far is saved (steps: {steps}; {took})"
+        what = f"{run.outcome}: what was learned so far is saved (steps: {steps}; {took})"
     else:
         what = f"{run.outcome} before the first step ({took})"
     return f"{what}; everything is in {_near(run.folder)}"

@@ -1,4 +1,4 @@
-"""The energy library: what players minimise and maximise, each with its formula and its paper.
+"""The energy library: what players minimize and maximize, each with its formula and its paper.
 
     from nvn import energies as en
 

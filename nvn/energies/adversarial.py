@@ -1,7 +1,7 @@
 """Adversarial families: what a critic's logits on real and on made samples cost.
 
-A family gives three energies. The critic minimises `real(D(x))` and `fake(D(G(z)))`; who wants to
-pass for real minimises `fool(D(G(z)))`. With l a logit and σ the logistic function, D = σ(l) is the
+A family gives three energies. The critic minimizes `real(D(x))` and `fake(D(G(z)))`; who wants to
+pass for real minimizes `fool(D(G(z)))`. With l a logit and σ the logistic function, D = σ(l) is the
 probability of real; each energy is the mean of this over all elements of the logits:
 
     family            real           fake           fool
@@ -58,16 +58,16 @@ class Family(ABC):
 
     @abstractmethod
     def fool(self, logits: Logits) -> Energy | WeightedSum:
-        """Return what its maker minimises, of the logits of a made sample."""
+        """Return what its maker minimizes, of the logits of a made sample."""
 
     def real(self, logits: Logits) -> Energy:
-        """Return what the critic minimises, of its logits of a real sample."""
-        return energy(Judgement(self, type(self).on_real), name="real")(logits)
+        """Return what the critic minimizes, of its logits of a real sample."""
+        return energy(Judgment(self, type(self).on_real), name="real")(logits)
 
     def fake(self, logits: Logits) -> Energy:
-        """Return what the critic minimises, of its logits of a made sample."""
-        judgement = Judgement(self, type(self).on_fake, saturating=self.saturates)
-        return energy(judgement, name="fake")(logits)
+        """Return what the critic minimizes, of its logits of a made sample."""
+        judgment = Judgment(self, type(self).on_fake, saturating=self.saturates)
+        return energy(judgment, name="fake")(logits)
 
 
 class ZeroSum(Family):
@@ -86,12 +86,12 @@ class GeneralSum(Family):
         """Return the maker's loss at each logit of a made sample."""
 
     def fool(self, logits: Logits) -> Energy:
-        """Return what the maker minimises, of the logits of a made sample."""
-        return energy(Judgement(self, type(self).on_fool), name="fool")(logits)
+        """Return what the maker minimizes, of the logits of a made sample."""
+        return energy(Judgment(self, type(self).on_fool), name="fool")(logits)
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """The function inside an adversarial energy: the mean of a family's loss over its logits."""
 
     family: Family
@@ -113,7 +113,7 @@ class Judgement:
 class Minimax(ZeroSum):
     """Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1 (arXiv 1406.2661).
 
-    V = E log D(x) + E log(1 − D(G(z))) is −(real + fake): the critic maximises V by minimising
+    V = E log D(x) + E log(1 − D(G(z))) is −(real + fake): the critic maximizes V by minimizing
     real + fake, and log 4 of it remain where D = ½ everywhere. `fool` is log(1 − D), which
     saturates: it is flat where the critic is sure of the fake.
     """
@@ -132,7 +132,7 @@ class Minimax(ZeroSum):
 @final
 @dataclass(frozen=True)
 class NonSaturating(GeneralSum):
-    """Goodfellow et al. 2014, section 3 (arXiv 1406.2661): the maker minimises −log D(G(z)).
+    """Goodfellow et al. 2014, section 3 (arXiv 1406.2661): the maker minimizes −log D(G(z)).
 
     The critic's energies are Minimax's. `fool` pulls hardest where the critic is sure of the fake.
     """
@@ -241,7 +241,7 @@ class RelativisticPaired:
     """
 
     def critic(self, real_logits: Logits, fake_logits: Logits) -> Energy:
-        """Return −E log σ(real − fake), in nats: what the critic minimises.
+        """Return −E log σ(real − fake), in nats: what the critic minimizes.
 
         Raises:
             ValueError: when computed, if the shapes differ.
@@ -251,7 +251,7 @@ class RelativisticPaired:
         )
 
     def fool(self, fake_logits: Logits, real_logits: Logits) -> Energy:
-        """Return −E log σ(fake − real), in nats: what the maker minimises. Mind the order.
+        """Return −E log σ(fake − real), in nats: what the maker minimizes. Mind the order.
 
         Raises:
             ValueError: when computed, if the shapes differ.

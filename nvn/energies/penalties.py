@@ -2,7 +2,7 @@
 
 All are energies of `nvn.gradient(logits, x)`: for each of the N samples the gradient of its logits
 (of their sum, if a critic gives several) with respect to that sample. ‖·‖ is the Euclidean norm
-over everything but N. So it is for critics that treat samples alone: batch normalisation in a
+over everything but N. So it is for critics that treat samples alone: batch normalization in a
 critic mixes the samples' gradients, and Gulrajani et al. leave it out.
 """
 
@@ -18,7 +18,7 @@ from nvn import pytree
 from nvn.energies._tensors import check_same_shape, precise
 from nvn.game.game import Energy, Value, energy, gradient, value
 
-# --- centred at zero --------------------------------------------------------------------------
+# --- centered at zero --------------------------------------------------------------------------
 
 
 def r1(logits: Value, x: Value) -> Energy:
@@ -48,7 +48,7 @@ def half_squared_norm(g: Tensor) -> Tensor:
     return 0.5 * precise(g).square().sum() / g.shape[0]
 
 
-# --- centred elsewhere ------------------------------------------------------------------------
+# --- centered elsewhere ------------------------------------------------------------------------
 
 
 def gradient_penalty(logits: Value, at: Value, target: float = 1.0) -> Energy:

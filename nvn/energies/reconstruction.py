@@ -7,7 +7,7 @@
     perceptual         Σ over layers of mse                    the features', squared
     feature_matching   Σ over layers of ‖E a − E b‖²           the features', squared
 
-Gradients flow into both arguments, as far as they depend on a player who minimises. Shapes that
+Gradients flow into both arguments, as far as they depend on a player who minimizes. Shapes that
 differ raise: broadcasting would compare every sample with every other.
 """
 

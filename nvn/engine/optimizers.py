@@ -174,9 +174,9 @@ def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | Non
 
 
 def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:
-    """Let Adam forget as fast as without the extra steps of lazy regularisers.
+    """Let Adam forget as fast as without the extra steps of lazy regularizers.
 
-    With c the share of an optimizer's steps that are not the regularisers': lr·c and betas^c
+    With c the share of an optimizer's steps that are not the regularizers': lr·c and betas^c
     (Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix B).
     """
     if correction == 1.0:

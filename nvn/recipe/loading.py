@@ -1,6 +1,6 @@
 """From a file, or the name of an installed recipe, to something that can be built.
 
-The folder of a recipe file becomes a package, so that a recipe imports its neighbours relatively.
+The folder of a recipe file becomes a package, so that a recipe imports its neighbors relatively.
 The recipes that come with nvn are the package `nvn_recipes`; a file in that very folder is loaded
 under that name, so that nothing is ever imported twice under two names.
 """

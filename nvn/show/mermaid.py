@@ -13,8 +13,8 @@ __all__ = ["mermaid"]
 def mermaid(graph: LossGraph) -> str:
     """Return the game as a Mermaid flowchart: teams as boxes, values flowing to energies.
 
-    A dashed arrow from an energy to a player says that the player minimises it, with the weight on
-    the arrow; a negative weight maximises it.
+    A dashed arrow from an energy to a player says that the player minimizes it, with the weight on
+    the arrow; a negative weight maximizes it.
     """
     ids = {node: f"v{i}" for i, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]

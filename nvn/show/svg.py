@@ -2,7 +2,7 @@
 
 Each player has a lane, a team is a box around its members' lanes, and values flow from left to
 right into the energies. Beside an energy stand the players who pull on it, each with its weight:
-filled who minimises it, hollow who maximises it.
+filled who minimizes it, hollow who maximizes it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ COLUMN, ROW, WIDTH, HEIGHT, CHIP = 216, 56, 156, 40, 84
 MARGIN, TOP, LABEL = 28, 84, 110
 SMALLEST, LETTER = 10, 0.6  # a font size, and how wide a letter is beside it
 FONT = "ui-sans-serif, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-# Told apart also by the colour-blind: Okabe and Ito's palette, its yellow and black left out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5195", "#8C6D31")
-GREY, INK, PAPER = "#8a8f98", "#24292f", "#ffffff"
+# Told apart also by the color-blind: Okabe and Ito's palette, its yellow and black left out.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5195", "#8C6D31")
+GRAY, INK, PAPER = "#8a8f98", "#24292f", "#ffffff"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class _Lane:
 
     name: str
     team: str | None
-    colour: str
+    color: str
     top: float
     height: float
 
@@ -130,24 +130,24 @@ def _lanes(graph: LossGraph, rows: Mapping[str, Mapping[int, Sequence[Value]]]) 
         (p for p in graph.players if p.name in rows),
         key=lambda p: (p.frozen, order.get(p.team or p.name, 0)),
     )
-    colours = _colours(graph.players)
-    wanted: list[tuple[str, str | None, str]] = [("data", None, GREY)] if "data" in rows else []
-    wanted += [(p.name, p.team, colours[p.name]) for p in players]
-    wanted += [("functions", None, GREY)] if "functions" in rows else []
+    colors = _colors(graph.players)
+    wanted: list[tuple[str, str | None, str]] = [("data", None, GRAY)] if "data" in rows else []
+    wanted += [(p.name, p.team, colors[p.name]) for p in players]
+    wanted += [("functions", None, GRAY)] if "functions" in rows else []
     lanes: dict[str, _Lane] = {}
     top, before = float(TOP), None
-    for name, team, colour in wanted:
+    for name, team, color in wanted:
         top += 0 if team is not None and team == before else 22
         height = ROW * max(len(stack) for stack in rows[name].values()) + 6
-        lanes[name] = _Lane(name, team, colour, top, height)
+        lanes[name] = _Lane(name, team, color, top, height)
         top, before = top + height, team
     return lanes
 
 
-def _colours(players: Iterable[Player]) -> dict[str, str]:
+def _colors(players: Iterable[Player]) -> dict[str, str]:
     names = [player.name for player in players if not player.frozen]
-    found = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    return found | {player.name: GREY for player in players if player.frozen}
+    found = {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
+    return found | {player.name: GRAY for player in players if player.frozen}
 
 
 def _energy_places(
@@ -192,10 +192,10 @@ def _frame(layout: _Layout) -> Iterator[str]:
         "</marker></defs>"
     )
     yield _text(MARGIN, 40, layout.graph.name, size=20, weight=600)
-    yield _chip(MARGIN + 22, h - 28, "P 0.5", GREY, filled=True, width=52)
-    yield _text(MARGIN + 56, h - 24, "P minimises this energy, with this weight", colour=GREY)
-    yield _chip(MARGIN + 372, h - 28, "P −0.5", GREY, filled=False, width=60)
-    yield _text(MARGIN + 410, h - 24, "P maximises it", colour=GREY)
+    yield _chip(MARGIN + 22, h - 28, "P 0.5", GRAY, filled=True, width=52)
+    yield _text(MARGIN + 56, h - 24, "P minimizes this energy, with this weight", color=GRAY)
+    yield _chip(MARGIN + 372, h - 28, "P −0.5", GRAY, filled=False, width=60)
+    yield _text(MARGIN + 410, h - 24, "P maximizes it", color=GRAY)
 
 
 def _team_boxes(layout: _Layout) -> Iterator[str]:
@@ -206,10 +206,10 @@ def _team_boxes(layout: _Layout) -> Iterator[str]:
         width = right + WIDTH / 2 + 28 - MARGIN
         yield (
             f'<rect x="{MARGIN - 12}" y="{top - 4:.0f}" width="{width:.0f}"'
-            f' height="{bottom - top + 8:.0f}" rx="14" fill="{lanes[0].colour}" fill-opacity="0.06"'
-            f' stroke="{lanes[0].colour}" stroke-opacity="0.35"/>'
+            f' height="{bottom - top + 8:.0f}" rx="14" fill="{lanes[0].color}" fill-opacity="0.06"'
+            f' stroke="{lanes[0].color}" stroke-opacity="0.35"/>'
         )
-        yield _text(MARGIN, top + 12, f"team {team}", size=11, colour=GREY)
+        yield _text(MARGIN, top + 12, f"team {team}", size=11, color=GRAY)
 
 
 def _lane_labels(layout: _Layout) -> Iterator[str]:
@@ -218,9 +218,9 @@ def _lane_labels(layout: _Layout) -> Iterator[str]:
         middle = lane.top + lane.height / 2
         player = players.get(lane.name)
         weight = 700 if player else 400
-        yield _text(MARGIN, middle + 6, lane.name, size=17, weight=weight, colour=lane.colour)
+        yield _text(MARGIN, middle + 6, lane.name, size=17, weight=weight, color=lane.color)
         if player is not None and player.frozen:
-            yield _text(MARGIN, middle + 22, "frozen", size=11, colour=GREY)
+            yield _text(MARGIN, middle + 22, "frozen", size=11, color=GRAY)
 
 
 def _arrows(layout: _Layout) -> Iterator[str]:
@@ -232,11 +232,11 @@ def _arrows(layout: _Layout) -> Iterator[str]:
             start, end = a + WIDTH / 2, x - WIDTH / 2 - 2
             bend = max(40.0, (end - start) / 2)
             lane = layout.lanes.get(_lane_of(source))
-            colour = lane.colour if lane and not isinstance(source, Energy) else GREY
+            color = lane.color if lane and not isinstance(source, Energy) else GRAY
             dashes = ' stroke-dasharray="5 4"' if stopped else ""
             yield (
                 f'<path d="M{start:.0f},{b:.0f} C{start + bend:.0f},{b:.0f} '
-                f'{end - bend:.0f},{y:.0f} {end:.0f},{y:.0f}" fill="none" stroke="{colour}" '
+                f'{end - bend:.0f},{y:.0f} {end:.0f},{y:.0f}" fill="none" stroke="{color}" '
                 f'stroke-opacity="0.55" stroke-width="1.6"{dashes} marker-end="url(#tip)"/>'
             )
 
@@ -247,9 +247,9 @@ def _nodes(layout: _Layout) -> Iterator[str]:
             continue
         lane = layout.lanes[_lane_of(node)]
         radius = 8 if owner(node) else 20
-        fill = lane.colour if owner(node) and lane.colour != GREY else "#eceef1"
-        ink = PAPER if fill == lane.colour else INK
-        yield _box(x, y, radius, fill, lane.colour)
+        fill = lane.color if owner(node) and lane.color != GRAY else "#eceef1"
+        ink = PAPER if fill == lane.color else INK
+        yield _box(x, y, radius, fill, lane.color)
         yield from _label(node, layout, x, y, ink)
 
 
@@ -258,25 +258,25 @@ def _label(node: Value, layout: _Layout, x: float, y: float, ink: str) -> Iterat
     if isinstance(node.op, Gradient):
         name = made = f"∂{layout.graph.names[node.args[0]]}/∂{layout.graph.names[node.args[1]]}"
     if name == made:
-        yield _fitted(x, y + 5, name, colour=ink)
+        yield _fitted(x, y + 5, name, color=ink)
     else:
-        yield _fitted(x, y - 2, name, colour=ink, weight=600)
-        yield _fitted(x, y + 13, made, colour=ink, size=11)
+        yield _fitted(x, y - 2, name, color=ink, weight=600)
+        yield _fitted(x, y + 13, made, color=ink, size=11)
 
 
 def _energies(layout: _Layout) -> Iterator[str]:
-    colours = _colours(layout.graph.players)
+    colors = _colors(layout.graph.players)
     for node, (x, y) in layout.at.items():
         if not isinstance(node, Energy):
             continue
         pulls = _pulls(layout.graph, node)
-        ink = INK if pulls else GREY  # nobody's in the game itself: an energy of another phase
+        ink = INK if pulls else GRAY  # nobody's in the game itself: an energy of another phase
         yield _box(x, y, 4, PAPER, ink)
-        yield _fitted(x, y + 5, layout.graph.names[node], colour=ink)
+        yield _fitted(x, y + 5, layout.graph.names[node], color=ink)
         for i, (player, sign, weight) in enumerate(pulls):
             left = x + WIDTH / 2 + 16 + i * (CHIP + 6)
             label = f"{player} {_short(weight, 9)}"
-            yield _chip(left + CHIP / 2, y, label, colours[player], filled=sign > 0, width=CHIP)
+            yield _chip(left + CHIP / 2, y, label, colors[player], filled=sign > 0, width=CHIP)
 
 
 def _pulls(graph: LossGraph, energy: Energy) -> list[tuple[str, int, str]]:
@@ -299,12 +299,12 @@ def _box(x: float, y: float, radius: int, fill: str, stroke: str) -> str:
     )
 
 
-def _chip(x: float, y: float, label: str, colour: str, *, filled: bool, width: float) -> str:
-    fill, ink = (colour, PAPER) if filled else (PAPER, colour)
+def _chip(x: float, y: float, label: str, color: str, *, filled: bool, width: float) -> str:
+    fill, ink = (color, PAPER) if filled else (PAPER, color)
     return (
         f'<rect x="{x - width / 2:.0f}" y="{y - 12:.0f}" width="{width:.0f}" height="24" rx="12" '
-        f'fill="{fill}" stroke="{colour}" stroke-width="1.5"/>'
-        + _text(x, y + 4.5, label, size=12, colour=ink, anchor="middle", weight=600)
+        f'fill="{fill}" stroke="{color}" stroke-width="1.5"/>'
+        + _text(x, y + 4.5, label, size=12, color=ink, anchor="middle", weight=600)
     )
 
 
@@ -315,23 +315,21 @@ def _text(
     *,
     size: int = 13,
     weight: int = 400,
-    colour: str = INK,
+    color: str = INK,
     anchor: str = "start",
 ) -> str:
     return (
         f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" font-weight="{weight}" '
-        f'text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+        f'text-anchor="{anchor}" fill="{color}">{escape(text)}</text>'
     )
 
 
-def _fitted(
-    x: float, y: float, text: str, *, size: int = 13, weight: int = 400, colour: str
-) -> str:
+def _fitted(x: float, y: float, text: str, *, size: int = 13, weight: int = 400, color: str) -> str:
     """Write text in the middle of a box: smaller if it is long, and cut if it is too long."""
     while size > SMALLEST and len(text) * size * LETTER > WIDTH - 10:
         size -= 1
     text = _short(text, int((WIDTH - 10) / (size * LETTER)))
-    return _text(x, y, text, size=size, weight=weight, colour=colour, anchor="middle")
+    return _text(x, y, text, size=size, weight=weight, color=color, anchor="middle")
 
 
 def _short(text: str, length: int) -> str:

@@ -14,7 +14,7 @@ __all__ = ["text"]
 def text(graph: LossGraph) -> str:
     """Return the game for a terminal: players, named values, and who pulls on which energy.
 
-    A weight stands under the player that minimises an energy with it; a negative one maximises.
+    A weight stands under the player that minimizes an energy with it; a negative one maximizes.
     """
     blocks = [
         ["players", *_indented(_player_lines(graph))],

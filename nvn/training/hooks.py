@@ -37,7 +37,7 @@ hook = pluggy.HookimplMarker("nvn")
 
 
 class Hooks:
-    """Every hook there is. An error raised in one ends the run, after what was learnt is saved."""
+    """Every hook there is. An error raised in one ends the run, after what was learned is saved."""
 
     @_specification
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:

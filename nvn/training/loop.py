@@ -90,7 +90,7 @@ def train(
     """Train a recipe: its phases, then its game.
 
     Ctrl-C ends the run after the current step, with everything saved; a second one ends it in the
-    middle of the step. SIGTERM and SIGHUP do the same. Either way what was learnt is saved, which
+    middle of the step. SIGTERM and SIGHUP do the same. Either way what was learned is saved, which
     no signal ends, and the run is returned, as "interrupted".
 
     Args:
@@ -110,7 +110,7 @@ def train(
     Raises:
         GameError: Listing every problem with the game.
         NvnError: If something else does not fit, or if an objective is no longer finite. Like any
-            error from the recipe's own code, it is raised after what was learnt has been saved.
+            error from the recipe's own code, it is raised after what was learned has been saved.
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
@@ -144,7 +144,7 @@ class _Loop:
     pictures: dict[str, Path] = field(default_factory=dict)
 
     def run(self) -> Run:
-        """Play, and save what was learnt however that ends."""
+        """Play, and save what was learned however that ends."""
         try:
             try:
                 outcome = self._play()

@@ -25,7 +25,7 @@ class Stop:
 
     A signal is only noted, so that a step or a file is never left half done, except where the loop
     says that ending there does no harm. A second signal ends steps and evaluations at once; what
-    has been learnt is then saved, which no signal ends.
+    has been learned is then saved, which no signal ends.
 
     Args:
         seconds: How long the run may take; None for no limit.
@@ -33,7 +33,7 @@ class Stop:
 
     def __init__(self, seconds: float | None = None) -> None:
         self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._signalled = False
+        self._signaled = False
         self._harmless = False
         self._saving = False
         self._raised_at = -math.inf
@@ -41,7 +41,7 @@ class Stop:
     @property
     def reason(self) -> Literal["interrupted", "out of time"] | None:
         """Why the run is to stop, or None."""
-        if self._signalled:
+        if self._signaled:
             return "interrupted"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "out of time"
@@ -50,7 +50,7 @@ class Stop:
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Let a signal end what happens in here at once, by KeyboardInterrupt."""
-        if self._signalled:
+        if self._signaled:
             raise KeyboardInterrupt
         self._harmless = True
         try:
@@ -59,12 +59,12 @@ class Stop:
             self._harmless = False
 
     def save(self) -> None:
-        """From now on, only note signals: what was learnt is being saved."""
+        """From now on, only note signals: what was learned is being saved."""
         self._saving = True
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note a signal."""
-        again, self._signalled = self._signalled, True
+        again, self._signaled = self._signaled, True
         if self._saving or not (again or self._harmless):
             return
         # One KeyboardInterrupt is enough: another would hit the loop where it handles the first.

@@ -1,4 +1,4 @@
-"""A run that is over, built again: its recipe with the weights it had learnt.
+"""A run that is over, built again: its recipe with the weights it had learned.
 
 (The module is not called trained: `nvn.trained` is the function.)
 """
@@ -159,7 +159,7 @@ def _say_how_it_ended(folder: Path, about: Mapping[str, Any]) -> None:
         steps = ", ".join(f"{phase} {count}" for phase, count in (about.get("steps") or {}).items())
         warnings.warn(
             f"the run {folder} did not finish ({outcome}; steps: {steps or 'none'}): what it had "
-            "learnt by then is used",
+            "learned by then is used",
             NvnWarning,
             stacklevel=3,
         )

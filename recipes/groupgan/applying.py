@@ -53,7 +53,7 @@ class FacePart:
             cropper.choose(Image.new("RGB", (64, 64)))
         except ConfigError as error:
             warnings.warn(f"{error}; the middle of pictures is taken", NvnWarning, stacklevel=2)
-            return Cropper("centre")
+            return Cropper("center")
         return cropper
 
 
@@ -72,8 +72,8 @@ class Changed:
         size: The side of the pictures that the networks see, in pixels.
         mode: "RGB" for three channels, "L" for one.
         part: Which part of a picture is changed. It is padded to a square, in its middle.
-        border: The grey level of what lies beyond a picture's edge.
-        crisp: Whether what changes much becomes ink or paper, and no grey in between: an enlarged
+        border: The gray level of what lies beyond a picture's edge.
+        crisp: Whether what changes much becomes ink or paper, and no gray in between: an enlarged
             change has soft edges, and strokes have not.
     """
 
@@ -116,5 +116,5 @@ def tensor(image: Image.Image) -> Tensor:
 def picture(pixels: Tensor) -> Image.Image:
     """Return a tensor (1, C, H, W) as a picture; what is beyond [-1, 1] is cut off."""
     levels = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    grey = levels.shape[0] == 1
-    return Image.fromarray((levels[0] if grey else levels.permute(1, 2, 0)).numpy())
+    gray = levels.shape[0] == 1
+    return Image.fromarray((levels[0] if gray else levels.permute(1, 2, 0)).numpy())

@@ -1,6 +1,6 @@
 """What the games share that magnify expressions: settings, phases before, measures after.
 
-A generator makes peaks of weak faces, for a classifier C to recognise. C stands beside the game;
+A generator makes peaks of weak faces, for a classifier C to recognize. C stands beside the game;
 a judge that no player ever meets learns real peaks too, and says how much was magnified.
 """
 
@@ -24,7 +24,7 @@ from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
-from .photographs.cropping import GREY
+from .photographs.cropping import GRAY
 from .play import Content, Family, Play, doubt
 from .settings import HEAVIEST, MOST, ExpressionConfig, Presets, extended
 
@@ -71,7 +71,8 @@ class MagnifyingConfig(ExpressionConfig):
         800, ge=1, le=MOST, description="steps of phase pretraining: C learns, and so does E"
     )
     learns_weak: bool = Field(
-        True, description="in phase pretraining real peaks and weak faces are learnt, or peaks only"
+        True,
+        description="phase pretraining: learn weak faces and real peaks, or peaks only",
     )
     warmup: int = Field(
         1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
@@ -160,8 +161,8 @@ class Magnifying:
             return nvn.alternating(*critics, *synthesis, *learner, fresh=True)
         return nvn.alternating(nvn.move(*critics, *learner), nvn.move(*synthesis))
 
-    def learnt(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.Energy | nvn.WeightedSum:
-        """Return what is learnt in phase pretraining, of logits (N, K) of peaks and weak faces."""
+    def learned(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.Energy | nvn.WeightedSum:
+        """Return what is learned in phase pretraining, of logits (N, K) of peaks and weak faces."""
         peaks = en.cross_entropy(on_peaks, self.label)
         weak = en.cross_entropy(on_weak, self.label)
         return peaks + weak if self.config.learns_weak else peaks
@@ -203,10 +204,10 @@ class Magnifying:
         if config.classifier == "cotrained":
             self._cotrain(made)
         first = self.content(copied if config.autoencode else made, extractor)
-        learnt = sum(pretrained.values(), start=self.learnt(C(peak), C(weak)))
+        learned = sum(pretrained.values(), start=self.learned(C(peak), C(weak)))
         before = [
             self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
-            self.before("pretraining", C, *pretrained, toward=learnt),
+            self.before("pretraining", C, *pretrained, toward=learned),
             self.before("warmup", G, toward=first),
         ]
         pairs = config.pairs
@@ -227,7 +228,7 @@ class Magnifying:
             previews=self._previews(made, features or {}),
             application=nvn.Application(
                 "magnified",
-                Changed(weak, made, config.size, part=FacePart(config.seen), border=GREY[0]),
+                Changed(weak, made, config.size, part=FacePart(config.seen), border=GRAY[0]),
             ),
         )
 

@@ -67,7 +67,7 @@ class Play:
         return told + adv.fake(self._judged(Dp, self.given)) if also_given else told
 
     def fooling(self, critic: nvn.Player) -> nvn.Energy | nvn.WeightedSum:
-        """Return what G and E minimise to fool a critic; in minimax −φ, as in Algorithm 1."""
+        """Return what G and E minimize to fool a critic; in minimax −φ, as in Algorithm 1."""
         return FAMILIES[self.family].fool(self._judged(critic, self.made))
 
     def content(self, kind: Content, features: Callable[[nvn.Value], nvn.Value]) -> nvn.Energy:

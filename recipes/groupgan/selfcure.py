@@ -38,7 +38,7 @@ def weighted(logits: Tensor, importance: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Rank regularisation: the important part of a batch is to be so by a margin.
+    """Rank regularization: the important part of a batch is to be so by a margin.
 
     Attributes:
         share: β, the part of a batch that is important.
@@ -62,8 +62,8 @@ class Ranks:
 
 
 @dataclass(frozen=True)
-class Relabelling:
-    """Relabelling: unimportant pictures get the class that the network is surer of by a margin.
+class Relabeling:
+    """Relabeling: unimportant pictures get the class that the network is surer of by a margin.
 
     Attributes:
         share: β, the part of a batch that is important, whose labels are believed.

@@ -146,5 +146,5 @@ class ExpressionConfig(DataConfig):
     def prepared(self, module: Network) -> Network:
         """Return a module as it starts: its weights drawn, its memory laid out."""
         if self.published_init:
-            module.apply(nets.initialise_as_published)
+            module.apply(nets.initialize_as_published)
         return nets.laid_out(module)

@@ -116,7 +116,7 @@ class DataConfig(SplitConfig):
     @property
     def seen(self) -> Crop:
         """What is seen of photographs."""
-        return self.crop or ("centre" if self.data == "lsemsw" else "face")
+        return self.crop or ("center" if self.data == "lsemsw" else "face")
 
     @property
     def pairs_needed(self) -> bool:

@@ -69,8 +69,8 @@ def test_results_lie_beside_what_they_were_made_of(run: nvn.Run, photos: Path) -
         assert (result.size, result.getpixel((3, 3))) == ((30, 20), (0, 255, 255))
     with Image.open("out/a-inverted-compared.png") as both:
         middle = both.height // 2
-        colours = [both.getpixel((x, middle)) for x in (3, both.width - 3)]
-        assert colours == [(255, 0, 0), (0, 255, 255)]
+        colors = [both.getpixel((x, middle)) for x in (3, both.width - 3)]
+        assert colors == [(255, 0, 0), (0, 255, 255)]
 
 
 def test_what_was_done_is_written_down(run: nvn.Run, photos: Path) -> None:

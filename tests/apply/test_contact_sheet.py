@@ -9,22 +9,22 @@ from nvn.apply.contact_sheet import PAGE, Pair, beside, contact_sheet, small
 def test_both_pictures_are_as_large_as_each_other(size: tuple[int, int]) -> None:
     before, after = Image.new("RGB", size, "red"), Image.new("RGB", (48, 48), "blue")
     sheet = np.asarray(beside(before, after))
-    red, blue = ((sheet == colour).all(axis=-1) for colour in ((255, 0, 0), (0, 0, 255)))
-    sides = [max(np.ptp(np.nonzero(colour), axis=1) + 1) for colour in (red, blue)]
+    red, blue = ((sheet == color).all(axis=-1) for color in ((255, 0, 0), (0, 0, 255)))
+    sides = [max(np.ptp(np.nonzero(color), axis=1) + 1) for color in (red, blue)]
     assert sides[0] == sides[1] == min(max(*size, 128), 1024)
     assert np.nonzero(red)[1].max() < np.nonzero(blue)[1].min()
 
 
 def pairs(count: int, name: str = "a.png") -> list[Pair]:
-    red, blue = (small(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))
+    red, blue = (small(Image.new("RGB", (40, 30), color)) for color in ("red", "blue"))
     return [Pair(name, red, blue)] * count
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, PAGE])
 def test_every_pair_is_on_the_sheet_side_by_side(count: int) -> None:
     sheet = np.asarray(contact_sheet("title", pairs(count)))
-    for colour in ((255, 0, 0), (0, 0, 255)):
-        assert (sheet == colour).all(axis=-1).sum() == count * 160 * 120
+    for color in ((255, 0, 0), (0, 0, 255)):
+        assert (sheet == color).all(axis=-1).sum() == count * 160 * 120
     assert max(sheet.shape) < 2000
 
 

@@ -212,7 +212,7 @@ class Expert(Loop):
 
 
 class ByTheBook(Loop):
-    """Algorithm 1 as it stands: every move synthesises anew and goes back through everything."""
+    """Algorithm 1 as it stands: every move synthesizes anew and goes back through everything."""
 
     def step(self, data: Batch) -> None:
         for name, objective in zip(MOVERS, (self.v_d, self.v_dp, self.v_g, self.v_e), strict=True):

@@ -45,7 +45,7 @@ def test_a_player_without_an_objective(game: nvn.Game, x: nvn.Value, G: nvn.Play
     found = problem(game, D, G)
     assert found.where.startswith(HERE)
     assert found.found == "`D` has no objective"
-    assert found.expected == "every player to minimise something"
+    assert found.expected == "every player to minimize something"
     assert found.edit == "add `D.minimizes(…)`, or declare it with `game.frozen('D', …)`"
     assert problem(game, G) == found  # also if it is not scheduled
 
@@ -72,7 +72,7 @@ def test_a_player_who_is_never_called(game: nvn.Game, G: nvn.Player) -> None:
     D = game.player("D", linear())
     D.minimizes(mean(G(game.batch("x"))))
     found = problem(game, D, G)
-    assert found.found == "`D` is never called by anything that anybody minimises"
+    assert found.found == "`D` is never called by anything that anybody minimizes"
     assert found.edit == "use `D(…)` in an energy, or remove the player"
 
 
@@ -84,7 +84,7 @@ def test_a_frozen_player_cannot_move(game: nvn.Game, x: nvn.Value, G: nvn.Player
     assert found.edit == "declare it with `game.player('C', …)`, or leave it out"
 
 
-def test_a_frozen_player_cannot_minimise(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
+def test_a_frozen_player_cannot_minimize(game: nvn.Game, x: nvn.Value, G: nvn.Player) -> None:
     C = game.frozen("C", linear())
     C.minimizes(mean(C(G(x))))
     assert "`C` is frozen but has an objective" in str(problems(game, G)[0])
@@ -304,7 +304,7 @@ def test_an_objective_that_does_not_depend_on_its_player(game: nvn.Game, x: nvn.
     D.minimizes(mean(D(G(x).stop_gradient())) + mean(D(x)))
     found = problem(game, D, G)
     assert found.where == "`G.minimizes(…)`"
-    assert found.found == "`G` minimises `2 mean(D(x))`, which does not depend on it"
+    assert found.found == "`G` minimizes `2 mean(D(x))`, which does not depend on it"
     assert found.expected == "an energy computed from a call of `G`, no stop_gradient between"
 
 
@@ -313,7 +313,7 @@ def test_a_goal_that_does_not_depend_on_who_moves() -> None:
     found = problem(small.game, small.D, small.G, nvn.move(small.G, toward=small.judge))
     assert found.where.startswith(HERE)
     assert found.where.endswith("a move of `G`")
-    assert "`G` minimises `judge`, which does not depend on it" in found.found
+    assert "`G` minimizes `judge`, which does not depend on it" in found.found
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, torch.inf])
@@ -408,7 +408,7 @@ def test_a_frozen_player_who_is_never_called(game: nvn.Game, G: nvn.Player) -> N
 def test_maximizing_an_energy_that_saturates(family: en.Family) -> None:
     small = gan()
     small.G.maximizes(family.fake(small.D(small.fake)))
-    with pytest.warns(GameWarning, match=r"`G` maximises `fake\(D\(G\(z\)\)\)`, whose gradient"):
+    with pytest.warns(GameWarning, match=r"`G` maximizes `fake\(D\(G\(z\)\)\)`, whose gradient"):
         nvn.plan(small.game, small.schedule)
 
 
@@ -422,14 +422,14 @@ def test_a_function_may_say_that_it_saturates() -> None:
 
     small = gan()
     small.G.maximizes(0.5 * nvn.energy(Flat())(small.fake))
-    with pytest.warns(GameWarning, match=r"`G` maximises `Flat\(G\(z\)\)`"):
+    with pytest.warns(GameWarning, match=r"`G` maximizes `Flat\(G\(z\)\)`"):
         nvn.plan(small.game, small.schedule)
 
 
 def test_maximizing_is_fine_otherwise() -> None:
     small = gan()
     small.G.maximizes(en.Wasserstein().fake(small.D(small.fake)))
-    small.D.maximizes(-en.Minimax().fake(small.D(small.fake)))  # that is to minimise it
+    small.D.maximizes(-en.Minimax().fake(small.D(small.fake)))  # that is to minimize it
     small.D.maximizes(en.Minimax().fool(small.D(small.fake)))  # so is this
     nvn.plan(small.game, small.schedule)
 
@@ -444,7 +444,7 @@ def test_an_objective_that_cancels(game: nvn.Game, x: nvn.Value, G: nvn.Player) 
     E = game.player("E", linear())
     E.minimizes(mean(E(x)))
     E.maximizes(mean(E(x)))
-    with pytest.warns(GameWarning, match=r"`E` minimises `0 mean\(E\(x\)\)`, every weight of"):
+    with pytest.warns(GameWarning, match=r"`E` minimizes `0 mean\(E\(x\)\)`, every weight of"):
         nvn.plan(game, nvn.alternating(G, E))
 
 
@@ -493,10 +493,10 @@ def test_every_problem_is_told_at_once() -> None:
         "`fixed` moves, but none of its parameters requires a gradient",
         "the schedule moves `C`, which is frozen",
         "the schedule moves `G`, a player of the game 'gan'",
-        "`lost` is never called by anything that anybody minimises",
+        "`lost` is never called by anything that anybody minimizes",
         "`lost` has no objective",
         "`E` has an objective but never moves",
-        "`G` minimises `mean(C(D(x)))`, which does not depend on it",
+        "`G` minimizes `mean(C(D(x)))`, which does not depend on it",
         "the weight nan on `mean(D(G(x)))`",
         "times=0",
     ]

@@ -12,7 +12,7 @@ from PIL import Image
 from nvn.cli import main
 
 RECIPE = '''\
-"""A game that learns a colour."""
+"""A game that learns a color."""
 
 import time
 from functools import partial
@@ -41,35 +41,35 @@ class Shift(nn.Module):
         return x + self.by
 
 
-def coloured(engine, image, slow):
-    """Fill a picture with what was learnt."""
+def colored(engine, image, slow):
+    """Fill a picture with what was learned."""
     time.sleep(slow)
     if min(image.size) < 2:
         raise nvn.NvnError(f"{image.width} × {image.height} is too small, expected 2 × 2")
-    colour = engine.modules["G"](torch.zeros(3)).mul(255).round().int().tolist()
-    return Image.new("RGB", image.size, tuple(colour))
+    color = engine.modules["G"](torch.zeros(3)).mul(255).round().int().tolist()
+    return Image.new("RGB", image.size, tuple(color))
 
 
 def recipe(config):
-    game = nvn.Game("colour")
+    game = nvn.Game("color")
     x = game.batch("x")
     G = game.player("G", Shift())
     G.minimizes(nvn.energy(lambda x: x.square().sum(), name="square")(G(x)))
     return nvn.Recipe(
-        name="colour",
+        name="color",
         game=game,
         schedule=nvn.alternating(G),
         optimizers=partial(torch.optim.SGD, lr=0.5),
         data=[{"x": torch.tensor([-1.0, -0.2, 0.0])}],
         steps=1,
-        application=nvn.Application("coloured", partial(coloured, slow=config.slow)),
+        application=nvn.Application("colored", partial(colored, slow=config.slow)),
     )
 '''
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "colour.py").write_text(RECIPE)
+    (tmp_path / "color.py").write_text(RECIPE)
     (tmp_path / "photos").mkdir()
     Image.effect_noise((300, 200), 50).convert("CMYK").save(tmp_path / "photos" / "a.jpg")
     Image.new("L", (3000, 2000)).save(tmp_path / "photos" / "big.png")
@@ -86,16 +86,16 @@ def nvn(*arguments: str) -> int:
 
 
 def test_a_recipe_is_run_and_applied(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert nvn("run", "colour.py", "--accelerator", "cpu") == 0
+    assert nvn("run", "color.py", "--accelerator", "cpu") == 0
     capsys.readouterr()
-    assert nvn("apply", "runs/colour", "photos", "--out", "out", "--accelerator", "cpu") == 0
+    assert nvn("apply", "runs/color", "photos", "--out", "out", "--accelerator", "cpu") == 0
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.splitlines()[-2:] == [
         "2 results in out",
         "contact sheet: out/contact-sheet.png",
     ]
-    with Image.open("out/big-coloured.png") as result:
+    with Image.open("out/big-colored.png") as result:
         assert result.size == (3000, 2000)
         assert result.getpixel((0, 0)) == (255, 51, 0)
 
@@ -106,7 +106,7 @@ def test_a_corrupt_file_is_named_and_the_code_is_one(
     Image.new("L", (1, 1)).save("photos/one.png")
     content = Path("photos/a.jpg").read_bytes()
     Path("photos/torn.jpg").write_bytes(content[: len(content) // 2])
-    assert nvn("run", "colour.py", "--out", "run") == 0
+    assert nvn("run", "color.py", "--out", "run") == 0
     capsys.readouterr()
     assert nvn("apply", "run", "photos", "--out", "photos/out") == 1
     said = capsys.readouterr()
@@ -121,14 +121,14 @@ def test_what_cannot_be_done_is_said_before_anything_is_made(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = RECIPE.replace("        application=", "        # application=")
-    (folder / "colour.py").write_text(plain)
-    assert nvn("run", "colour.py", "--out", "run") == 0
+    (folder / "color.py").write_text(plain)
+    assert nvn("run", "color.py", "--out", "run") == 0
     capsys.readouterr()
     for arguments, message in (
         (["gone", "photos", "--out", "out"], "error: there is no run gone"),
         (["run", "run", "--out", "out"], "error: there are no pictures: run"),
         (["run", "photos", "--out", "photos"], "error: photos is not empty"),
-        (["run", "photos", "--out", "out"], "error: the recipe 'colour' does not say what it does"),
+        (["run", "photos", "--out", "out"], "error: the recipe 'color' does not say what it does"),
         (["run", "photos", "--out", "out", "--recipe", "x.py"], "there is no recipe file x.py"),
         (["run", "photos", "--out", "out", "--accelerator", "abacus"], "--accelerator abacus"),
     ):
@@ -149,7 +149,7 @@ runpy.run_module("nvn", run_name="__main__", alter_sys=True)
 def test_ctrl_c_leaves_what_is_done(folder: Path) -> None:
     for number in range(50):
         Image.new("L", (4, 4)).save(f"photos/p{number}.png")
-    assert nvn("run", "colour.py", "--out", "run", "--set", "slow=0.2") == 0
+    assert nvn("run", "color.py", "--out", "run", "--set", "slow=0.2") == 0
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "apply", "run", "photos", "--out", "out"],
         stdout=subprocess.PIPE,
@@ -158,7 +158,7 @@ def test_ctrl_c_leaves_what_is_done(folder: Path) -> None:
     )
     try:
         deadline = time.monotonic() + 120
-        while not Path("out/big-coloured.png").exists():
+        while not Path("out/big-colored.png").exists():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -169,7 +169,7 @@ def test_ctrl_c_leaves_what_is_done(folder: Path) -> None:
         process.communicate()
     assert (process.returncode, error) == (130, "")
     assert "interrupted after " in said
-    assert {"a-coloured.png", "applied.yaml", "contact-sheet.png"} <= {
+    assert {"a-colored.png", "applied.yaml", "contact-sheet.png"} <= {
         path.name for path in Path("out").iterdir()
     }
     assert not list(Path("out").glob(".*"))  # no half-written file

@@ -9,7 +9,7 @@ import yaml
 from safetensors.torch import load_file
 
 from nvn.cli import main
-from tests.tiny import FILE, NEIGHBOUR
+from tests.tiny import FILE, NEIGHBOR
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def nvn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     (tmp_path / "game.py").write_text(FILE)
-    (tmp_path / "neighbour.py").write_text(NEIGHBOUR)
+    (tmp_path / "neighbor.py").write_text(NEIGHBOR)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     return Command(monkeypatch, capsys)
@@ -79,7 +79,7 @@ def test_limits(nvn: Command) -> None:
     assert [s["step"] for s in steps if "evaluation" not in s] == [1, 2, 1, 2]
     code, said, _ = nvn("run", "game.py", "--set", "steps=100000000", "--max-time", "1s")
     assert code == 0
-    assert "out of time: what was learnt so far is saved" in said
+    assert "out of time: what was learned so far is saved" in said
 
 
 def test_double_precision(nvn: Command) -> None:

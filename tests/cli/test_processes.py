@@ -12,7 +12,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from tests.tiny import FILE, NEIGHBOUR
+from tests.tiny import FILE, NEIGHBOR
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "game.py").write_text(FILE)
-    # tests/ is no installed package: the neighbour finds it by the repository's path.
+    # tests/ is no installed package: the neighbor finds it by the repository's path.
     path = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-    (tmp_path / "neighbour.py").write_text(path + NEIGHBOUR)
+    (tmp_path / "neighbor.py").write_text(path + NEIGHBOR)
     return tmp_path
 
 
@@ -72,7 +72,7 @@ def test_a_signal_ends_a_run_cleanly(folder: Path, start: Start, number: signal.
     said, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert "interrupted: what was learnt so far is saved" in said.splitlines()[-1]
+    assert "interrupted: what was learned so far is saved" in said.splitlines()[-1]
     assert_saved(folder)
 
 
@@ -86,7 +86,7 @@ def assert_saved(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.0005, 0.02, 0.2])
-def test_no_burst_of_signals_loses_what_was_learnt(
+def test_no_burst_of_signals_loses_what_was_learned(
     folder: Path, start: Start, pause: float
 ) -> None:
     process = start("run", "game.py", "--set", "steps=100000000", "--out", "run")
@@ -111,7 +111,7 @@ def test_a_signal_while_weights_are_written(folder: Path, start: Start) -> None:
     process.send_signal(signal.SIGINT)
     said, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "")
-    assert "interrupted: what was learnt so far is saved" in said
+    assert "interrupted: what was learned so far is saved" in said
     assert_saved(folder)
 
 
@@ -130,7 +130,7 @@ save, runfolder.save_players = runfolder.save_players, slow
 """
 
 
-def test_ctrl_c_before_anything_was_learnt(folder: Path, start: Start) -> None:
+def test_ctrl_c_before_anything_was_learned(folder: Path, start: Start) -> None:
     (folder / "game.py").write_text("import time\nopen('begun', 'w').write('x')\ntime.sleep(60)\n")
     process = start("run", "game.py")
     wait_for(folder / "begun", process)
@@ -154,7 +154,7 @@ def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: St
     assert error.splitlines()[-1] == "ZeroDivisionError: division by zero"
     assert "nvn/" not in error
     assert "typer" not in error
-    assert "failed: what was learnt so far is saved (steps: warmup 3, main 2;" in said
+    assert "failed: what was learned so far is saved (steps: warmup 3, main 2;" in said
     assert (folder / "run" / "checkpoints" / "final" / "G.safetensors").exists()
 
 
@@ -179,9 +179,9 @@ def test_a_reader_that_goes_does_not_end_training(folder: Path, start: Start) ->
 
 def test_a_full_disk_says_that_the_weights_are_lost(folder: Path, start: Start) -> None:
     limit = "\nimport resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-    big = NEIGHBOUR.replace("return tiny(", "return large(") + LARGE
+    big = NEIGHBOR.replace("return tiny(", "return large(") + LARGE
     path = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-    (folder / "neighbour.py").write_text(path + big + limit)
+    (folder / "neighbor.py").write_text(path + big + limit)
     process = start("run", "game.py", "--out", "run")
     _, error = process.communicate(timeout=120)
     assert process.returncode == 1

@@ -143,7 +143,7 @@ def test_a_run_is_shown(where: str, request: pytest.FixtureRequest, tmp_path: Pa
     for part in ("tiny: warmup 3 steps, main 6 steps, seed 7", "3/3", "6/6", "step 2: size: norm"):
         assert part in said
     assert f"{run.metrics['size']['norm']:.4g}" in said
-    assert f"picture: {run.folder}/images/grey-000006.png" in said
+    assert f"picture: {run.folder}/images/gray-000006.png" in said
     assert "finished (steps: warmup 3, main 6;" in said
     assert f"everything is in {run.folder}" in said
 

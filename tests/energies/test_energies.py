@@ -509,8 +509,8 @@ def test_penalties_are_means_over_samples():
     batch = {"x": double(3.0, 4.0, 0.0, 1.0).reshape(2, 2)}  # norms 5 and 1
     assert evaluate(en.r1(D(x), x), batch).item() == pytest.approx((25 + 1) / 2 / 2)
     assert evaluate(en.gradient_penalty(D(x), x), batch).item() == pytest.approx((16 + 0) / 2)
-    zero_centred = evaluate(en.gradient_penalty(D(x), x, target=0.0), batch)
-    assert zero_centred.item() == pytest.approx(2 * evaluate(en.r1(D(x), x), batch).item())
+    zero_centered = evaluate(en.gradient_penalty(D(x), x, target=0.0), batch)
+    assert zero_centered.item() == pytest.approx(2 * evaluate(en.r1(D(x), x), batch).item())
 
 
 def test_penalties_reach_the_parameters_of_the_critic():
@@ -547,7 +547,7 @@ def test_r1_of_a_deep_critic_by_finite_differences():
             assert e[1, i].item() == pytest.approx(((a - b) / (2 * step)).item(), rel=1e-6)
 
 
-def test_a_flat_critic_is_penalised_without_nan():
+def test_a_flat_critic_is_penalized_without_nan():
     _, x, D = game_of("x", D=Linear(torch.zeros(4, dtype=torch.float64)))
     penalty = evaluate(en.gradient_penalty(D(x), x), {"x": random(3, 4)})
     (slope,) = torch.autograd.grad(penalty, D.module.parameters())
@@ -809,7 +809,7 @@ def test_no_smoothing_is_the_default():
 # --- what all share -----------------------------------------------------------------------------
 
 
-def judgement(family, part):
+def judgment(family, part):
     declared = getattr(family, part)(Game("g").batch("x"))
     node = declared if isinstance(declared, Energy) else declared.terms[0].energy
     return node.op.fn
@@ -818,7 +818,7 @@ def judgement(family, part):
 # (function of tensors, shapes of its arguments); every one smooth where it is tested
 SMOOTH = {
     **{
-        f"{family!r}.{part}": (judgement(family, part), [(4, 3)])
+        f"{family!r}.{part}": (judgment(family, part), [(4, 3)])
         for family in FAMILIES
         for part in ("real", "fake", "fool")
     },

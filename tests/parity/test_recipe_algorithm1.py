@@ -69,7 +69,7 @@ class ByHand:
     def train(self) -> None:
         pre_e, pre_c, pre_g = (SGD([*m.parameters()]) for m in (self.E, self.C, self.G))
         for batch in islice(self.batches, STEPS):  # pre-train E (and C) on peak expressions
-            logits = self.E.recognise(self.E(batch["peak"]))
+            logits = self.E.recognize(self.E(batch["peak"]))
             self.minimise(F.cross_entropy(logits, batch["label"]), self.E, pre_e)
             logits = self.C(batch["peak"])
             self.minimise(F.cross_entropy(logits, batch["label"]), self.C, pre_c)

@@ -80,7 +80,7 @@ def found(recipe: nvn.Recipe) -> list[str]:
 
 
 def broken(data: object = DATA) -> nvn.Recipe:
-    """A GAN whose author forgot what G minimises, and gave noise to the critic."""
+    """A GAN whose author forgot what G minimizes, and gave noise to the critic."""
     game = nvn.Game("broken")
     x = game.batch("x")
     z = game.noise("z", 5, like=x)

@@ -7,7 +7,7 @@ import yaml
 from nvn.errors import ConfigError
 from nvn.recipe.loading import installed_recipes, load_recipe
 from nvn.recipe.recipe import Recipe
-from tests.tiny import FILE, NEIGHBOUR
+from tests.tiny import FILE, NEIGHBOR
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -15,11 +15,11 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "game.py").write_text(FILE)
-    (tmp_path / "neighbour.py").write_text(NEIGHBOUR)
+    (tmp_path / "neighbor.py").write_text(NEIGHBOR)
     return tmp_path
 
 
-def test_a_file_is_loaded_with_its_neighbours(folder: Path) -> None:
+def test_a_file_is_loaded_with_its_neighbors(folder: Path) -> None:
     source = load_recipe(str(folder / "game.py"))
     recipe = source.build(source.config_class.build("long"))
     assert source.name == "game"
@@ -30,7 +30,7 @@ def test_a_file_is_loaded_with_its_neighbours(folder: Path) -> None:
 def test_files_of_one_name_in_two_folders_are_two(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    shutil.copy(folder / "neighbour.py", other)
+    shutil.copy(folder / "neighbor.py", other)
     (other / "game.py").write_text(FILE.replace("steps: int = Field(6", "steps: int = Field(7"))
     first, second = (load_recipe(str(place / "game.py")) for place in (folder, other))
     assert (

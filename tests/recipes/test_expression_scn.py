@@ -12,7 +12,7 @@ from nvn_recipes import expression_scn
 from nvn_recipes.groupgan.selfcure import (
     From,
     Ranks,
-    Relabelling,
+    Relabeling,
     SelfCuring,
     Until,
     important,
@@ -83,7 +83,7 @@ def test_a_batch_of_one_has_no_ranks() -> None:
     assert cost.item() == 0
     assert importance.grad is not None
     assert importance.grad.tolist() == [0]
-    assert Relabelling(0.7, 0.0)(tensor([0]), tensor([[0.0, 9.0]]), importance).tolist() == [0]
+    assert Relabeling(0.7, 0.0)(tensor([0]), tensor([[0.0, 9.0]]), importance).tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_labels_are_replaced_where_a_class_is_likelier_by_the_margin() -> None:
     importance = tensor([0.9, 0.2, 0.1, 0.3])
     label = tensor([0, 0, 0, 0])
     # Doubted: all but the most important. 0.59 − 0.41 is less than the margin; 0.9 is the label's.
-    assert Relabelling(0.25, 0.2)(label, logits, importance).tolist() == [0, 1, 0, 0]
-    assert Relabelling(0.25, 0.1)(label, logits, importance).tolist() == [0, 1, 1, 0]
-    assert Relabelling(0.75, 0.1)(label, logits, importance).tolist() == [0, 0, 1, 0]
+    assert Relabeling(0.25, 0.2)(label, logits, importance).tolist() == [0, 1, 0, 0]
+    assert Relabeling(0.25, 0.1)(label, logits, importance).tolist() == [0, 1, 1, 0]
+    assert Relabeling(0.75, 0.1)(label, logits, importance).tolist() == [0, 0, 1, 0]
     assert label.tolist() == [0, 0, 0, 0]
 
 
-def test_relabelling_ties_doubt_as_many() -> None:
+def test_relabeling_ties_doubt_as_many() -> None:
     logits = logits_of(*[[0.1, 0.9]] * 10)
-    found = Relabelling(0.7, 0.2)(torch.zeros(10, dtype=torch.long), logits, torch.full((10,), 0.5))
+    found = Relabeling(0.7, 0.2)(torch.zeros(10, dtype=torch.long), logits, torch.full((10,), 0.5))
     assert found.sum().item() == 3
 
 
@@ -126,7 +126,7 @@ def test_the_network_says_how_important_each_picture_is() -> None:
     network = config().network(SelfCuring)
     features = network(torch.randn(5, 3, 16, 16))
     importance = network.importance(features)
-    assert network.recognise(features).shape == (5, 6)
+    assert network.recognize(features).shape == (5, 6)
     assert importance.shape == (5,)
     assert ((importance > 0) & (importance < 1)).all()
 
@@ -176,7 +176,7 @@ def test_its_gradient_is_that_of_the_energies_by_hand() -> None:
     network = engine.modules["C"].train()
     x = network(seen["weak"])
     importance = network.importance(x)
-    answer = importance[:, None] * network.recognise(x)
+    answer = importance[:, None] * network.recognize(x)
     ranked, order = importance.sort(descending=True)
     label = seen["label"].clone()
     label[order[3:]] = answer.argmax(dim=1)[order[3:]]  # the three that are not important

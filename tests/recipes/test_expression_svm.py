@@ -28,7 +28,7 @@ def config(**changes: Any) -> expression_svm.Config:
 
 
 @pytest.mark.parametrize(("features", "bins"), [("lbp", 59), ("lpq", 256), ("eoh", 8)])
-def test_one_player_minimises_the_hinge_and_its_norm(features: str, bins: int) -> None:
+def test_one_player_minimizes_the_hinge_and_its_norm(features: str, bins: int) -> None:
     recipe = expression_svm.recipe(config(features=features))
     W = recipe.game.players["W"]
     assert W.module.weight.shape == (6, 2 * 2 * bins)
@@ -84,6 +84,6 @@ def test_both_machines_are_measured_and_agree(
     assert isinstance(evaluation, expression_svm.Machines)
     test = evaluation.described.test
     (scores,) = run.engine.values({"features": test.features}, [evaluation.scores])
-    agreed = (scores.argmax(dim=1) == evaluation.reference.recognised()).double().mean()
+    agreed = (scores.argmax(dim=1) == evaluation.reference.recognized()).double().mean()
     assert agreed > 0.8
     assert torch.isfinite(scores).all()

@@ -84,7 +84,7 @@ def test_2v2_is_equations_13_to_17() -> None:
     assert found["Dp"] == {"real(Dp(peak, f))": 1, "fake(Dp(fake, f))": 1}
     fool = ("fool(D(fake, f))", "fool(Dp(fake, f))")
     assert found["G"] == {"mse(fake, peak)": 1, fool[0]: 0.1, fool[1]: 0.2, SEEN: 0.3}
-    own = "cross_entropy(E.recognise(f), label)"
+    own = "cross_entropy(E.recognize(f), label)"
     assert found["E"] == {SEEN: 1, fool[0]: 0.4, fool[1]: 0.5, own: 0}
 
 
@@ -92,7 +92,7 @@ def test_2v2_is_equations_13_to_17() -> None:
 def test_minimax_is_algorithm_1s_sign(module: ModuleType) -> None:
     found = weights(module.recipe(config(module, adversarial="minimax", a=0.1)))
     (fake,) = (name for name in found["G"] if name.startswith("fake(D("))
-    assert found["G"][fake] == -0.1  # α · log(1 − D(fake)), minimised
+    assert found["G"][fake] == -0.1  # α · log(1 − D(fake)), minimized
 
 
 @each_game
@@ -106,13 +106,13 @@ def test_a_cotrained_classifier_learns_real_and_made_faces_beside_the_game(
     module: ModuleType,
 ) -> None:
     recipe = module.recipe(config(module, classifier="cotrained"))
-    learnt = {f"cross_entropy(C({seen}), label)": 1 / 3 for seen in ("peak", "weak", "fake")}
-    assert weights(recipe)["C"] == pytest.approx(learnt)
+    learned = {f"cross_entropy(C({seen}), label)": 1 / 3 for seen in ("peak", "weak", "fake")}
+    assert weights(recipe)["C"] == pytest.approx(learned)
     critics, synthesis = make_plans(recipe)["main"].moves
     assert "C" in {player.name for player in critics.move.players}
     assert "C" not in {player.name for player in synthesis.move.players}
     others = {name: terms for name, terms in weights(recipe).items() if name != "C"}
-    assert not any(set(terms) & set(learnt) for terms in others.values())  # C is nobody's ally
+    assert not any(set(terms) & set(learned) for terms in others.values())  # C is nobody's ally
 
 
 @pytest.mark.parametrize("module", [expression_1v2, expression_2v2])

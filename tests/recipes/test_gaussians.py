@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from nvn_recipes import gaussians
-from nvn_recipes.gaussians import MODES, SPREAD, Config, Ring, centres, coverage, picture
+from nvn_recipes.gaussians import MODES, SPREAD, Config, Ring, centers, coverage, picture
 from torch import Tensor, nn
 
 import nvn
@@ -30,9 +30,9 @@ def real(count: int = 4096) -> Tensor:
 
 def test_the_ring_is_the_mixture_that_it_says() -> None:
     points = real()
-    distances, modes = torch.cdist(points, centres()).min(dim=1)
+    distances, modes = torch.cdist(points, centers()).min(dim=1)
     assert modes.bincount(minlength=MODES).min() > len(points) / MODES * 0.8
-    # In the plane, the mean squared distance to the centre is 2σ².
+    # In the plane, the mean squared distance to the center is 2σ².
     assert distances.square().mean().item() == pytest.approx(2 * SPREAD**2, rel=0.05)
 
 
@@ -46,7 +46,7 @@ def test_the_ring_is_the_same_each_time() -> None:
     ("points", "covered", "on_a_mode"),
     [
         (real(), MODES, 0.989),
-        (centres()[:3].repeat(100, 1), 3, 1.0),
+        (centers()[:3].repeat(100, 1), 3, 1.0),
         (torch.zeros(100, 2), 0, 0.0),
     ],
     ids=["the mixture", "three modes", "the middle"],
@@ -61,10 +61,10 @@ def test_the_picture_shows_samples_where_they_are() -> None:
     image = picture(Sampler(torch.tensor([[0.0, 1.2]])), fake=None)  # type: ignore[arg-type]
     red, green, _ = image.getpixel((240, 48))  # type: ignore[misc]
     assert red > 200
-    assert green < 100  # the samples' colour, near the top
+    assert green < 100  # the samples' color, near the top
 
 
-def test_it_learns_towards_the_ring(tmp_path: Path) -> None:
+def test_it_learns_toward_the_ring(tmp_path: Path) -> None:
     config = Config(steps=300, batch=64, hidden=32, lr=3e-3)
     run = nvn.train(lambda: gaussians.recipe(config), out=tmp_path / "run")
     points = gaussians.samples(run.engine, run.engine.plan.graph.nodes[2], count=256)

@@ -179,7 +179,7 @@ def test_it_trains_and_repairs(game: str, tmp_path: Path) -> None:
     whats = ("PSNR (dB)", "SSIM", "ink IoU")
     shown = ("restored", "content alone", "damaged", "original")
     likeness = {f"{s}, {w}" for s in shown[:3] for w in whats}
-    assert set(measured) == {f"{s}, recognised (%)" for s in shown} | likeness
+    assert set(measured) == {f"{s}, recognized (%)" for s in shown} | likeness
     assert measured["damaged, PSNR (dB)"] > 10
     assert list((tmp_path / "run/images").glob("sketches-*.png"))
     assert run.recipe.application is not None

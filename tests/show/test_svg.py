@@ -44,7 +44,7 @@ def test_who_pulls_stands_beside_the_energy_with_the_weight() -> None:
         assert chip in said
 
 
-def test_who_maximises_is_hollow() -> None:
+def test_who_maximizes_is_hollow() -> None:
     picture = [*drawn()]
     chips = {
         label.text: box.get("fill") for box, label in pairwise(picture) if box.get("rx") == "12"

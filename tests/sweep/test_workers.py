@@ -188,12 +188,12 @@ def test_a_signal_ends_the_waiting_and_not_what_is_waited_for(
 ) -> None:
     stop = Stop()
 
-    class Signalling(Told):
+    class Signaling(Told):
         def waits(self, job: Job, process: str | None) -> None:
             super().waits(job, process)
             stop.on_signal(signal.SIGINT, None)
 
-    told = Signalling()
+    told = Signaling()
     run_jobs(jobs(tmp_path, a="", b=""), [{}], stop, told, program)
     assert (told.began_, told.waited, told.results) == (["a"], [("a", str(left.pid))], {})
     assert left.poll() is None

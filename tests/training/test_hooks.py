@@ -43,7 +43,7 @@ def test_an_argument_with_a_default_is_the_plugins_own() -> None:
     plugin_manager([Own()])
 
 
-class Misspelt:
+class Misspelled:
     @hook
     def evaluatde(self) -> None: ...
 
@@ -63,7 +63,7 @@ class Unmarked:
 @pytest.mark.parametrize(
     ("plugin", "message"),
     [
-        (Misspelt(), "there is no hook 'evaluatde'. Did you mean 'evaluated'?"),
+        (Misspelled(), "there is no hook 'evaluatde'. Did you mean 'evaluated'?"),
         (WrongArgument(), "no argument 'metric'. Did you mean 'metrics'?"),
         (Unmarked(), "Unmarked.evaluated has a hook's name but would never be called"),
         (object(), "plugin object has no function marked @nvn.training.hooks.hook"),
@@ -79,7 +79,7 @@ def test_what_is_wrong_with_a_plugin_is_said(plugin: object, message: str) -> No
 def test_every_problem_is_said_at_once() -> None:
     listener = Listener()
     with pytest.raises(ConfigError) as error:
-        plugin_manager([Misspelt(), WrongArgument(), listener, listener])
+        plugin_manager([Misspelled(), WrongArgument(), listener, listener])
     assert all(word in str(error.value) for word in ("evaluatde", "'metric'", "given twice"))
 
 

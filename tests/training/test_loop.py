@@ -92,10 +92,10 @@ def test_the_whole_course_of_a_run(out: Path) -> None:
     run = nvn.train(tiny(), out=out, plugins=[diary], seed=3)
     warmup = ["warmup of 3", "warmup 1", "warmup 2", "warmup 3", "warmup ends at 3"]
     game = ["main of 6", "main 1", "main 2", "size at 2", "main 3", "main 4", "size at 4"]
-    game += ["grey at 4", "main 5", "main 6", "main ends at 6", "size at 6", "grey at 6"]
+    game += ["gray at 4", "main 5", "main 6", "main ends at 6", "size at 6", "gray at 6"]
     assert diary.told == ["run 3", *warmup, *game, "finished"]
     assert run.steps == {"warmup": 3, "main": 6}
-    assert run.pictures == {"grey": out / "images" / "grey-000006.png"}
+    assert run.pictures == {"gray": out / "images" / "gray-000006.png"}
 
 
 def test_the_folder_of_a_run(out: Path) -> None:
@@ -112,8 +112,8 @@ def test_the_folder_of_a_run(out: Path) -> None:
     assert "phase warmup" in (out / "plan.txt").read_text()
     assert str(run.engine.plan) in (out / "plan.txt").read_text()
     assert [p.name for p in sorted((out / "images").iterdir())] == [
-        "grey-000004.png",
-        "grey-000006.png",
+        "gray-000004.png",
+        "gray-000006.png",
     ]
     about = yaml.safe_load((out / "run.yaml").read_text())
     assert (about["outcome"], about["steps"]) == ("finished", {"warmup": 3, "main": 6})

@@ -12,7 +12,7 @@ import nvn
 from nvn.errors import ConfigError, NvnError, NvnWarning, RunError
 from nvn.recipe.loading import load_recipe
 from nvn.training.weights import save_weights
-from tests.tiny import Shift, grey, tiny
+from tests.tiny import Shift, gray, tiny
 
 RECIPE = '''\
 """A tiny game."""
@@ -301,4 +301,4 @@ def test_an_application_that_gives_no_picture_is_said(run: nvn.Run, made: Any) -
 
 def test_a_recipe_without_application_says_what_to_add(run: nvn.Run) -> None:
     with pytest.raises(NvnError, match=r"give its nvn.Recipe\(…\) an application=nvn.Application"):
-        nvn.trained(run.folder).apply(grey(run.engine))
+        nvn.trained(run.folder).apply(gray(run.engine))

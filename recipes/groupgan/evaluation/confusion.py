@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 import nvn
 
 from ..pairs import Split, to_float
-from .colours import ink, luminance, scale
+from .colors import ink, luminance, scale
 from .grid import grid
 from .lettering import TEXT, shortened
 from .numbers import computed_with
@@ -40,7 +40,7 @@ class Confusion:
     Attributes:
         split: The faces.
         weak: The game's weak pictures, (N, C, H, W).
-        answer: How they are recognised: logits (N, K), K classes.
+        answer: How they are recognized: logits (N, K), K classes.
     """
 
     split: Split
@@ -88,16 +88,16 @@ def drawn(counts: Tensor, classes: Sequence[str]) -> Image.Image:
 
 
 def _cell(share: float) -> Image.Image:
-    """One field of the matrix: a colour, and the number on it in black or white."""
+    """One field of the matrix: a color, and the number on it in black or white."""
     known = not math.isnan(share)
-    colour = ink(torch.tensor(share if known else 0.0))
-    cell = Image.fromarray(colour.expand(CELL, CELL, 3).contiguous().numpy())
+    color = ink(torch.tensor(share if known else 0.0))
+    cell = Image.fromarray(color.expand(CELL, CELL, 3).contiguous().numpy())
     pen = ImageDraw.Draw(cell)
     pen.rectangle((0, 0, CELL - 1, CELL - 1), outline="#a0a4ac")
     pen.text(
         (CELL // 2, CELL // 2),
         f"{100 * share:.1f}" if known else "-",
-        fill="black" if luminance(colour) > MIDDLE else "white",
+        fill="black" if luminance(color) > MIDDLE else "white",
         font=ImageFont.load_default(TEXT),
         anchor="mm",
     )

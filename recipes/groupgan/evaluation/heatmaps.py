@@ -11,7 +11,7 @@ from torch import Tensor
 import nvn
 
 from ..pairs import Split, to_float
-from .colours import heat, scale
+from .colors import heat, scale
 from .grid import grid
 from .lettering import shortened
 from .numbers import computed_with
@@ -19,7 +19,7 @@ from .people import of_each_class
 from .sheets import enlarged, to_image
 
 SIDE = 144  # pixels that a small picture is enlarged to
-MEANING = "squared difference, summed over the colours; pictures are in [-1, 1]"
+MEANING = "squared difference, summed over the colors; pictures are in [-1, 1]"
 BELOW = 0.99  # the share of all pixels that are below the end of the scale
 
 COLUMNS = (  # none wider than 128 pixels, the least that a picture is shown at
@@ -97,6 +97,6 @@ def end_of_scale(maps: Tensor) -> float:
 
 
 def _hot(shares: Tensor, times: int) -> Image.Image:
-    """A map (H, W) in colours, 1 and more in the last one."""
+    """A map (H, W) in colors, 1 and more in the last one."""
     image = Image.fromarray(heat(shares).numpy())
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

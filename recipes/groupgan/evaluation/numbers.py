@@ -101,7 +101,7 @@ def _mean_over_parts(made: Tensor, real: Tensor, measure: Callable[..., Any]) ->
 def ink_iou(made: Tensor, real: Tensor) -> float:
     """Return how well the ink of two sketches (N, 1, H, W) agrees: the mean of |A ∩ B| / |A ∪ B|.
 
-    Ink is what is darker than 0, the middle grey. Where neither sketch has any, they agree: 1.
+    Ink is what is darker than 0, the middle gray. Where neither sketch has any, they agree: 1.
     """
     here, there = (made < 0).flatten(1), (real < 0).flatten(1)
     both, either = (here & there).sum(dim=1), (here | there).sum(dim=1)

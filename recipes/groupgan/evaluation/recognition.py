@@ -1,4 +1,4 @@
-"""How well weak expressions are recognised, and how well they are magnified."""
+"""How well weak expressions are recognized, and how well they are magnified."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nvn.console import Bar
 from ..pairs import Pairs, Split, to_float
 from .numbers import accuracy, computed_with, extrapolated, psnr, ssim
 
-BY_PEAKS = "recognised by a classifier of peaks (%)"
+BY_PEAKS = "recognized by a classifier of peaks (%)"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Recognition:
     Attributes:
         split: The faces.
         weak: The game's weak pictures, (N, C, H, W).
-        answer: How this method recognises them: logits (N, K), K classes.
+        answer: How this method recognizes them: logits (N, K), K classes.
         fake: What it makes of them, (N, C, H, W), if it magnifies.
         judge: Logits (N, K) of a classifier that knows only peaks, as a function of `weak`.
         others: Further logits (N, K), and who gives them.
@@ -57,11 +57,11 @@ class Recognition:
                     right = self._right(engine, self.judge, pictures, bar)
                     found[f"{name}, {BY_PEAKS}"] = right
             for name, logits in self.others.items():
-                found[f"weak, recognised by {name} (%)"] = self._right(engine, logits, weak, bar)
+                found[f"weak, recognized by {name} (%)"] = self._right(engine, logits, weak, bar)
         return {**found, **_likeness(shown, peak)} if magnifies else found
 
     def _right(self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: Bar) -> float:
-        """The share in % of pictures that are recognised."""
+        """The share in % of pictures that are recognized."""
         said = computed_with(engine, self.weak, logits, pictures, bar)
         return 100 * accuracy(said, self.split.test.label)
 

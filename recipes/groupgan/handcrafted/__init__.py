@@ -1,1 +1,1 @@
-"""Features of pictures that nobody learnt, and the linear machine that tells classes by them."""
+"""Features of pictures that nobody learned, and the linear machine that tells classes by them."""

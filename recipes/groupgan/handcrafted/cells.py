@@ -1,4 +1,4 @@
-"""What the hand-crafted features share: grey pictures, and histograms over a grid of cells.
+"""What the hand-crafted features share: gray pictures, and histograms over a grid of cells.
 
 Letters: N pictures of C channels and H×W pixels; Y×X pixels that have a code; B codes.
 """
@@ -11,8 +11,8 @@ from torch import Tensor
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue appear
 
 
-def grey(pictures: Tensor) -> Tensor:
-    """Return grey levels (N, H, W) uint8 of pictures (N, C, H, W) uint8, C 1 or 3.
+def gray(pictures: Tensor) -> Tensor:
+    """Return gray levels (N, H, W) uint8 of pictures (N, C, H, W) uint8, C 1 or 3.
 
     Whole numbers, so that equal levels stay equal.
 

@@ -69,13 +69,13 @@ class Described:
 
     def sample(self, count: int) -> Table:
         """Return a table of `count` or more pictures quickly."""
-        return standardised(self._described(self.split.source.sample(count), lambda done: None))[0]
+        return standardized(self._described(self.split.source.sample(count), lambda done: None))[0]
 
     @cached_property
     def _tables(self) -> tuple[Table, ...]:
         parts = self.split.train, self.split.test
         with nvn.progress("describing pictures", total=sum(map(len, parts))) as bar:
-            return standardised(*(self._described(part, bar.advance) for part in parts))
+            return standardized(*(self._described(part, bar.advance) for part in parts))
 
     def _described(self, pairs: Pairs, done: Callable[[int], None]) -> Table:
         side = self.split.size
@@ -92,7 +92,7 @@ def middle(pictures: Tensor, side: int) -> Tensor:
     return pictures[..., start : start + side, start : start + side]
 
 
-def standardised(first: Table, *others: Table) -> tuple[Table, ...]:
+def standardized(first: Table, *others: Table) -> tuple[Table, ...]:
     """Return tables with each feature less its mean in the first, over its deviation there.
 
     A feature that is the same in all of the first's rows is left at that scale.

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cells import grey, histograms, shares
+from .cells import gray, histograms, shares
 
 SOBEL = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-DOUBT = 1.0  # ε, in grey levels: far below any edge, far above rounding
+DOUBT = 1.0  # ε, in gray levels: far below any edge, far above rounding
 
 
 def eoh(pictures: Tensor, cells: int, *, bins: int = 8, threshold: float = 0.0) -> Tensor:
@@ -31,7 +31,7 @@ def eoh(pictures: Tensor, cells: int, *, bins: int = 8, threshold: float = 0.0) 
         pictures: (N, C, H, W) uint8, C 1 or 3.
         cells: Parts a side of the grid.
         bins: K.
-        threshold: The strength below which an edge is noise, in grey levels times 8 (the sum of
+        threshold: The strength below which an edge is noise, in gray levels times 8 (the sum of
             the mask's absolute weights).
 
     Raises:
@@ -45,7 +45,7 @@ def eoh(pictures: Tensor, cells: int, *, bins: int = 8, threshold: float = 0.0) 
 
 def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Return the strengths and the orientations in [0, π) of edges, (N, H − 2, W − 2) each."""
-    levels = grey(pictures)[:, None].float()
+    levels = gray(pictures)[:, None].float()
     right, down = F.conv2d(levels, torch.stack([SOBEL, SOBEL.T])[:, None]).unbind(dim=1)
     # Turned to the upper half first: then both sides of an edge fall into the same part exactly.
     lower = (down < 0) | ((down == 0) & (right < 0))

@@ -1,4 +1,4 @@
-"""Local binary patterns: which neighbours are at least as bright as a pixel.
+"""Local binary patterns: which neighbors are at least as bright as a pixel.
 
 Ojala, Pietikäinen and Mäenpää (2002), "Multiresolution gray-scale and rotation invariant texture
 classification with local binary patterns", IEEE TPAMI 24; over a grid of cells as on faces by
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from nvn.errors import ConfigError
 
-from .cells import grey, histograms, shares
+from .cells import gray, histograms, shares
 
 
 def lbp(pictures: Tensor, cells: int, *, points: int = 8, radius: int = 2) -> Tensor:
     """Return LBP^{u2} features of pictures, (N, cells·cells·B) float32.
 
-    A pixel's code is Σ_p s(g_p − g_c) 2^p over P neighbours g_p on a circle of R pixels around it,
+    A pixel's code is Σ_p s(g_p − g_c) 2^p over P neighbors g_p on a circle of R pixels around it,
     s(x) = 1 where x ≥ 0. Patterns with at most two changes around the circle ("uniform") have a
     bin each, the others share one: B = P(P − 1) + 3. Pixels nearer to the border than R have no
     circle, and are left out. The features of a cell sum to 1.
@@ -30,8 +30,8 @@ def lbp(pictures: Tensor, cells: int, *, points: int = 8, radius: int = 2) -> Te
     Args:
         pictures: (N, C, H, W) uint8, C 1 or 3.
         cells: Parts a side of the grid.
-        points: P. With 4, no neighbour is interpolated, and codes survive any monotone change of
-            grey levels; with more, any linear one.
+        points: P. With 4, no neighbor is interpolated, and codes survive any monotone change of
+            gray levels; with more, any linear one.
         radius: R, in pixels.
 
     Raises:
@@ -52,5 +52,5 @@ def lbp_codes(pictures: Tensor, points: int, radius: int) -> Tensor:
 
     # "nri_uniform" is the u2 of the papers: uniform, not made invariant to rotation.
     coded = partial(local_binary_pattern, P=points, R=radius, method="nri_uniform")
-    codes = np.stack([coded(levels) for levels in grey(pictures).numpy()]).astype(np.int64)
+    codes = np.stack([coded(levels) for levels in gray(pictures).numpy()]).astype(np.int64)
     return torch.from_numpy(codes)[:, radius:-radius, radius:-radius]

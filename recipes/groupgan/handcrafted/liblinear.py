@@ -34,19 +34,19 @@ class Reference:
         """What an error costs, against the norm of the weights."""
         return chosen(self.described.train)
 
-    def recognised(self) -> Tensor:
+    def recognized(self) -> Tensor:
         """Return the classes (N,) it tells in the pictures of the people to test on."""
         machine = fitted(self.described.train, self.C)
         return torch.from_numpy(machine.predict(self.described.test.features.numpy()))
 
 
 def chosen(table: Table) -> float:
-    """Return the C by which people left out are recognised best.
+    """Return the C by which people left out are recognized best.
 
-    It grows tenfold as long as that helps: large ones take long, and fit the people learnt from.
+    It grows tenfold as long as that helps: large ones take long, and fit the people learned from.
 
     Raises:
-        DataError: If too few people, or of too few classes, are to be learnt from.
+        DataError: If too few people, or of too few classes, are to be learned from.
         ConfigError: If scikit-learn is not installed.
     """
     parts = left_out(table)
@@ -68,7 +68,7 @@ def left_out(table: Table) -> list[tuple[Tensor, Tensor]]:
     """Return the rows that remain and those left out, each person left out once, classes alike.
 
     Raises:
-        DataError: If too few people, or of too few classes, are to be learnt from.
+        DataError: If too few people, or of too few classes, are to be learned from.
     """
     parts = min(PARTS, len(torch.unique(table.subject)))
     if parts < 2:

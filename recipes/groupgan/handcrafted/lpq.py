@@ -1,4 +1,4 @@
-"""Local phase quantisation: in which quadrant the phase of low frequencies lies around a pixel.
+"""Local phase quantization: in which quadrant the phase of low frequencies lies around a pixel.
 
 Ojansivu and Heikkilä (2008), "Blur insensitive texture classification using local phase
 quantization", ICISP, LNCS 5099. A blur whose point spread function is centrally symmetric has a
@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cells import grey, histograms, shares
+from .cells import gray, histograms, shares
 
 CODES = 256
-NOUGHT = 1e-2  # grey levels: a coefficient that is zero but for rounding counts as ≥ 0
+NOUGHT = 1e-2  # gray levels: a coefficient that is zero but for rounding counts as ≥ 0
 
 
 def lpq(
@@ -32,7 +32,7 @@ def lpq(
         pictures: (N, C, H, W) uint8, C 1 or 3.
         cells: Parts a side of the grid.
         window: M, odd. Pixels nearer to the border than that reaches are left out.
-        correlation: ρ, that of neighbouring pixels, to decorrelate the coefficients by before
+        correlation: ρ, that of neighboring pixels, to decorrelate the coefficients by before
             their signs are taken (0.9 in the paper); None takes the signs as they are.
 
     Raises:
@@ -48,7 +48,7 @@ def lpq_codes(pictures: Tensor, window: int, correlation: float | None) -> Tenso
     if correlation is not None:
         filters = whitening(filters, correlation).T @ filters
     # No filter sees a constant, and small numbers are rounded less.
-    levels = grey(pictures)[:, None].float() - 128
+    levels = gray(pictures)[:, None].float() - 128
     found = F.conv2d(levels, filters.view(-1, 1, window, window).float())
     powers = 2 ** torch.arange(len(filters)).view(-1, 1, 1)
     return ((found >= -NOUGHT) * powers).sum(dim=1)

@@ -1,9 +1,9 @@
-"""The linear support vector machine as a player: what it is, and what it minimises.
+"""The linear support vector machine as a player: what it is, and what it minimizes.
 
 It is the one that scikit-learn's LinearSVC solves by default, a machine for each class against all
 others: Fan, Chang, Hsieh, Wang and Lin (2008), "LIBLINEAR: a library for large linear
 classification", JMLR 9. With the rows w_k of W for K classes, the constant 1 among the features,
-and y_k = 1 for the class of x and −1 for all others, it minimises over N samples
+and y_k = 1 for the class of x and −1 for all others, it minimizes over N samples
 
     Σ_k ½ ‖w_k‖² + C Σ_x Σ_k max(0, 1 − y_k w_kᵀx)²;
 

@@ -4,9 +4,9 @@ from .backbones import PUBLISHED, SMALLEST, BackboneName, backbone
 from .critic import Critic, critic_widths
 from .extractor import Classifier, Extractor
 from .generator import Generator, ResidualBlock
-from .initialisation import initialise_as_published
+from .initialization import initialize_as_published
 from .layout import laid_out
-from .pictures import CHANNELS, moved, standardised
+from .pictures import CHANNELS, moved, standardized
 from .trunk import Dimensions, Trunk
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "Trunk",
     "backbone",
     "critic_widths",
-    "initialise_as_published",
+    "initialize_as_published",
     "laid_out",
     "moved",
-    "standardised",
+    "standardized",
 ]

@@ -28,7 +28,7 @@ class Extractor(nn.Module):
         """Return expression features (N, F) of pictures (N, C, H, W)."""
         return self.extract(pictures)
 
-    def recognise(self, features: Tensor) -> Tensor:
+    def recognize(self, features: Tensor) -> Tensor:
         """Return class logits (N, K) of features (N, F)."""
         logits: Tensor = self.head(self.dropout(features))
         return logits
@@ -39,7 +39,7 @@ class Classifier(Extractor):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return class logits (N, K) of pictures (N, C, H, W)."""
-        return self.recognise(self.extract(pictures))
+        return self.recognize(self.extract(pictures))
 
     def extract(self, pictures: Tensor) -> Tensor:
         """Return the features (N, F) that the classes of pictures (N, C, H, W) are told by."""

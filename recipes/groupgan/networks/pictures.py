@@ -8,7 +8,7 @@ from torch import Tensor, nn
 CHANNELS = 3  # of a picture, unless a network is told otherwise
 
 
-def standardised(pictures: Tensor) -> Tensor:
+def standardized(pictures: Tensor) -> Tensor:
     """Return pictures (N, C, H, W), each with mean 0 and variance 1."""
     return nn.functional.layer_norm(pictures, pictures.shape[1:])
 

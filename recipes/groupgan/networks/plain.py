@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from .initialisation import initialise_for_relu
+from .initialization import initialize_for_relu
 from .trunk import Dimensions, Trunk
 
 DROPOUT = 0.5
@@ -103,5 +103,5 @@ def _assembled(
         nn.Linear(features, features),
         nn.ReLU(),
     )
-    convolutions = nn.Sequential(*layers).apply(initialise_for_relu)
+    convolutions = nn.Sequential(*layers).apply(initialize_for_relu)
     return Trunk(convolutions, dense, features, dropout=DROPOUT)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .initialisation import initialise_for_relu
+from .initialization import initialize_for_relu
 from .trunk import Dimensions, Trunk
 
 RESNET18 = (2, 2, 2, 2)
@@ -44,7 +44,7 @@ def resnet(
     dense: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if projected:
         dense += [nn.Linear(channels, dimensions.features), nn.ReLU()]
-    convolutions = nn.Sequential(*layers).apply(initialise_for_relu)
+    convolutions = nn.Sequential(*layers).apply(initialize_for_relu)
     features = dimensions.features if projected else channels
     return Trunk(convolutions, nn.Sequential(*dense), features)
 

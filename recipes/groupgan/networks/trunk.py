@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .pictures import CHANNELS, standardised
+from .pictures import CHANNELS, standardized
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Dimensions:
         features: How many features come out (F), and the width of the dense layers.
         channels: The channels of the pictures (C).
         share: The channels of the convolutions, as a share of the published ones.
-        batch_norm: Whether AlexNet and VGG normalise after each convolution.
+        batch_norm: Whether AlexNet and VGG normalize after each convolution.
     """
 
     size: int
@@ -38,7 +38,7 @@ class Dimensions:
 class Trunk(nn.Module):
     """A backbone without its last layer.
 
-    A picture is first standardised, so that light and contrast tell nothing.
+    A picture is first standardized, so that light and contrast tell nothing.
 
     Attributes:
         features: How many features come out (F).
@@ -56,7 +56,7 @@ class Trunk(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return features (N, F) of pictures (N, C, H, W)."""
-        features: Tensor = self.dense(self.convolutions(standardised(pictures)))
+        features: Tensor = self.dense(self.convolutions(standardized(pictures)))
         return features
 
 

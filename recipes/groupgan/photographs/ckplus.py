@@ -32,7 +32,7 @@ EMOTIONS: Mapping[float, str] = {  # the numbers that the files hold; 0, neutral
     6: "sadness",
     7: "surprise",
 }
-UNLABELLED = "without a label from 1 to 7"
+UNLABELED = "without a label from 1 to 7"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _films(images: Path, labels: Path, frames: Frames, left_out: LeftOut) -> Ite
             emotion = _emotion(labels / person.name / folder.name)
             chosen = frames.choose(files.pictures(folder))
             if emotion is None:
-                left_out.add(UNLABELLED, folder)
+                left_out.add(UNLABELED, folder)
             elif chosen is None:
                 left_out.add(frames.too_short, folder)
             else:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from nvn.errors import ConfigError
 
-Crop: TypeAlias = Literal["whole", "centre", "face"]
+Crop: TypeAlias = Literal["whole", "center", "face"]
 
 MARGIN = 1.1  # side of the square seen, as a multiple of the face that was found
 LOWER = 0.03  # of the face found: the square lies so much lower, for the chin
 SEARCHED = 240  # the shorter side that faces are searched at, in pixels
 SMALLEST = 48  # face found, in pixels of that
-GREY = (128, 128, 128)  # beyond the edges: nought to the networks
+GRAY = (128, 128, 128)  # beyond the edges: nought to the networks
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Box:
     side: float
 
     def cut(self, image: Image.Image, side: int) -> Tensor:
-        """Return what is in the box, (3, side, side) uint8; beyond the edges it is grey."""
+        """Return what is in the box, (3, side, side) uint8; beyond the edges it is gray."""
         beyond = max(
             0.0,
             -self.left,
@@ -48,7 +48,7 @@ class Box:
         )
         border = int(np.ceil(beyond))
         if border:
-            image = ImageOps.expand(image, border, fill=GREY)
+            image = ImageOps.expand(image, border, fill=GRAY)
         left, top = self.left + border, self.top + border
         corners = (left, top, left + self.side, top + self.side)
         seen = image.resize((side, side), Image.Resampling.LANCZOS, box=corners, reducing_gap=3.0)
@@ -61,7 +61,7 @@ def whole(image: Image.Image) -> Box:
     return Box((image.width - side) / 2, (image.height - side) / 2, side)
 
 
-def centre(image: Image.Image) -> Box:
+def center(image: Image.Image) -> Box:
     """Return the largest square in the middle of an image."""
     side = min(image.size)
     return Box((image.width - side) / 2, (image.height - side) / 2, side)
@@ -134,9 +134,9 @@ class Cropper:
         """Return the same, where it is known already which face was found, if any."""
         if self.crop == "whole":
             return whole(image), True
-        if self.crop == "centre":
-            return centre(image), True
-        return (centre(image), False) if face is None else (around(face, image), True)
+        if self.crop == "center":
+            return center(image), True
+        return (center(image), False) if face is None else (around(face, image), True)
 
     @cached_property
     def finder(self) -> FaceFinder:

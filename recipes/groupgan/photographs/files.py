@@ -60,7 +60,7 @@ def beneath(root: Path, name: str) -> Path | None:
     if found := within(root, name):
         return found
     for folder in folders(root):
-        with suppress(DataError):  # a neighbour that nobody may look into
+        with suppress(DataError):  # a neighbor that nobody may look into
             if found := within(folder, name):
                 return found
     return None

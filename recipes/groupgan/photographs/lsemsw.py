@@ -48,7 +48,7 @@ class Lsemsw:
 
     root: Path
     side: int
-    crop: Crop = "centre"
+    crop: Crop = "center"
     peaks: Path | None = None
     peaks_from: Literal["train", "validation"] = "train"
     easy: float = 0.2

@@ -25,7 +25,7 @@ from nvn.errors import ConfigError
 
 from .cropping import Box
 
-RADIUS = 5  # of the neighbourhood that moves alike, in pixels
+RADIUS = 5  # of the neighborhood that moves alike, in pixels
 REFINED = 5  # times that a place is followed back along the motion
 
 
@@ -46,7 +46,7 @@ class Window:
     side: float
 
     def at(self, places: Tensor) -> Tensor:
-        """Return the colours (3, M, N) at places (2, M, N); past its edges a photo goes on."""
+        """Return the colors (3, M, N) at places (2, M, N); past its edges a photo goes on."""
         _, height, width = self.photo.shape
         rows = (self.top + places[0] * self.side) / height
         columns = (self.left + places[1] * self.side) / width
@@ -90,7 +90,7 @@ def flow(still: Tensor, moved: Tensor) -> Tensor:
     What is at a place p of `still` is at p + flow(p) of `moved`.
     """
     find = _scikit_image("registration").optical_flow_ilk
-    found = find(_grey(still), _grey(moved), radius=RADIUS, gaussian=True, prefilter=True)
+    found = find(_gray(still), _gray(moved), radius=RADIUS, gaussian=True, prefilter=True)
     return torch.from_numpy(np.asarray(found, dtype=np.float32)) / still.shape[-1]
 
 
@@ -131,7 +131,7 @@ def looked_up(values: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
     return seen[0]
 
 
-def _grey(picture: Tensor) -> Any:
+def _gray(picture: Tensor) -> Any:
     return torch.einsum("cij,c->ij", picture, torch.tensor([0.299, 0.587, 0.114])).numpy()
 
 

@@ -1,6 +1,6 @@
 """Hair that has a shape: a scalp that swells, and two sheets that hang at the sides.
 
-Letters: V vertices of the rig, C vertices of the sheets, S subjects. Lengths are decimetres.
+Letters: V vertices of the rig, C vertices of the sheets, S subjects. Lengths are decimeters.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""What a person looks like apart from shape: colours, brows, hair, beard. Drawn, not painted.
+"""What a person looks like apart from shape: colors, brows, hair, beard. Drawn, not painted.
 
-Letters: S subjects. Colours are gamma-encoded RGB in 0..1; lengths are decimetres on the unwrapped
+Letters: S subjects. Colors are gamma-encoded RGB in 0..1; lengths are decimeters on the unwrapped
 head (see `paint`).
 """
 
@@ -31,7 +31,7 @@ IRIS = np.array([[0.24, 0.14, 0.08], [0.40, 0.27, 0.13], [0.36, 0.40, 0.22], [0.
 class Looks:
     """Traits of S subjects, each (S,) or (S, 3).
 
-    skin, lip, iris, hair: colours. blush, freckles, mottling: strengths. brow_*: height above its
+    skin, lip, iris, hair: colors. blush, freckles, mottling: strengths. brow_*: height above its
     usual place, arch, half thickness, density. line: height of the hairline; peak: how far it dips
     in the middle; recede: how far it climbs at the temples; volume: thickness of the hair; long:
     length of the hair at the sides, 0 for none; opening: how far the sides stand off the face.
@@ -65,11 +65,11 @@ class Looks:
         return Looks(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
-def _palette(colours: NDArray[np.float64], place: float) -> NDArray[np.float64]:
-    """The colour at 0..1 along a palette."""
-    at = np.clip(place, 0, 1) * (len(colours) - 1)
-    low = min(int(at), len(colours) - 2)
-    return np.asarray(colours[low] + (at - low) * (colours[low + 1] - colours[low]))
+def _palette(colors: NDArray[np.float64], place: float) -> NDArray[np.float64]:
+    """The color at 0..1 along a palette."""
+    at = np.clip(place, 0, 1) * (len(colors) - 1)
+    low = min(int(at), len(colors) - 2)
+    return np.asarray(colors[low] + (at - low) * (colors[low + 1] - colors[low]))
 
 
 def sample_look(person: Person, rng: np.random.Generator) -> dict[str, NDArray[np.float64] | float]:
@@ -79,9 +79,9 @@ def sample_look(person: Person, rng: np.random.Generator) -> dict[str, NDArray[n
     tone = 0.10 + 0.72 * african + 0.15 * asian + 0.13 * rng.standard_normal()
     skin = _palette(TONES, tone) * (1 + 0.02 * rng.standard_normal(3))
     fair = (rng.random() < 1 - african - asian) and tone < 0.4
-    grey = person.old > 0.5 and rng.random() < 0.6
+    gray = person.old > 0.5 and rng.random() < 0.6
     hair = HAIR[rng.integers(0, 6) if fair else rng.integers(0, 3)]
-    hair = (HAIR[6] if grey else hair) * rng.uniform(0.8, 1.2)
+    hair = (HAIR[6] if gray else hair) * rng.uniform(0.8, 1.2)
     iris = IRIS[rng.integers(0, 5) if fair else rng.integers(0, 2)] * rng.uniform(0.8, 1.2)
     red = rng.uniform(0.25, 0.7) * (0.5 if male else 1.0)
     lip = (1 - red) * skin * [0.88, 0.68, 0.68] + red * skin * [0.85, 0.42, 0.46]
@@ -93,7 +93,7 @@ def sample_look(person: Person, rng: np.random.Generator) -> dict[str, NDArray[n
         "mottling": rng.uniform(0.3, 1.0),
         "brow_height": 0.02 * rng.standard_normal(), "brow_arch": rng.uniform(0.0, 1.0),
         "brow_half": rng.uniform(0.028, 0.05) if male else rng.uniform(0.018, 0.034),
-        "brow_density": rng.uniform(0.55, 1.0) * (0.7 if grey else 1.0),
+        "brow_density": rng.uniform(0.55, 1.0) * (0.7 if gray else 1.0),
         "line": 7.98 + 0.09 * rng.standard_normal() - 0.3 * (rng.random() < 0.22),
         "peak": max(0.0, 0.08 * rng.standard_normal()),
         "recede": max(0.0, rng.normal(0.1, 0.15)) if male else 0.0,

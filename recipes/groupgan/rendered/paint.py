@@ -1,6 +1,6 @@
 """Painting heads: one texture per subject, drawn on the unwrapped head at rest.
 
-The head is unwrapped by azimuth: s = RADIUS·azimuth runs along the skin (decimetres, 0 on the nose,
+The head is unwrapped by azimuth: s = RADIUS·azimuth runs along the skin (decimeters, 0 on the nose,
 positive to the person's left) and y is height, so what is painted moves with the mesh. Below the
 skin the texture has a strip of tiles for eyes, teeth and tongue. Letters: S subjects, V vertices,
 H×W texels.
@@ -18,9 +18,9 @@ from .render import Skins, Surface
 from .rig import EYE, TEETH, TONGUE, Rig
 from .unwrap import unwrap
 
-REACH, BOTTOM, TOP = 1.75, 5.6, 8.5  # decimetres: the painted skin is |s| < REACH, BOTTOM..TOP
+REACH, BOTTOM, TOP = 1.75, 5.6, 8.5  # decimeters: the painted skin is |s| < REACH, BOTTOM..TOP
 STRIP = 0.2  # share of the texture's height given to the tiles
-EYE_CENTRE = (0.3078, 7.284)
+EYE_CENTER = (0.3078, 7.284)
 EYE_RADIUS, IRIS_RADIUS, PUPIL_RADIUS = 0.16, 0.056, 0.023
 
 
@@ -30,9 +30,9 @@ def surface(rig: Rig) -> Surface:
     u = (unwrap(rig.base) / REACH).clamp(-1, 1) * 0.5 + 0.5
     v = ((TOP - y) / (TOP - BOTTOM)).clamp(0, 1) * (1 - STRIP)
     eye = rig.part == EYE
-    middle = torch.where(x > 0, EYE_CENTRE[0], -EYE_CENTRE[0])
+    middle = torch.where(x > 0, EYE_CENTER[0], -EYE_CENTER[0])
     u = torch.where(eye, _tile(0, (x - middle) / EYE_RADIUS * 0.5 + 0.5), u)
-    v = torch.where(eye, 1 - STRIP * ((y - EYE_CENTRE[1]) / EYE_RADIUS * 0.5 + 0.5), v)
+    v = torch.where(eye, 1 - STRIP * ((y - EYE_CENTER[1]) / EYE_RADIUS * 0.5 + 0.5), v)
     for tile, part in ((1, TEETH), (2, TONGUE)):
         u = torch.where(rig.part == part, _tile(tile, torch.tensor(0.5)), u)
         v = torch.where(rig.part == part, 1 - STRIP / 2, v)
@@ -61,16 +61,16 @@ def paint(looks: Looks, size: int) -> Skins:
     y = TOP - (torch.arange(rows) + 0.5) / rows * (TOP - BOTTOM)
     s, y = s[None, None, :], y[None, :, None]  # (1, 1, W), (1, H, 1)
     fine, coarse = _noise(looks.grain, rows, size)
-    colour = _skin(looks, s, y, fine, coarse)
-    colour = _beard(colour, looks, s, y, fine)
-    colour = _brows(colour, looks, s, y, fine)
+    color = _skin(looks, s, y, fine, coarse)
+    color = _beard(color, looks, s, y, fine)
+    color = _brows(color, looks, s, y, fine)
     strands = _strands(looks.grain, rows, size)
     hair = torch.sigmoid((y - hair_line(looks, s) + 0.16 * (strands - 0.5)) / 0.02)
     strands = 0.7 + 0.6 * strands
-    colour = torch.lerp(colour, looks.hair[:, :, None, None] * strands[:, None], hair[:, None])
+    color = torch.lerp(color, looks.hair[:, :, None, None] * strands[:, None], hair[:, None])
     oily = torch.exp(-((s / 0.35) ** 2)) * torch.exp(-(((y - 7.1) / 0.8) ** 2))
     gloss = (0.05 + 0.06 * oily) * (1 - hair) + 0.16 * hair * strands
-    head = torch.cat([colour.clamp(0, 1) ** 2, gloss[:, None]], dim=1)
+    head = torch.cat([color.clamp(0, 1) ** 2, gloss[:, None]], dim=1)
     texture = torch.cat([head, _tiles(looks, size - rows, size)], dim=2)
     return Skins(texture.permute(0, 2, 3, 1).contiguous(), looks.lip**2, looks.skin**2)
 
@@ -103,7 +103,7 @@ def _blob(s: Tensor, y: Tensor, at: tuple[float, float], radius: tuple[float, fl
 
 
 def _skin(looks: Looks, s: Tensor, y: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
-    """Skin colour with cheeks, nose, sockets, mottling and freckles, (S, 3, H, W)."""
+    """Skin color with cheeks, nose, sockets, mottling and freckles, (S, 3, H, W)."""
     red = 0.5 * _blob(s, y, (0.42, 6.95), (0.22, 0.2)) + 0.5 * _blob(s, y, (0, 6.95), (0.12, 0.14))
     red = red * looks.blush[:, None, None] + 0.15 * looks.mottling[:, None, None] * coarse
     dark = 0.10 * _blob(s, y, (0.3, 7.2), (0.22, 0.09)) + 0.05 * _blob(
@@ -117,7 +117,7 @@ def _skin(looks: Looks, s: Tensor, y: Tensor, fine: Tensor, coarse: Tensor) -> T
     return (looks.skin[:, :, None, None] * shade[:, None] * (1 + 1.6 * tint)) * freckle
 
 
-def _beard(colour: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> Tensor:
+def _beard(color: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> Tensor:
     """Beard, moustache and stubble over the skin."""
     jaw = torch.sigmoid((6.72 + 0.55 * (s.abs() - 0.45).clamp(min=0) - y) / 0.05)
     jaw = jaw * torch.sigmoid(
@@ -131,10 +131,10 @@ def _beard(colour: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> 
     full = torch.maximum(full, torch.maximum(looks.moustache, looks.stubble)[:, None, None] * lip)
     density = (full * (0.92 + 0.1 * fine)).clamp(0, 1)
     hue = 0.8 * looks.hair[:, :, None, None]
-    return torch.lerp(colour, torch.minimum(hue, colour), density[:, None])
+    return torch.lerp(color, torch.minimum(hue, color), density[:, None])
 
 
-def _brows(colour: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> Tensor:
+def _brows(color: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> Tensor:
     """Brows: an arch that thins outwards."""
     along = (s.abs() - 0.10) / 0.46  # 0 at the inner end, 1 at the outer
     arch, height = looks.brow_arch[:, None, None], looks.brow_height[:, None, None]
@@ -145,7 +145,7 @@ def _brows(colour: Tensor, looks: Looks, s: Tensor, y: Tensor, fine: Tensor) -> 
     inside = inside * torch.sigmoid(along / 0.05) * torch.sigmoid((1 - along) / 0.05)
     density = inside * looks.brow_density[:, None, None] * (0.95 + 0.08 * fine)
     hue = 0.85 * torch.minimum(looks.hair, 0.75 * looks.skin)[:, :, None, None]
-    return torch.lerp(colour, hue.expand_as(colour), density.clamp(0, 0.97)[:, None])
+    return torch.lerp(color, hue.expand_as(color), density.clamp(0, 0.97)[:, None])
 
 
 def _tiles(looks: Looks, height: int, width: int) -> Tensor:
@@ -177,11 +177,11 @@ def _eye(looks: Looks, size: int) -> Tensor:
         - veins * torch.tensor([0.10, 0.22, 0.22])[None, :, None, None]
     )
     glow = 1.25 - 0.5 * (radius / IRIS_RADIUS).clamp(0, 1)[:, None]
-    colour = torch.lerp(white, looks.iris[:, :, None, None] * glow, iris)
-    colour = colour * (1 - 0.4 * rim)
-    colour = torch.lerp(colour, torch.tensor(0.02), pupil).clamp(0, 1)
+    color = torch.lerp(white, looks.iris[:, :, None, None] * glow, iris)
+    color = color * (1 - 0.4 * rim)
+    color = torch.lerp(color, torch.tensor(0.02), pupil).clamp(0, 1)
     # The lamp's reflection is painted: the iris of the mesh is flat and would flash as a whole.
     off = (at[None, :] - 0.022) ** 2 + (at[:, None] + 0.026) ** 2
-    colour = torch.lerp(colour, torch.tensor(0.95), torch.sigmoid((0.010 - off.sqrt()) / soft))
-    gloss = torch.full((len(colour), 1, size, size), 0.12)
-    return torch.cat([colour**2, gloss], dim=1)
+    color = torch.lerp(color, torch.tensor(0.95), torch.sigmoid((0.010 - off.sqrt()) / soft))
+    gloss = torch.full((len(color), 1, size, size), 0.12)
+    return torch.cat([color**2, gloss], dim=1)

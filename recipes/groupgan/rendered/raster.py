@@ -3,7 +3,7 @@
 Letters: N frames, V vertices, T triangles, R×R pixels, M triangles in play, B side of a box.
 
 Corners are snapped to a sixteenth of a pixel, so that the edge functions are small integers, exact
-in float32: neighbouring triangles leave no hole. Depth and triangle are packed into one integer and
+in float32: neighboring triangles leave no hole. Depth and triangle are packed into one integer and
 reduced by minimum, which does not depend on the order of the candidates: the same input gives the
 same picture on any number of threads, and on a GPU.
 """
@@ -34,12 +34,12 @@ class Corners:
         return Corners((x[0], x[1], x[2]), (y[0], y[1], y[2]), (z[0], z[1], z[2]))
 
     def area(self) -> Tensor:
-        """Twice the area (M,), positive if anticlockwise as seen (y points down here)."""
+        """Twice the area (M,), positive if counterclockwise as seen (y points down here)."""
         (x0, x1, x2), (y0, y1, y2) = self.x, self.y
         return (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
 
     def pixels(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """First column, first row, longer side (M,) of the box of pixels with centres in reach."""
+        """First column, first row, longer side (M,) of the box of pixels with centers in reach."""
         first, length = [], []
         for axis in (self.x, self.y):
             low = torch.minimum(torch.minimum(axis[0], axis[1]), axis[2])
@@ -52,11 +52,11 @@ class Corners:
         return first[0], first[1], side
 
 
-def rasterise(screen: Tensor, triangles: Tensor, size: int) -> Tensor:
+def rasterize(screen: Tensor, triangles: Tensor, size: int) -> Tensor:
     """The visible triangle at each pixel, (N, R, R) int64, -1 where there is none.
 
-    screen: (V, 3, N), x and y in pixels (y down; the first pixel's centre is at 0.5), z in 0..1
-    with 0 nearest. triangles: (T, 3), anticlockwise when seen from in front; others are culled.
+    screen: (V, 3, N), x and y in pixels (y down; the first pixel's center is at 0.5), z in 0..1
+    with 0 nearest. triangles: (T, 3), counterclockwise when seen from in front; others are culled.
     """
     count, frames = len(triangles), screen.shape[2]
     corners = _gather(screen, triangles)
@@ -101,7 +101,7 @@ def _buckets(side: Tensor) -> Iterator[tuple[int, Tensor]]:
 def _covered(
     corners: Corners, column: Tensor, row: Tensor, box: int, size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels covered by triangles: place in the picture, quantised depth, triangle; each (P,)."""
+    """Pixels covered by triangles: place in the picture, quantized depth, triangle; each (P,)."""
     step = torch.arange(box, device=column.device)
     across, down = (column[:, None] + step), (row[:, None] + step)  # (M, B)
     least: Tensor | None = None

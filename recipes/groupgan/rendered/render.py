@@ -1,7 +1,7 @@
 """From deformed meshes to pictures: normals, projection, visibility, texture, light.
 
 Letters: N frames, V vertices, T triangles, S subjects, R×R samples, A attributes, P samples that
-hit the mesh. Colours are linear light inside and gamma 2 outside.
+hit the mesh. Colors are linear light inside and gamma 2 outside.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .raster import rasterise
+from .raster import rasterize
 
 SUPERSAMPLING = 2
 ATTRIBUTES = ("u", "v", "lip", "mouth", "ear", "lash", "light")
@@ -48,14 +48,14 @@ class Surface:
 class Shots:
     """How each frame is taken.
 
-    rotation: (N, 3, 3); centre: (N, 3), the point in the middle of the frame; half_width: (N,),
-    decimetres from there to its edge; shift: (N, 2), fractions of the half-width. light: (N, 3),
-    unit vector to the lamp; lamp, sky, ground: (N, 3), colours; back: (N, 2, 3), colours of the
+    rotation: (N, 3, 3); center: (N, 3), the point in the middle of the frame; half_width: (N,),
+    decimeters from there to its edge; shift: (N, 2), fractions of the half-width. light: (N, 3),
+    unit vector to the lamp; lamp, sky, ground: (N, 3), colors; back: (N, 2, 3), colors of the
     background above and below.
     """
 
     rotation: Tensor
-    centre: Tensor
+    center: Tensor
     half_width: Tensor
     shift: Tensor
     light: Tensor
@@ -71,19 +71,19 @@ class Shots:
 
 @dataclass(frozen=True)
 class Skins:
-    """Painted subjects: texture (S, Ht, Wt, 4), linear colour and gloss; lip and skin (S, 3)."""
+    """Painted subjects: texture (S, Ht, Wt, 4), linear color and gloss; lip and skin (S, 3)."""
 
     texture: Tensor
     lip: Tensor
     skin: Tensor
 
 
-DISTANCE = 9.0  # decimetres from the camera to the centre: a portrait lens
+DISTANCE = 9.0  # decimeters from the camera to the center: a portrait lens
 
 
 def project(vertices: Tensor, shots: Shots, size: int) -> Tensor:
     """Vertices (V, 3, N) as seen: pixels x, y (down) and depth 0..1, (V, 3, N)."""
-    away = vertices - shots.centre.T
+    away = vertices - shots.center.T
     turned = _turn(shots.rotation.permute(1, 2, 0)[:, :, None], away.unbind(1), dim=1)
     nearer = DISTANCE / (DISTANCE - turned[:, 2])
     half = size / 2
@@ -98,7 +98,7 @@ def render(surface: Surface, vertices: Tensor, shots: Shots, skins: Skins, subje
     fine = size * SUPERSAMPLING
     screen = project(vertices, shots, fine)
     normals = surface.normals(vertices)
-    seen = rasterise(screen, surface.triangles, fine)
+    seen = rasterize(screen, surface.triangles, fine)
     picture = _background(shots, fine)
     hit = (seen.flatten() >= 0).nonzero().flatten()
     frame = hit // (fine * fine)
@@ -106,8 +106,8 @@ def render(surface: Surface, vertices: Tensor, shots: Shots, skins: Skins, subje
     turn = shots.rotation.permute(1, 2, 0)[:, :, frame]
     normal = F.normalize(_turn(turn, normal.unbind(1), dim=1), dim=1)
     albedo, gloss = _albedo(values, skins, subject[frame])
-    colour = _shade(albedo, gloss, values, normal, shots, frame)
-    picture.view(-1, 3)[hit] = colour
+    color = _shade(albedo, gloss, values, normal, shots, frame)
+    picture.view(-1, 3)[hit] = color
     picture = picture.clamp_(0, 1).permute(0, 3, 1, 2)
     return (F.avg_pool2d(picture, SUPERSAMPLING).sqrt() * 255).round().to(torch.uint8)
 
@@ -119,7 +119,7 @@ def _turn(rotation: Tensor, point: tuple[Tensor, ...], dim: int) -> Tensor:
 
 
 def _background(shots: Shots, size: int) -> Tensor:
-    """A vertical fade between two colours, (N, R, R, 3)."""
+    """A vertical fade between two colors, (N, R, R, 3)."""
     fade = torch.linspace(0, 1, size, device=shots.back.device)[:, None]
     rows = torch.lerp(shots.back[:, :1], shots.back[:, 1:], fade)
     return rows[:, :, None].expand(-1, -1, size, -1).contiguous()
@@ -162,16 +162,16 @@ def _sample(texture: Tensor, owner: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _albedo(values: Tensor, skins: Skins, owner: Tensor) -> tuple[Tensor, Tensor]:
-    """Colour (P, 3) and gloss (P, 1): the texture, then lips, ears, mouth and lashes over it."""
+    """Color (P, 3) and gloss (P, 1): the texture, then lips, ears, mouth and lashes over it."""
     u, v, lip, mouth, ear, lash, _ = (values[:, k] for k in range(len(ATTRIBUTES)))
     painted = _sample(skins.texture, owner, u, v)
-    colour, gloss = painted[:, :3], painted[:, 3:]
-    colour = torch.lerp(colour, skins.skin[owner], ear[:, None])
-    colour = torch.lerp(colour, skins.lip[owner], lip[:, None])
-    colour = torch.lerp(colour, skins.lip[owner] * 0.25, mouth[:, None])
-    colour = colour * (1 - 0.8 * lash[:, None])
+    color, gloss = painted[:, :3], painted[:, 3:]
+    color = torch.lerp(color, skins.skin[owner], ear[:, None])
+    color = torch.lerp(color, skins.lip[owner], lip[:, None])
+    color = torch.lerp(color, skins.lip[owner] * 0.25, mouth[:, None])
+    color = color * (1 - 0.8 * lash[:, None])
     gloss = torch.lerp(gloss, torch.full_like(gloss, 0.3), lip[:, None])
-    return colour, gloss * (1 - mouth[:, None])
+    return color, gloss * (1 - mouth[:, None])
 
 
 def _shade(

@@ -1,6 +1,6 @@
 """The face rig: a sculpted CC0 head, the shapes that make it a person, the units that move it.
 
-Lengths are decimetres, x to the person's left, y up, z towards the viewer. Letters: V vertices,
+Lengths are decimeters, x to the person's left, y up, z toward the viewer. Letters: V vertices,
 T triangles, U face units (52, named as in ARKit), K identity shapes, S subjects, N frames.
 Vertex arrays that belong to several frames keep the frames last, (V, 3, N), so that gathering a
 vertex copies one contiguous row.
@@ -120,15 +120,15 @@ def find_landmarks(rig: Rig) -> Landmarks:
 
     lip = rig.lip > 0.5
     middle = lip & (x.abs() < 0.03)
-    centre = float(y[middle].mean())
+    center = float(y[middle].mean())
     return Landmarks(
         mouth_corners=(most(x, lip), most(-x, lip)),
-        upper_lip=most(z, middle & (y > centre)),
-        lower_lip=most(z, middle & (y < centre)),
+        upper_lip=most(z, middle & (y > center)),
+        lower_lip=most(z, middle & (y < center)),
         inner_brows=(moved("browInnerUp", 1), moved("browInnerUp", -1)),
         outer_brows=(moved("browOuterUpLeft", 1), moved("browOuterUpRight", -1)),
         upper_lids=(moved("eyeBlinkLeft", 1), moved("eyeBlinkRight", -1)),
-        chin=most(z - 2 * y, (x.abs() < 0.03) & (z > 0.9) & (y < centre - 0.25)),
+        chin=most(z - 2 * y, (x.abs() < 0.03) & (z > 0.9) & (y < center - 0.25)),
     )
 
 

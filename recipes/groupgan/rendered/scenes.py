@@ -55,13 +55,13 @@ class Nuisance:
 class Cast:
     """S people: their heads at rest, looks, and how to frame them.
 
-    neutral: (V, 3, S), the scalp swollen by hair; sheets: (C, 3, S), long hair; centre: (S, 3);
+    neutral: (V, 3, S), the scalp swollen by hair; sheets: (C, 3, S), long hair; center: (S, 3);
     half_width: (S,).
     """
 
     neutral: Tensor
     looks: Looks
-    centre: Tensor
+    center: Tensor
     half_width: Tensor
     sheets: Tensor
 
@@ -82,11 +82,11 @@ def cast(rig: Rig, seed: int, subjects: Sequence[int]) -> Cast:
     neutral, looks = rig.neutral(stack_shapes(people)), stack_looks(drawn)
     eyes, lips = neutral[rig.part == EYE].mean(0), neutral[rig.lip > 0.5].mean(0)
     height = eyes[1] - lips[1]
-    centre = torch.stack([eyes[0] * 0, 0.5 * (eyes[1] + lips[1]) - 0.02 * height, eyes[2] - 0.3], 1)
+    center = torch.stack([eyes[0] * 0, 0.5 * (eyes[1] + lips[1]) - 0.02 * height, eyes[2] - 0.3], 1)
     return Cast(
         neutral=neutral + swelling(rig, looks),
         looks=looks,
-        centre=centre,
+        center=center,
         half_width=FRAME * height,
         sheets=sheets(rig, looks, neutral),
     )
@@ -192,7 +192,7 @@ def _shots(people: Cast, place: int, frames: int, nuisance: Nuisance, rng: np.ra
 
     return Shots(
         rotation=_rotation(turn),
-        centre=all_frames(people.centre[place]),
+        center=all_frames(people.center[place]),
         half_width=(people.half_width[place] * scale).expand(frames).contiguous(),
         shift=shift,
         light=all_frames(F.normalize(light, dim=0)),

@@ -1,13 +1,13 @@
 """The unwrapped head: azimuth along the skin, and height.
 
 s = RADIUS·azimuth is 0 on the nose and positive to the person's left; near the front it is about
-the length along the skin in decimetres.
+the length along the skin in decimeters.
 """
 
 import torch
 from torch import Tensor
 
-RADIUS, AXIS = 0.85, 0.55  # decimetres: the unwrapping cylinder's radius and the depth of its axis
+RADIUS, AXIS = 0.85, 0.55  # decimeters: the unwrapping cylinder's radius and the depth of its axis
 
 
 def unwrap(points: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Labelled drawings, and how they are split so that nothing tested on was nearly seen."""
+"""Labeled drawings, and how they are split so that nothing tested on was nearly seen."""
 
 from __future__ import annotations
 

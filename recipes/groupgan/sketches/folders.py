@@ -20,7 +20,7 @@ from nvn.images import printable
 
 from .drawings import Drawings
 from .likeness import merge_alike
-from .pictures import Grey, read_drawing
+from .pictures import Gray, read_drawing
 
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NAMED = 10  # files named in a message; of more, only how many there are
@@ -30,7 +30,7 @@ or
 ROOT/….png           drawings of one class"""
 SKETCHY_LAYOUT = """\
 ROOT/sketch/tx_000100000000/airplane/n02691156_10151-1.png     (ROOT may be 256x256, or hold it)"""
-SKETCHY_RENDERING = "tx_000100000000"  # centred, and scaled to the box of the photograph's object
+SKETCHY_RENDERING = "tx_000100000000"  # centered, and scaled to the box of the photograph's object
 SKETCHY_NAME = re.compile(r"(?P<photo>n\d+_\d+)-\d+")
 
 
@@ -140,7 +140,7 @@ def _read(
     layout: str,
 ) -> Drawings:
     """Read the files as drawings, each a group of its own, in order of their paths."""
-    read: dict[Path, Grey] = {}
+    read: dict[Path, Gray] = {}
     left_out: dict[Path, str] = {}
     wanted = len(files) if limit is None else min(limit, len(files))
     with nvn.progress("reading drawings", total=wanted) as bar:

@@ -1,4 +1,4 @@
-"""Which drawings are nearly the same: one tested on must not have been learnt from its twin."""
+"""Which drawings are nearly the same: one tested on must not have been learned from its twin."""
 
 from __future__ import annotations
 

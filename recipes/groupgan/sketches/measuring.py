@@ -19,7 +19,7 @@ from .repairing import Repair
 
 @dataclass(frozen=True)
 class Restoration:
-    """Likeness to the whole drawings, and how well they are recognised; drawings never seen.
+    """Likeness to the whole drawings, and how well they are recognized; drawings never seen.
 
     Attributes:
         repair: The drawings.
@@ -53,7 +53,7 @@ class Restoration:
             }
             for name, pictures in {**shown, "original": whole}.items():
                 right = accuracy(computed(self.judge, pictures), label)
-                found[f"{name}, recognised (%)"] = 100 * right
+                found[f"{name}, recognized (%)"] = 100 * right
         for name, pictures in shown.items():
             found[f"{name}, PSNR (dB)"] = psnr(pictures, whole)
             found[f"{name}, SSIM"] = ssim(pictures, whole)

@@ -12,12 +12,12 @@ from PIL import Image, ImageOps
 from nvn.errors import DataError
 from nvn.images import read_picture
 
-Grey: TypeAlias = NDArray[np.uint8]
+Gray: TypeAlias = NDArray[np.uint8]
 FAINTEST = 32  # of 255: a picture with less ink than that anywhere is blank paper
 
 
-def read_drawing(path: Path, side: int) -> Grey:
-    """Read a drawing as (side, side) greys: ink 0, paper 255.
+def read_drawing(path: Path, side: int) -> Gray:
+    """Read a drawing as (side, side) grays: ink 0, paper 255.
 
     What is transparent is paper; a picture that is not square gets white borders. Lines that are
     pale, or grew so by shrinking, are made dark: half of the inked pixels end up black.
@@ -25,17 +25,17 @@ def read_drawing(path: Path, side: int) -> Grey:
     Raises:
         DataError: If it cannot be read, or if there is no ink on it.
     """
-    grey = read_picture(path).convert("L")
-    if 2 * side * min(grey.size) <= max(grey.size):
-        raise DataError(f"{grey.width} by {grey.height} pixels are too narrow")
-    square = ImageOps.pad(grey, (side, side), Image.Resampling.LANCZOS, color=255)
+    gray = read_picture(path).convert("L")
+    if 2 * side * min(gray.size) <= max(gray.size):
+        raise DataError(f"{gray.width} by {gray.height} pixels are too narrow")
+    square = ImageOps.pad(gray, (side, side), Image.Resampling.LANCZOS, color=255)
     return _darkened(np.asarray(square))
 
 
-def _darkened(grey: Grey) -> Grey:
-    ink = 255.0 - grey
+def _darkened(gray: Gray) -> Gray:
+    ink = 255.0 - gray
     if ink.max() < FAINTEST:
         raise DataError("there is no ink on it")
     strong = np.median(ink[ink > ink.max() / 2])
-    dark: Grey = (255 - (ink * (255 / strong)).clip(0, 255)).round().astype(np.uint8)
+    dark: Gray = (255 - (ink * (255 / strong)).clip(0, 255)).round().astype(np.uint8)
     return dark

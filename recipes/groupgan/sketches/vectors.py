@@ -1,6 +1,6 @@
-"""The drawings that ship: outlines and strokes as SVG, rasterised at the side one needs.
+"""The drawings that ship: outlines and strokes as SVG, rasterized at the side one needs.
 
-Where they are from, their licences and how they were packed: `assets/README.md`.
+Where they are from, their licenses and how they were packed: `assets/README.md`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Vectors:
 
     Attributes:
         source: Package and version that they were taken from.
-        licence: The licence of the drawings, as an SPDX identifier.
+        license: The license of the drawings, as an SPDX identifier.
         box: What is seen of the plane: left, top, width, height.
         classes: The names of the classes.
         names: The name of each drawing.
@@ -44,7 +44,7 @@ class Vectors:
     """
 
     source: str
-    licence: str
+    license: str
     box: tuple[float, float, float, float]
     classes: tuple[str, ...]
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ def write_vectors(vectors: Vectors, path: Path) -> None:
 
 
 def shipped(path: Path, side: int) -> Drawings:
-    """Rasterise a packed set: a thousand drawings of 64 pixels take about a second.
+    """Rasterize a packed set: a thousand drawings of 64 pixels take about a second.
 
     Args:
         path: `FREEHAND` or `OPENMOJI`.
@@ -82,7 +82,7 @@ def shipped(path: Path, side: int) -> Drawings:
     """
     vectors = read_vectors(path)
     return Drawings(
-        pictures=rasterised(vectors, side),
+        pictures=rasterized(vectors, side),
         label=torch.tensor(vectors.label),
         group=torch.tensor(vectors.group),
         classes=vectors.classes,
@@ -90,7 +90,7 @@ def shipped(path: Path, side: int) -> Drawings:
     )
 
 
-def rasterised(vectors: Vectors, side: int) -> Tensor:
+def rasterized(vectors: Vectors, side: int) -> Tensor:
     """The drawings as pictures, (N, 1, side, side) uint8: ink 0, paper 255.
 
     Raises:
@@ -101,18 +101,18 @@ def rasterised(vectors: Vectors, side: int) -> Tensor:
     pictures = torch.empty(len(vectors), 1, side, side, dtype=torch.uint8)
     with nvn.progress("drawing", total=len(vectors)) as bar:
         for picture, body in zip(pictures, vectors.bodies, strict=True):
-            picture[0] = torch.from_numpy(_rasterised(f"{head}{body}</svg>", side))
+            picture[0] = torch.from_numpy(_rasterized(f"{head}{body}</svg>", side))
             bar.advance()
     return pictures
 
 
-def _rasterised(svg: str, side: int) -> NDArray[np.uint8]:
+def _rasterized(svg: str, side: int) -> NDArray[np.uint8]:
     """An SVG document on white paper, (side, side)."""
     try:
         import resvg_py
     except ImportError as error:
         raise ConfigError(
-            "the drawings that ship are vectors, and resvg-py, which rasterises them, is not "
+            "the drawings that ship are vectors, and resvg-py, which rasterizes them, is not "
             'installed: pip install "nvn[recipes]"'
         ) from error
     png = resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side, background="white")

@@ -48,20 +48,20 @@ def test_where_nothing_changes_every_pixel_stays(mode: str, size: tuple[int, int
 
 
 def test_a_change_is_enlarged_and_lands_in_its_place() -> None:
-    grey = Image.new("RGB", (64, 64), (128, 128, 128))
+    gray = Image.new("RGB", (64, 64), (128, 128, 128))
 
     def darker_left(x: Tensor) -> Tensor:
         made = x.clone()
         made[..., :8] -= 0.5
         return made
 
-    levels = np.asarray(changed(Engine(darker_left), grey)).astype(int)
+    levels = np.asarray(changed(Engine(darker_left), gray)).astype(int)
     assert abs(levels[:, :24] - 64).max() <= 8  # half of 1 is 64 levels of 255; edges are smooth
     assert abs(levels[:, 40:] - 128).max() <= 8
 
 
 def test_crisp_pictures_are_ink_or_paper_where_they_change_and_untouched_elsewhere() -> None:
-    grey = Image.new("L", (64, 64), 150)
+    gray = Image.new("L", (64, 64), 150)
 
     def lighter_left(x: Tensor) -> Tensor:
         made = x.clone()
@@ -69,7 +69,7 @@ def test_crisp_pictures_are_ink_or_paper_where_they_change_and_untouched_elsewhe
         return made
 
     soft, crisp = (
-        np.asarray(changed(Engine(lighter_left), grey, mode="L", crisp=crisp)).astype(int)
+        np.asarray(changed(Engine(lighter_left), gray, mode="L", crisp=crisp)).astype(int)
         for crisp in (False, True)
     )
     assert (crisp[:, :20] > soft[:, :20] + 10).all()  # nearer to paper
@@ -94,7 +94,7 @@ def test_pictures_and_tensors_are_the_same() -> None:
 
 def test_without_a_face_it_is_the_middle() -> None:
     plain = Image.new("RGB", (90, 60), "white")
-    assert FacePart("face")(plain) == FacePart("centre")(plain) == (15, 0, 75, 60)
+    assert FacePart("face")(plain) == FacePart("center")(plain) == (15, 0, 75, 60)
     assert whole(plain) == (0, 0, 90, 60)
 
 

@@ -17,7 +17,7 @@ from nvn_recipes.groupgan.networks import (
     Extractor,
     Trunk,
     backbone,
-    initialise_as_published,
+    initialize_as_published,
 )
 from nvn_recipes.groupgan.networks.resnet import RESNET18, RESNET34, RESNET50, Block, resnet
 from torch import nn
@@ -234,8 +234,8 @@ def test_without_batch_norm_the_signal_lasts(name: BackboneName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_published_initialisation_reaches_every_layer(name: BackboneName) -> None:
-    classifier = Classifier(backbone(name, SLIM), 6).apply(initialise_as_published)
+def test_the_published_initialization_reaches_every_layer(name: BackboneName) -> None:
+    classifier = Classifier(backbone(name, SLIM), 6).apply(initialize_as_published)
     for module in classifier.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             if module.weight.numel() > 1000:
@@ -244,7 +244,7 @@ def test_the_published_initialisation_reaches_every_layer(name: BackboneName) ->
 
 
 @pytest.mark.parametrize("name", ["small", "vgg11", "resnet18"])
-def test_an_extractor_recognises_as_a_classifier_does(name: BackboneName) -> None:
+def test_an_extractor_recognizes_as_a_classifier_does(name: BackboneName) -> None:
     extractor, classifier = (
         kind(backbone(name, SLIM, width=4), 6).eval() for kind in (Extractor, Classifier)
     )
@@ -253,11 +253,11 @@ def test_an_extractor_recognises_as_a_classifier_does(name: BackboneName) -> Non
     features = extractor(pictures)
     assert features.shape == (2, 12)
     assert torch.equal(features, classifier.extract(pictures))
-    assert torch.equal(extractor.recognise(features), classifier(pictures))
+    assert torch.equal(extractor.recognize(features), classifier(pictures))
 
 
 def test_a_plain_head_drops_features_only_while_training() -> None:
     extractor = Extractor(backbone("vgg11", SLIM), 6)
     features = torch.ones(1, 12)
-    assert not torch.equal(extractor.recognise(features), extractor.eval().recognise(features))
+    assert not torch.equal(extractor.recognize(features), extractor.eval().recognize(features))
     assert re.search(r"Dropout\(p=0.5", str(extractor.dropout))

@@ -7,9 +7,9 @@ import torch
 from nvn_recipes.groupgan.networks import (
     Critic,
     Generator,
-    initialise_as_published,
+    initialize_as_published,
     moved,
-    standardised,
+    standardized,
 )
 
 
@@ -53,7 +53,7 @@ def test_the_features_matter_to_generator_and_critic() -> None:
 
 def test_light_and_contrast_tell_nothing() -> None:
     pictures = torch.rand(2, 3, 8, 8, dtype=torch.float64)
-    assert torch.allclose(standardised(pictures), standardised(0.5 * pictures - 0.2), atol=1e-3)
+    assert torch.allclose(standardized(pictures), standardized(0.5 * pictures - 0.2), atol=1e-3)
 
 
 def test_no_flow_moves_nothing() -> None:
@@ -71,8 +71,8 @@ def test_a_flow_takes_pixels_from_where_it_points() -> None:
     assert torch.allclose(moved(pictures, flow)[..., :-1, :], pictures[..., 1:, :])
 
 
-def test_the_published_initialisation() -> None:
-    critic = Critic([32, 64], 16, 32).apply(initialise_as_published)
+def test_the_published_initialization() -> None:
+    critic = Critic([32, 64], 16, 32).apply(initialize_as_published)
     for name, parameter in critic.named_parameters():
         if name.endswith("bias"):
             assert (parameter == 1).all()

@@ -33,8 +33,8 @@ def four(pictures: Tensor) -> Tensor:
     return pictures.flatten(1).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.5, 0.05, 0.0])
 
 
-def cells(image: Image.Image, colour: str) -> float:
-    found = (np.asarray(image) == ImageColor.getrgb(colour)).all(axis=2).sum()
+def cells(image: Image.Image, color: str) -> float:
+    found = (np.asarray(image) == ImageColor.getrgb(color)).all(axis=2).sum()
     return float(found / (CELL - 1) ** 2)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.evaluation.colours import heat, ink
+from nvn_recipes.groupgan.evaluation.colors import heat, ink
 from nvn_recipes.groupgan.evaluation.confusion import CELL, Confusion, confusion, drawn
 from nvn_recipes.groupgan.evaluation.faces import Faces
 from nvn_recipes.groupgan.evaluation.heatmaps import HeatMaps, end_of_scale, heat_map
@@ -21,9 +21,9 @@ from tests.recipes.groupgan.evaluation.seen import (
 )
 
 
-def pixels(image: Image.Image, colour: Tensor) -> int:
-    """How many pixels have a colour, up to rounding."""
-    off = np.abs(np.asarray(image.convert("RGB")).astype(int) - colour.numpy().astype(int))
+def pixels(image: Image.Image, color: Tensor) -> int:
+    """How many pixels have a color, up to rounding."""
+    off = np.abs(np.asarray(image.convert("RGB")).astype(int) - color.numpy().astype(int))
     return int((off.max(axis=2) <= 1).sum())
 
 

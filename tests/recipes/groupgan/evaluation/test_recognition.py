@@ -23,7 +23,7 @@ from tests.recipes.groupgan.evaluation.seen import (
 )
 from tests.recipes.groupgan.some import Given
 
-BY_PEAKS = "recognised by a classifier of peaks (%)"
+BY_PEAKS = "recognized by a classifier of peaks (%)"
 PAIRS = flat_pairs(
     weak=[0.2, 0.2, -0.2, -0.2],
     peak=[1.0, -0.6, -0.6, -0.6],
@@ -65,7 +65,7 @@ def test_everything_is_measured() -> None:
         f"stretched, {BY_PEAKS}": 25.0,
         f"magnified, {BY_PEAKS}": 25.0,
         f"real peaks, {BY_PEAKS}": 100.0,
-        "weak, recognised by a cynic (%)": 75.0,
+        "weak, recognized by a cynic (%)": 75.0,
     }
     assert {name for name in found if "%" not in name} == {
         f"{kind}, likeness to real peaks ({unit})"

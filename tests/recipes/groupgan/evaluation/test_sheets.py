@@ -24,12 +24,12 @@ def test_a_sheet_has_every_picture_below_labels_that_grow_with_it(size: int) -> 
     assert 0.1 < lines / side < 0.4
 
 
-def test_images_have_their_colours() -> None:
+def test_images_have_their_colors() -> None:
     red = torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand(3, 4, 4)
     assert to_image(red, scale=2).getpixel((3, 3)) == (255, 0, 0)
 
 
-def test_grey_pictures_are_grey() -> None:
+def test_gray_pictures_are_gray() -> None:
     image = to_image(torch.full((1, 4, 4), -1.0), scale=2)
     assert (image.mode, image.size, image.getpixel((3, 3))) == ("L", (8, 8), 0)
 
@@ -60,8 +60,8 @@ def test_text_is_in_letters_that_the_font_has() -> None:
     assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]
 
 
-def cells(colour: str, *sizes: tuple[int, int]) -> list[Image.Image]:
-    return [Image.new("RGB", size, colour) for size in sizes]
+def cells(color: str, *sizes: tuple[int, int]) -> list[Image.Image]:
+    return [Image.new("RGB", size, color) for size in sizes]
 
 
 def test_a_grid_has_everything_inside_its_margin() -> None:

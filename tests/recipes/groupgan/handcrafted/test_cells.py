@@ -1,20 +1,20 @@
-"""Grey levels and histograms over a grid, against what is counted by hand."""
+"""Gray levels and histograms over a grid, against what is counted by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted.cells import grey, histograms, shares
+from nvn_recipes.groupgan.handcrafted.cells import gray, histograms, shares
 
 
-def test_grey_levels_are_what_colours_appear_like() -> None:
-    colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [7, 7, 7]], dtype=torch.uint8)
-    assert grey(colours.view(4, 3, 1, 1)).flatten().tolist() == [76, 150, 29, 7]
+def test_gray_levels_are_what_colors_appear_like() -> None:
+    colors = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [7, 7, 7]], dtype=torch.uint8)
+    assert gray(colors.view(4, 3, 1, 1)).flatten().tolist() == [76, 150, 29, 7]
 
 
-def test_grey_pictures_are_left_as_they_are() -> None:
+def test_gray_pictures_are_left_as_they_are() -> None:
     levels = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4)
-    assert torch.equal(grey(levels), levels[:, 0])
+    assert torch.equal(gray(levels), levels[:, 0])
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_grey_pictures_are_left_as_they_are() -> None:
 )
 def test_what_is_no_picture_is_an_error(wrong: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="expected pictures"):
-        grey(wrong)
+        gray(wrong)
 
 
 CODES = torch.tensor([[[0, 0, 1, 1], [0, 1, 1, 1], [2, 2, 0, 0], [2, 2, 0, 2]]])

@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 from nvn_recipes.groupgan.handcrafted import described as module
-from nvn_recipes.groupgan.handcrafted.described import Described, Table, middle, standardised
+from nvn_recipes.groupgan.handcrafted.described import Described, Table, middle, standardized
 from nvn_recipes.groupgan.pairs import Split
 from torch import Tensor
 
@@ -44,7 +44,7 @@ def test_what_never_changes_is_left_at_its_scale() -> None:
     assert table.features[:, 2].tolist() == [0.0] * len(table)
     rows = torch.zeros(2)
     first, other = (Table(torch.full((2, 1), x), rows, rows) for x in (5.0, 7.0))
-    assert standardised(first, other)[1].features.tolist() == [[2.0], [2.0]]
+    assert standardized(first, other)[1].features.tolist() == [[2.0], [2.0]]
 
 
 def test_each_picture_is_described_once(monkeypatch: pytest.MonkeyPatch) -> None:

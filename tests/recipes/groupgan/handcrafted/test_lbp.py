@@ -23,12 +23,12 @@ def test_features_are_shares_of_uniform_patterns() -> None:
 
 
 def test_a_flat_picture_has_one_code_everywhere() -> None:
-    # All neighbours are at least as bright: the last of the uniform patterns but one bin.
+    # All neighbors are at least as bright: the last of the uniform patterns but one bin.
     found = lbp(torch.full((1, 1, 8, 8), 93, dtype=torch.uint8), 1, points=4, radius=1)
     assert found.tolist() == [[0.0] * 13 + [1.0, 0.0]]
 
 
-def test_four_neighbours_by_hand() -> None:
+def test_four_neighbors_by_hand() -> None:
     dark, bright = ([5, 9, 5], [9, 7, 9], [5, 9, 5]), ([9, 5, 9], [5, 7, 5], [9, 5, 9])
     assert lbp_codes(picture(*dark), 4, 1).tolist() == [[[13]]]  # all brighter
     assert lbp_codes(picture(*bright), 4, 1).tolist() == [[[0]]]  # none
@@ -36,7 +36,7 @@ def test_four_neighbours_by_hand() -> None:
     assert lbp_codes(picture(*opposite), 4, 1).tolist() == [[[14]]]  # four changes: not uniform
 
 
-def test_monotone_changes_of_grey_levels_change_nothing() -> None:
+def test_monotone_changes_of_gray_levels_change_nothing() -> None:
     seen = texture() // 4
     jumps = torch.randint(1, 6, (64,), generator=torch.Generator().manual_seed(0))
     changed = jumps.cumsum(0)[seen.long()].to(torch.uint8)
@@ -44,7 +44,7 @@ def test_monotone_changes_of_grey_levels_change_nothing() -> None:
     assert torch.equal(lbp(changed, 4, points=4), lbp(seen, 4, points=4))
 
 
-def test_linear_changes_change_nothing_with_interpolated_neighbours_either() -> None:
+def test_linear_changes_change_nothing_with_interpolated_neighbors_either() -> None:
     dark = (texture() // 2).to(torch.uint8)
     assert torch.equal(lbp(dark * 2 + 3, 4), lbp(dark, 4))
 

@@ -1,4 +1,4 @@
-"""Local phase quantisation, against transforms found by hand, and what it does not see."""
+"""Local phase quantization, against transforms found by hand, and what it does not see."""
 
 from __future__ import annotations
 

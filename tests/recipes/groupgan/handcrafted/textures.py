@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def texture(seed: int = 0, side: int = 64) -> Tensor:
-    """A picture (1, 1, side, side) uint8: noise, blurred a little, in the middle half of greys."""
+    """A picture (1, 1, side, side) uint8: noise, blurred a little, in the middle half of grays."""
     noise = torch.rand(side, side, generator=torch.Generator().manual_seed(seed)).numpy()
     smooth = torch.from_numpy(gaussian(noise, 1.0))
     spread = (smooth - smooth.min()) / (smooth.max() - smooth.min())

@@ -39,7 +39,7 @@ def test_all_of_it_has_borders_and_is_not_squeezed() -> None:
 
 
 def test_the_middle_is_the_largest_square_there() -> None:
-    box, found = Cropper("centre").choose(halves(width=60))
+    box, found = Cropper("center").choose(halves(width=60))
     assert found
     assert box == Box(20, 0, 20)
 
@@ -55,7 +55,7 @@ def test_a_face_is_seen_with_a_margin() -> None:
 
 def test_where_there_is_no_face_it_is_the_middle() -> None:
     pytest.importorskip("skimage")
-    box, found = Cropper("face").choose(Image.new("RGB", (90, 60), "grey"))
+    box, found = Cropper("face").choose(Image.new("RGB", (90, 60), "gray"))
     assert not found
     assert box == Box(15, 0, 60)
 
@@ -72,7 +72,7 @@ def test_of_several_faces_the_largest_near_the_middle_counts(
     small: tuple[int, int], large: tuple[int, int]
 ) -> None:
     face = real_face().crop((150, 30, 300, 180))
-    image = Image.new("RGB", (600, 400), "grey")
+    image = Image.new("RGB", (600, 400), "gray")
     image.paste(face.resize((120, 120)), small)
     image.paste(face.resize((220, 220)), large)
     found = FaceFinder().find(image)

@@ -1,4 +1,4 @@
-"""Pictures of any mode become 8-bit colours, upright; a broken one is named."""
+"""Pictures of any mode become 8-bit colors, upright; a broken one is named."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.recipes.groupgan.photographs.trees import corrupt
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
-def test_any_mode_becomes_colours(tmp_path: Path, mode: str) -> None:
+def test_any_mode_becomes_colors(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "picture.tif"
     Image.new("L", (3, 2), 255).convert("RGB" if mode == "CMYK" else "L").convert(mode).save(path)
     seen = decode(path)
     assert (seen.mode, seen.size) == ("RGB", (3, 2))
 
 
-def test_greys_are_three_equal_channels(tmp_path: Path) -> None:
-    Image.new("L", (2, 2), 77).save(tmp_path / "grey.png")
-    assert np.asarray(decode(tmp_path / "grey.png")).tolist() == [[[77] * 3] * 2] * 2
+def test_grays_are_three_equal_channels(tmp_path: Path) -> None:
+    Image.new("L", (2, 2), 77).save(tmp_path / "gray.png")
+    assert np.asarray(decode(tmp_path / "gray.png")).tolist() == [[[77] * 3] * 2] * 2
 
 
 def test_it_is_turned_as_the_camera_was_held(tmp_path: Path) -> None:

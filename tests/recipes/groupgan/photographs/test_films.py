@@ -36,7 +36,7 @@ def levels(pairs: Pairs, role: str) -> list[int]:
 def test_ckplus_gives_frames_6_to_8_with_the_first_and_the_last(tmp_path: Path) -> None:
     ckplus_film(tmp_path, "S005", "001", 11, "anger")
     ckplus_film(tmp_path, "S010", "002", 9, "contempt")
-    pairs = CKPlus(tmp_path, 6, "centre").read()
+    pairs = CKPlus(tmp_path, 6, "center").read()
     assert levels(pairs, "neutral") == [1] * 6
     assert levels(pairs, "weak") == [6, 7, 8, 6, 7, 8]
     assert levels(pairs, "peak") == [11] * 3 + [9] * 3
@@ -46,7 +46,7 @@ def test_ckplus_gives_frames_6_to_8_with_the_first_and_the_last(tmp_path: Path) 
 
 
 def test_ckplus_has_seven_expressions(tmp_path: Path) -> None:
-    source = CKPlus(tmp_path, 6, "centre")
+    source = CKPlus(tmp_path, 6, "center")
     assert source.classes == (*EXPRESSIONS, "contempt")
     for person, expression in enumerate(source.classes):
         ckplus_film(tmp_path, f"S{person:03}", "001", 9, expression)
@@ -55,7 +55,7 @@ def test_ckplus_has_seven_expressions(tmp_path: Path) -> None:
 
 def test_the_weak_frames_are_a_setting(tmp_path: Path) -> None:
     ckplus_film(tmp_path, "S005", "001", 5, "fear")
-    pairs = CKPlus(tmp_path, 6, "centre", first=2, last=4).read()
+    pairs = CKPlus(tmp_path, 6, "center", first=2, last=4).read()
     assert levels(pairs, "weak") == [2, 3, 4]
     with pytest.raises(ConfigError, match="frame 1 is neutral"):
         CKPlus(tmp_path, 6, first=1)
@@ -71,7 +71,7 @@ def test_ckplus_names_what_it_leaves_out(tmp_path: Path) -> None:
     (ckplus_film(tmp_path, "S011", "001", 9, "fear") / "notes.txt").touch()
     (tmp_path / "Emotion/S011/001/S011_001_00000009_emotion.txt").write_text("happy")
     with pytest.warns(NvnWarning) as told:
-        pairs = CKPlus(tmp_path, 6, "centre").read()
+        pairs = CKPlus(tmp_path, 6, "center").read()
     assert len(told) == 1
     text = str(told[0].message)
     assert "3 without a label from 1 to 7: S005/002, S006/001, S011/001" in text.replace(
@@ -91,7 +91,7 @@ def test_spelling_and_a_folder_in_between_do_not_matter(tmp_path: Path) -> None:
     folder = tmp_path / "made here/cohn-kanade-images/S005/001"
     for path in folder.glob("*.png"):
         path.rename(path.with_suffix(".PNG"))
-    assert len(CKPlus(tmp_path, 6, "centre").read()) == 3
+    assert len(CKPlus(tmp_path, 6, "center").read()) == 3
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
     root.mkdir()
     for name in ("cohn-kanade-images", "Emotion"):
         (root / name).symlink_to(tmp_path / "disk" / name, target_is_directory=True)
-    assert len(CKPlus(root, 6, "centre").read()) == 3
+    assert len(CKPlus(root, 6, "center").read()) == 3
 
 
 # --- Oulu-CASIA ---
@@ -111,7 +111,7 @@ def test_oulu_counts_its_frames_from_the_first(tmp_path: Path) -> None:
     oulu_film(tmp_path, "P002", "Happiness", 9)
     oulu_film(tmp_path.joinpath("unseen"), "P003", "Anger", 9)
     (tmp_path / "VL/Weak/P001/Anger").mkdir(parents=True)
-    pairs = OuluCasia(tmp_path, 6, "centre").read()
+    pairs = OuluCasia(tmp_path, 6, "center").read()
     assert levels(pairs, "weak")[:3] == [106, 107, 108]
     assert levels(pairs, "peak") == [120] * 3 + [109] * 3
     assert [pairs.classes[label] for label in pairs.label[::3]] == ["anger", "happiness"]
@@ -122,7 +122,7 @@ def test_oulu_names_what_it_leaves_out(tmp_path: Path) -> None:
     oulu_film(tmp_path, "P001", "Fear", 3)
     oulu_film(tmp_path, "P001", "Boredom", 9)
     with pytest.warns(NvnWarning) as told:
-        OuluCasia(tmp_path, 6, "centre").read()
+        OuluCasia(tmp_path, 6, "center").read()
     assert "1 too short (fewer than 9 frames): VL/Strong/P001/Fear" in str(told[0].message)
     assert "1 of no known expression: VL/Strong/P001/Boredom" in str(told[0].message)
 
@@ -141,14 +141,14 @@ def both(tmp_path: Path) -> Path:
 
 
 def test_the_mix_has_the_six_expressions_of_both(both: Path) -> None:
-    pairs = Mix(both, 6, "centre").read()
+    pairs = Mix(both, 6, "center").read()
     assert pairs.classes == EXPRESSIONS
     assert pairs.label.tolist() == [0] * 9 + [5] * 6  # no contempt
     assert pairs.subject.tolist() == [n for n in range(5) for _ in range(3)]
 
 
 def test_folds_are_over_the_people_of_both(both: Path) -> None:
-    pairs = Mix(both, 6, "centre").read()
+    pairs = Mix(both, 6, "center").read()
     tested = [pairs.split(fold, 2)[1].label.unique().tolist() for fold in range(2)]
     assert tested == [[0, 5], [0, 5]]
 
@@ -156,7 +156,7 @@ def test_folds_are_over_the_people_of_both(both: Path) -> None:
 def test_people_of_the_two_sets_are_never_the_same(tmp_path: Path) -> None:
     ckplus_film(tmp_path, "P001", "001", 9, "anger")
     oulu_film(tmp_path, "P001", "Anger", 9)
-    assert Mix(tmp_path, 6, "centre").read().subject.unique().tolist() == [0, 1]
+    assert Mix(tmp_path, 6, "center").read().subject.unique().tolist() == [0, 1]
 
 
 # --- a folder of one's own ---
@@ -171,7 +171,7 @@ def test_the_expressions_are_known_without_reading_pictures(tmp_path: Path) -> N
 
 def test_a_film_is_sorted_as_people_count(tmp_path: Path) -> None:
     film(tmp_path / "Ann Lee" / "Joy", [f"frame {n}.JPG" for n in range(1, 13)])
-    pairs = Folder(tmp_path, 6, "centre").read()
+    pairs = Folder(tmp_path, 6, "center").read()
     assert levels(pairs, "weak") == [6, 7, 8]
     assert levels(pairs, "peak") == [12] * 3
     assert pairs.classes == ("joy",)
@@ -180,7 +180,7 @@ def test_a_film_is_sorted_as_people_count(tmp_path: Path) -> None:
 def test_names_say_what_pictures_are(tmp_path: Path) -> None:
     names = ["Neutral.png", "weak 2.png", "weak 10.png", "peak.png", "other.png"]
     film(tmp_path / "ann" / "fear", names)
-    pairs = Folder(tmp_path, 6, "centre").read()
+    pairs = Folder(tmp_path, 6, "center").read()
     assert levels(pairs, "neutral") == [1, 1]
     assert levels(pairs, "weak") == [2, 3]
     assert levels(pairs, "peak") == [4, 4]
@@ -189,7 +189,7 @@ def test_names_say_what_pictures_are(tmp_path: Path) -> None:
 def test_neutral_pictures_may_be_missing(tmp_path: Path) -> None:
     film(tmp_path / "ann" / "fear", ["weak.png", "peak.png"])
     film(tmp_path / "bob" / "fear", ["neutral.png", "weak.png", "peak.png"])
-    pairs = Folder(tmp_path, 6, "centre").read()
+    pairs = Folder(tmp_path, 6, "center").read()
     assert pairs.neutral is None
     assert levels(pairs, "weak") == [1, 2]
     assert len(pairs.pictures) == 4
@@ -200,7 +200,7 @@ def test_an_expression_may_have_several_sequences(tmp_path: Path) -> None:
         film(tmp_path / "ann" / "fear" / take, [f"{n}.png" for n in range(9)])
     film(tmp_path / "ann" / "disgust", [f"{n}.png" for n in range(9)])
     film(tmp_path / "bob" / "boredom", [f"{n}.png" for n in range(9)])
-    pairs = Folder(tmp_path, 6, "centre").read()
+    pairs = Folder(tmp_path, 6, "center").read()
     assert pairs.classes == ("disgust", "fear", "boredom")
     assert pairs.label.tolist() == [0] * 3 + [1] * 6 + [2] * 3
     assert pairs.subject.tolist() == [0] * 9 + [1] * 3
@@ -212,7 +212,7 @@ def test_a_folder_names_what_it_leaves_out(tmp_path: Path) -> None:
     film(tmp_path / "cyd" / "fear", ["1.png", "2.png"])
     (tmp_path / "dan" / "fear").mkdir(parents=True)
     with pytest.warns(NvnWarning) as told:
-        Folder(tmp_path, 6, "centre").read()
+        Folder(tmp_path, 6, "center").read()
     text = str(told[0].message)
     assert "1 named neutral, weak or peak, but without a weak picture or a peak: bob/fear" in text
     assert "1 too short (fewer than 9 frames): cyd/fear" in text
@@ -251,7 +251,7 @@ def test_a_file_is_no_root(kind: Callable[..., FilmSet], tmp_path: Path) -> None
 
 def test_nothing_that_can_be_used_is_an_error(tmp_path: Path) -> None:
     ckplus_film(tmp_path, "S005", "001", 4, "anger")
-    source = CKPlus(tmp_path, 6, "centre")
+    source = CKPlus(tmp_path, 6, "center")
     for read in (source.read, lambda: source.sample(3)):
         with pytest.raises(DataError, match=r"(?s)nothing of it.*1 too short.*S005/001.*ROOT/"):
             read()
@@ -262,7 +262,7 @@ def test_a_sample_is_of_the_first_films_and_silent(tmp_path: Path) -> None:
     for person in range(2, 9):
         ckplus_film(tmp_path, f"S{person:03}", "001", 9, "anger")
     ckplus_film(tmp_path, "S999", "001", 3, "anger")
-    source = CKPlus(tmp_path, 6, "centre")
+    source = CKPlus(tmp_path, 6, "center")
     assert 4 <= len(source.sample(4)) <= 9
     assert len(source.sample(10_000)) == 21
     with pytest.warns(NvnWarning):

@@ -55,7 +55,7 @@ def tree(root: Path, people: int = 2) -> Path:
 
 
 def test_pairs_are_weak_smiles_and_calm_faces(tmp_path: Path) -> None:
-    pairs = London(tree(tmp_path), 32, "centre", levels=2).read()
+    pairs = London(tree(tmp_path), 32, "center", levels=2).read()
     assert pairs.classes == ("neutral", "happiness")
     assert pairs.label.tolist() == [1, 1, 0, 0] * 2
     assert pairs.subject.tolist() == [0] * 4 + [1] * 4
@@ -66,7 +66,7 @@ def test_pairs_are_weak_smiles_and_calm_faces(tmp_path: Path) -> None:
 
 
 def test_intensities_rise_within_their_range(tmp_path: Path) -> None:
-    intensity = London(tree(tmp_path), 32, "centre", weak=(0.2, 0.5)).read().intensity
+    intensity = London(tree(tmp_path), 32, "center", weak=(0.2, 0.5)).read().intensity
     assert intensity is not None
     of_sequences = intensity.view(-1, 3)
     assert (of_sequences.diff(dim=1) > 0).all()
@@ -83,7 +83,7 @@ def test_a_weak_smile_is_between_the_two_photographs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smiles, "DRIFT", (0.0, 0.0, 0.0))
-    pairs = London(tree(tmp_path, people=1), 48, "centre", levels=1, weak=(0.5, 0.5)).read()
+    pairs = London(tree(tmp_path, people=1), 48, "center", levels=1, weak=(0.5, 0.5)).read()
     mouth = (slice(None), slice(None), slice(27, 40), slice(12, 36))
     neutral, weak, peak = (rows(pairs, role, 1)[mouth] for role in ("neutral", "weak", "peak"))
     whole = (peak - neutral).abs().mean()
@@ -95,24 +95,24 @@ def test_a_weak_smile_is_between_the_two_photographs(
 
 def test_the_head_of_the_peak_is_held_as_in_the_neutral_picture(tmp_path: Path) -> None:
     root = tree(tmp_path, people=1)
-    pairs = London(root, 48, "centre").read()
+    pairs = London(root, 48, "center").read()
     eyes = (slice(None), slice(16, 22), slice(12, 36))
     neutral, peak = (pairs.shown(role)[0].float()[eyes] for role in ("neutral", "peak"))
-    box = Cropper("centre").choose(decode(root / "smiling_front/001_08.jpg"))[0]
+    box = Cropper("center").choose(decode(root / "smiling_front/001_08.jpg"))[0]
     unaligned = box.cut(decode(root / "smiling_front/001_08.jpg"), 48).float()[eyes]
     assert (peak - neutral).abs().mean() < 0.4 * (unaligned - neutral).abs().mean()
 
 
 def test_around_the_face_nothing_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smiles, "DRIFT", (0.0, 0.0, 0.0))
-    pairs = London(tree(tmp_path, people=1), 48, "centre", levels=1, weak=(0.5, 0.5)).read()
+    pairs = London(tree(tmp_path, people=1), 48, "center", levels=1, weak=(0.5, 0.5)).read()
     neutral, weak = rows(pairs, "neutral", 1), rows(pairs, "weak", 1)
     assert (weak - neutral)[..., :4].abs().max() <= 1
     assert (weak - neutral)[..., 44:, :].abs().max() <= 1
 
 
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = London(tree(tmp_path), 32, "centre")
+    source = London(tree(tmp_path), 32, "center")
     first = source.read()
     monkeypatch.setattr(smiles, "make", None)
     again = source.read()
@@ -124,25 +124,25 @@ def test_the_same_photographs_give_the_same_pictures_whoever_else_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tree(tmp_path / "all")
-    both = London(root, 32, "centre").read()
+    both = London(root, 32, "center").read()
     monkeypatch.setenv("NVN_CACHE", str(tmp_path / "another"))
     for folder in ("neutral_front", "smiling_front"):
         next((root / folder).glob("001*.jpg")).unlink()
-    alone = London(root, 32, "centre").read()
+    alone = London(root, 32, "center").read()
     assert torch.equal(alone.shown("weak"), both.take(both.subject == 1).shown("weak"))
-    other = London(root, 32, "centre", seed=1).read()
+    other = London(root, 32, "center", seed=1).read()
     assert not torch.equal(alone.shown("weak"), other.shown("weak"))
 
 
 def test_changed_photographs_are_not_taken_from_the_cache(tmp_path: Path) -> None:
-    source = London(tree(tmp_path, people=1), 32, "centre")
+    source = London(tree(tmp_path, people=1), 32, "center")
     before = source.read()
     drawn_face(tmp_path / "smiling_front/001_08.jpg", smile=2)
     assert not torch.equal(before.pictures, source.read().pictures)
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
-    source = London(tree(tmp_path, people=1), 32, "centre")
+    source = London(tree(tmp_path, people=1), 32, "center")
     first = source.read()
     (kept,) = cache.rglob("*.npz")
     kept.write_bytes(kept.read_bytes()[:-200])
@@ -156,7 +156,7 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     corrupt(root / "smiling_front/002_08.jpg")
     (root / "smiling_front/003_08.jpg").unlink()
     with pytest.warns(NvnWarning) as told:
-        pairs = London(root, 32, "centre").read()
+        pairs = London(root, 32, "center").read()
     text = str(told[0].message)
     assert "1 unreadable: smiling_front/002_08.jpg" in text
     assert "1 without a partner: neutral_front/003_03.jpg" in text
@@ -177,7 +177,7 @@ def test_a_sample_is_of_the_first_people(tmp_path: Path, monkeypatch: pytest.Mon
     corrupt(root / "neutral_front/001_03.jpg")
     made = []
     monkeypatch.setattr(london, "smile_of", lambda n, *a: made.append(n) or smiles.smile_of(n, *a))
-    pairs = London(root, 32, "centre").sample(7)
+    pairs = London(root, 32, "center").sample(7)
     assert len(pairs) == 12
     assert len(made) == 3
 

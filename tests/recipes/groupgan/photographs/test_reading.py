@@ -20,7 +20,7 @@ def test_pictures_come_in_the_order_of_the_files(tmp_path: Path) -> None:
     files = [picture(tmp_path / f"{level}.png", level) for level in range(40)]
     groups = [(files[2 * n], files[2 * n + 1]) for n in range(20)]
     left_out = LeftOut("a set", tmp_path)
-    pictures, good = read_groups(groups, 4, "centre", left_out)
+    pictures, good = read_groups(groups, 4, "center", left_out)
     assert pictures.shape == (40, 3, 4, 4)
     assert pictures.dtype == torch.uint8
     assert pictures[:, 0, 0, 0].tolist() == list(range(40))
@@ -31,7 +31,7 @@ def test_pictures_come_in_the_order_of_the_files(tmp_path: Path) -> None:
 def test_what_is_broken_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     files = [corrupt(tmp_path / "first.png"), picture(tmp_path / "second.png", 9)]
     left_out = LeftOut("a set", tmp_path)
-    pictures, good = read_groups([tuple(files)], 4, "centre", left_out)
+    pictures, good = read_groups([tuple(files)], 4, "center", left_out)
     assert good.tolist() == [False, True]
     assert (pictures[1] == 9).all()
     with pytest.warns(NvnWarning, match=r"1 unreadable: first.png"):

@@ -20,7 +20,7 @@ EMOTION = {  # the numbers in CK+'s files, as its readme has them
 
 
 def picture(path: Path, level: int = 0, size: tuple[int, int] = (12, 8)) -> Path:
-    """Write a grey picture, recognised by its level."""
+    """Write a gray picture, recognized by its level."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", size, level).save(path, "png")
     return path

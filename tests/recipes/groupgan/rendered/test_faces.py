@@ -74,7 +74,7 @@ def test_neutral_and_peak_share_the_background_of_their_weak_frame(faces):
 
 
 def test_light_is_shared_within_a_sequence_and_not_between(faces):
-    """Mean colours of a person differ far less within a sequence than between sequences."""
+    """Mean colors of a person differ far less within a sequence than between sequences."""
     neutral = faces.neutral.float().mean((2, 3)).view(5, 6, 2, 3)[:, :, 0]
     peak = faces.peak.float().mean((2, 3)).view(5, 6, 2, 3)[:, :, 0]
     within = (neutral - peak).abs().mean()

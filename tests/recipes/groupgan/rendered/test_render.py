@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 from nvn_recipes.groupgan.rendered.paint import paint, surface
-from nvn_recipes.groupgan.rendered.raster import rasterise
+from nvn_recipes.groupgan.rendered.raster import rasterize
 from nvn_recipes.groupgan.rendered.render import Surface, project, render
 from nvn_recipes.groupgan.rendered.rig import load_rig
 from nvn_recipes.groupgan.rendered.scenes import Nuisance, cast, film
@@ -19,26 +19,26 @@ def triangle(*corners, depth=0.5):
 ONE = torch.tensor([[0, 1, 2]])
 
 
-def test_a_pixel_is_covered_if_its_centre_is():
-    seen = rasterise(triangle((0, 0), (0, 4), (4, 4)), ONE, 4)[0]
+def test_a_pixel_is_covered_if_its_center_is():
+    seen = rasterize(triangle((0, 0), (0, 4), (4, 4)), ONE, 4)[0]
     expected = torch.tensor([[col <= row for col in range(4)] for row in range(4)])
     assert torch.equal(seen == 0, expected)
 
 
 def test_what_faces_away_is_not_seen():
-    seen = rasterise(triangle((0, 0), (4, 4), (0, 4)), ONE, 4)
+    seen = rasterize(triangle((0, 0), (4, 4), (0, 4)), ONE, 4)
     assert (seen == -1).all()
 
 
 def test_what_is_nearer_hides_what_is_farther():
     near, far = (triangle((0, 0), (0, 8), (8, 8), depth=z) for z in (0.2, 0.8))
     both = torch.tensor([[0, 1, 2], [3, 4, 5]])
-    assert set(rasterise(torch.cat([near, far]), both, 8).unique().tolist()) == {-1, 0}
-    assert set(rasterise(torch.cat([far, near]), both, 8).unique().tolist()) == {-1, 1}
+    assert set(rasterize(torch.cat([near, far]), both, 8).unique().tolist()) == {-1, 0}
+    assert set(rasterize(torch.cat([far, near]), both, 8).unique().tolist()) == {-1, 1}
 
 
 def test_triangles_may_hang_over_the_border():
-    seen = rasterise(triangle((-30, -30), (-30, 40), (40, 40)), ONE, 6)
+    seen = rasterize(triangle((-30, -30), (-30, 40), (40, 40)), ONE, 6)
     assert torch.equal(seen[0] == 0, torch.ones(6, 6).tril().bool())
 
 
@@ -55,15 +55,15 @@ def test_a_mesh_has_no_holes(seed):
     a, b = number[:-1, :-1].flatten(), number[:-1, 1:].flatten()
     c, d = number[1:, 1:].flatten(), number[1:, :-1].flatten()
     faces = torch.cat([torch.stack([a, d, c], 1), torch.stack([a, c, b], 1)])
-    seen = rasterise(points.flatten(1).T[..., None].contiguous(), faces, 32)
+    seen = rasterize(points.flatten(1).T[..., None].contiguous(), faces, 32)
     assert (seen >= 0).all()
 
 
 def test_frames_do_not_mix():
     one, two = triangle((0, 0), (0, 4), (4, 4)), triangle((4, 4), (4, 8), (8, 8))
-    together = rasterise(torch.cat([one, two], dim=2), ONE, 8)
-    assert torch.equal(together[0], rasterise(one, ONE, 8)[0])
-    assert torch.equal(together[1], rasterise(two, ONE, 8)[0])
+    together = rasterize(torch.cat([one, two], dim=2), ONE, 8)
+    assert torch.equal(together[0], rasterize(one, ONE, 8)[0])
+    assert torch.equal(together[1], rasterize(two, ONE, 8)[0])
 
 
 def test_normals_of_a_sphere_point_outwards():

@@ -195,14 +195,14 @@ def dim_sixteen_bits() -> Image.Image:
 def on_nothing(mode: str) -> Image.Image:
     """Black everywhere, seen only where the stroke is."""
     picture = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
-    picture.putalpha(stroke(0).point(lambda grey: 255 - grey))
+    picture.putalpha(stroke(0).point(lambda gray: 255 - gray))
     return picture.convert(mode)
 
 
 def in_palette() -> Image.Image:
     picture = stroke(0).convert("P")
     picture.putpalette([255, 255, 255] * 255 + [0, 0, 0])
-    return picture.point(lambda grey: 255 if grey < 128 else 3)
+    return picture.point(lambda gray: 255 if gray < 128 else 3)
 
 
 def clear_palette() -> Image.Image:
@@ -223,7 +223,7 @@ MODES = {
     "la.png": lambda: on_nothing("LA"),
     "palette.gif": in_palette,
     "clear.png": clear_palette,
-    "grey.webp": lambda: stroke(0),
+    "gray.webp": lambda: stroke(0),
 }
 
 

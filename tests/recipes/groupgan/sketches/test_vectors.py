@@ -9,7 +9,7 @@ from nvn_recipes.groupgan.sketches.vectors import (
     ASSETS,
     FREEHAND,
     OPENMOJI,
-    rasterised,
+    rasterized,
     read_vectors,
     shipped,
     write_vectors,
@@ -26,12 +26,12 @@ def drawings(request):
 
 
 @pytest.mark.parametrize(
-    ("path", "licence", "drawn", "classes", "groups"),
+    ("path", "license", "drawn", "classes", "groups"),
     [(FREEHAND, "CC-BY-4.0", 1000, 15, 901), (OPENMOJI, "CC-BY-SA-4.0", 581, 21, 548)],
 )
-def test_what_the_files_hold(path, licence, drawn, classes, groups):
+def test_what_the_files_hold(path, license, drawn, classes, groups):
     vectors = read_vectors(path)
-    assert vectors.licence == licence
+    assert vectors.license == license
     assert len(vectors) == len(vectors.names) == len(vectors.label) == len(vectors.group) == drawn
     assert len(vectors.classes) == classes
     assert set(vectors.group) == set(range(groups))
@@ -43,7 +43,7 @@ def test_what_the_files_hold(path, licence, drawn, classes, groups):
     row = next(line for line in about.splitlines() if line.startswith(f"| `{path.name}`"))
     assert f"| {drawn}, " in row
     assert f"| {classes} | {groups} |" in row
-    assert licence.replace("-", " ", 1)[:5] in row
+    assert license.replace("-", " ", 1)[:5] in row
 
 
 def test_variants_by_name_are_in_one_group():
@@ -101,9 +101,9 @@ def test_the_side_is_what_one_asks_for_and_writing_gives_the_same_back(tmp_path)
         name: value[:3] if name in ("names", "label", "group", "bodies") else value
         for name, value in vars(vectors).items()
     })  # fmt: skip
-    small, large = rasterised(few, 24), rasterised(few, 48)
+    small, large = rasterized(few, 24), rasterized(few, 48)
     assert small.shape == (3, 1, 24, 24)
-    assert torch.equal(large, rasterised(few, 48))
+    assert torch.equal(large, rasterized(few, 48))
     shrunk = torch.nn.functional.avg_pool2d(large.float(), 2)
     assert float((shrunk - small).abs().mean()) < 12
 

@@ -1,4 +1,4 @@
-"""Colours that are ordered as eyes see them."""
+"""Colors that are ordered as eyes see them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.evaluation.colours import heat, ink, luminance, scale
+from nvn_recipes.groupgan.evaluation.colors import heat, ink, luminance, scale
 from torch import Tensor
 
 
-@pytest.mark.parametrize(("colours", "sign"), [(heat, 1), (ink, -1)])
-def test_lightness_changes_evenly(colours: Callable[[Tensor], Tensor], sign: int) -> None:
-    lights = [luminance(colour) for colour in colours(torch.linspace(0, 1, 21))]
+@pytest.mark.parametrize(("colors", "sign"), [(heat, 1), (ink, -1)])
+def test_lightness_changes_evenly(colors: Callable[[Tensor], Tensor], sign: int) -> None:
+    lights = [luminance(color) for color in colors(torch.linspace(0, 1, 21))]
     steps = sign * np.diff(np.cbrt(lights))  # the cube root: CIE 1976
     assert (steps > 0).all()
     assert steps[1:].max() < 2.5 * steps[1:].min()
@@ -24,9 +24,9 @@ def test_nothing_is_black_in_heat_and_white_in_ink() -> None:
     assert ink(torch.tensor(0.0)).tolist() == [255, 255, 255]
 
 
-@pytest.mark.parametrize("colours", [heat, ink])
-def test_what_is_beyond_the_ends_has_their_colours(colours: Callable[[Tensor], Tensor]) -> None:
-    below, start, end, above = colours(torch.tensor([-3.0, 0.0, 1.0, 40.0])).tolist()
+@pytest.mark.parametrize("colors", [heat, ink])
+def test_what_is_beyond_the_ends_has_their_colors(colors: Callable[[Tensor], Tensor]) -> None:
+    below, start, end, above = colors(torch.tensor([-3.0, 0.0, 1.0, 40.0])).tolist()
     assert (below, above) == (start, end)
 
 

@@ -1,4 +1,4 @@
-"""Colours for numbers from 0 to 1: ordered as eyes see them, in print without colours too."""
+"""Colors for numbers from 0 to 1: ordered as eyes see them, in print without colors too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .lettering import LINE, TEXT
 LONG = 320  # pixels of a scale
 
 # Oklab (Björn Ottosson 2020, "A perceptual color space for image processing"): from lightness and
-# two opponent colours to cone responses (their cube roots), and from these to linear sRGB.
+# two opponent colors to cone responses (their cube roots), and from these to linear sRGB.
 _CONES = torch.tensor(
     [
         [1.0, 0.3963377774, 0.2158037573],
@@ -48,34 +48,34 @@ def ink(shares: Tensor) -> Tensor:
     return _oklch(1 - 0.65 * shares, 0.13 * torch.sin(torch.pi * shares / 2), hue)
 
 
-def luminance(colour: Tensor) -> float:
-    """Return the relative luminance of an sRGB colour (3,) uint8, from 0 to 1 (IEC 61966-2-1)."""
-    coded = colour / 255
+def luminance(color: Tensor) -> float:
+    """Return the relative luminance of an sRGB color (3,) uint8, from 0 to 1 (IEC 61966-2-1)."""
+    coded = color / 255
     linear = torch.where(coded > 0.04045, ((coded + 0.055) / 1.055) ** 2.4, coded / 12.92)
     return (linear * torch.tensor([0.2126, 0.7152, 0.0722])).sum().item()
 
 
 def _oklch(lightness: Tensor, chroma: Tensor, hue: Tensor) -> Tensor:
-    """Colours (…, 3) uint8 of lightness, chroma and hue in radians, each (…); clipped to sRGB."""
+    """Colors (…, 3) uint8 of lightness, chroma and hue in radians, each (…); clipped to sRGB."""
     lab = torch.stack([lightness, chroma * torch.cos(hue), chroma * torch.sin(hue)], dim=-1)
     linear = ((lab @ _CONES.T) ** 3 @ _SRGB.T).clamp(0, 1)
     coded = torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
     return (255 * coded).round().to(torch.uint8)
 
 
-def scale(colours: Callable[[Tensor], Tensor], marks: Sequence[str], said: str) -> Image.Image:
-    """Return a scale to stand below a picture: colours from 0 to 1, marks, what they stand for.
+def scale(colors: Callable[[Tensor], Tensor], marks: Sequence[str], said: str) -> Image.Image:
+    """Return a scale to stand below a picture: colors from 0 to 1, marks, what they stand for.
 
     Args:
-        colours: What gives (M, 3) uint8 for numbers (M,).
-        marks: Two or more, evenly spaced below the colours; the first at 0, the last at 1.
+        colors: What gives (M, 3) uint8 for numbers (M,).
+        marks: Two or more, evenly spaced below the colors; the first at 0, the last at 1.
         said: What stands beside it.
     """
     font = ImageFont.load_default(TEXT)
     width = LONG + TEXT + round(font.getlength(said)) + 1
     image = Image.new("RGB", (width, 2 * LINE), "white")
     pen = ImageDraw.Draw(image)
-    band = colours(torch.linspace(0, 1, LONG)).expand(TEXT, -1, -1).contiguous()
+    band = colors(torch.linspace(0, 1, LONG)).expand(TEXT, -1, -1).contiguous()
     image.paste(Image.fromarray(band.numpy()), (0, 0))
     pen.rectangle((0, 0, LONG - 1, TEXT - 1), outline="#808080")
     last = len(marks) - 1
