@@ -30,15 +30,17 @@ _INTERRUPTED = 130  # what a shell reports of a command ended by Ctrl-C
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
 ]
-Preset = Annotated[str | None, typer.Option(help="A named set of values of the recipe.")]
+Preset = Annotated[str | None, typer.Option(help="A preset of the recipe.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="One setting; beats --config. Repeatable."),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Set one setting; overrides --config. Repeatable."
+    ),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="A YAML file of settings; beats --preset.")
+    Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -54,10 +56,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def nvn(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Train adversarial games that are declared, not programmed."""
+    """Declare adversarial games; nvn derives, checks and runs their training."""
 
 
 @app.command()
@@ -68,26 +71,30 @@ def run(
     config: ConfigFile = None,
     seed: Seed = 0,
     max_steps: Annotated[
-        int | None, typer.Option(min=1, help="At most so many steps of each phase.")
+        int | None, typer.Option(min=1, help="Maximum number of steps of each phase.")
     ] = None,
     max_time: Annotated[
-        str | None, typer.Option(help="Begin no step after this time: 90s, 5m, 1h30m.")
+        str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The run's folder, new or empty; runs/RECIPE/TIME if not given."),
+        typer.Option(help="Output folder, new or empty (default: runs/RECIPE/TIME)."),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
-    devices: Annotated[str, typer.Option(help="How many devices; so far, 1.")] = "1",
-    num_nodes: Annotated[int, typer.Option(help="How many machines; so far, 1.")] = 1,
-    strategy: Annotated[str, typer.Option(help="Of distribution; so far, auto.")] = "auto",
+    devices: Annotated[str, typer.Option(help="Number of devices (only 1 is supported).")] = "1",
+    num_nodes: Annotated[int, typer.Option(help="Number of nodes (only 1 is supported).")] = 1,
+    strategy: Annotated[str, typer.Option(help="Distribution strategy (only auto).")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
     compiled: Annotated[
         list[str] | None,
-        typer.Option("--compile", metavar="PLAYER", help="Let torch.compile have it. Repeatable."),
+        typer.Option(
+            "--compile",
+            metavar="PLAYER",
+            help="Compile this player's forward with torch.compile. Repeatable.",
+        ),
     ] = None,
 ) -> None:
-    """Train a recipe. Ctrl-C ends the run after the current step, with everything saved."""
+    """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
     from nvn.console import Reporter
     from nvn.training.stopping import read_duration
 
@@ -121,7 +128,7 @@ def check(
     config: ConfigFile = None,
     seed: Seed = 0,
 ) -> None:
-    """Build a recipe's game and report every problem, without training."""
+    """Check a recipe: build its game, try a first batch, report every problem."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
@@ -138,21 +145,21 @@ def plan(
     settings: Settings = None,
     config: ConfigFile = None,
     phase: Annotated[
-        str, typer.Option(help="A phase before the game; or main, the game.")
+        str, typer.Option(help="The phase to explain; main is the game itself.")
     ] = "main",
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Explain what an iteration computes, what it reuses, and what that costs."""
+    """Explain what an iteration computes, what it reuses, and what it costs."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     import json
     from dataclasses import asdict
 
-    from nvn.console import apart, show
+    from nvn.console import show, to_stderr
     from nvn.recipe.build import explain_recipe
     from nvn.show.plan_text import plan_text
 
-    with apart():
+    with to_stderr():
         explained = explain_recipe(source.build(chosen), phase)
     if as_json:
         show(json.dumps(asdict(explained), indent=2, ensure_ascii=False))
@@ -166,10 +173,10 @@ def graph(
     preset: Preset = None,
     settings: Settings = None,
     config: ConfigFile = None,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid diagram.")] = False,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="As an SVG picture.")] = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG picture.")] = None,
 ) -> None:
-    """Show a recipe's game: who computes what, and who minimizes what."""
+    """Show a recipe's game: players, values, energies, and who minimizes what."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
@@ -195,34 +202,41 @@ def sweep(
     ],
     over: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=V,V", help="Sweep a setting, or the seed. Repeatable."),
+        typer.Option(
+            metavar="NAME=V,V", help="Values of a setting, or of seed, to sweep. Repeatable."
+        ),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(help="Sets folds, and sweeps fold from 0 to one less.")
+        int | None, typer.Option(help="Number of folds K: sets folds=K, sweeps fold=0,…,K-1.")
     ] = None,
     preset: Preset = None,
     settings: Settings = None,
     config: ConfigFile = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, help="Of all runs, if it is not swept.")
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Random seed of all runs, unless swept."),
     ] = None,
     max_steps: Annotated[
-        int | None, typer.Option(min=1, help="At most so many steps of each phase.")
+        int | None, typer.Option(min=1, help="Maximum number of steps of each phase.")
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(metavar="EVALUATION/METRIC", help="What tables are of. Repeatable."),
+        typer.Option(
+            metavar="EVALUATION/METRIC",
+            help="A metric to tabulate (default: all that the recipes share). Repeatable.",
+        ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Runs at once; one a CUDA device, or one for two cores.")
+        int | None,
+        typer.Option(help="Runs at a time (default: one per CUDA device, or per two cores)."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The sweep's folder; runs/sweeps/… if not given.")
+        Path | None, typer.Option(help="Output folder (default: runs/sweeps/…).")
     ] = None,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
 ) -> None:
-    """Run a grid of recipes and settings, and make tables of it. Given again, it goes on."""
+    """Run a grid of recipes and settings, and tabulate it. Run again to resume."""
     from shlex import join
 
     from nvn.recipe.config import read_yaml
@@ -254,18 +268,20 @@ def sweep(
 @app.command()
 def apply(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's folder; or runs/RECIPE, for its latest.")
+        Path,
+        typer.Argument(metavar="RUN", help="A run's folder, or runs/RECIPE for its latest run."),
     ],
     files: Annotated[
         list[Path], typer.Argument(metavar="FILES...", help="Pictures, or folders of pictures.")
     ],
-    out: Annotated[Path, typer.Option(help="The results' folder, new or empty.")],
+    out: Annotated[Path, typer.Option(help="Output folder, new or empty.")],
     recipe: Annotated[
-        str | None, typer.Option(metavar="RECIPE", help="The recipe, if it is elsewhere now.")
+        str | None,
+        typer.Option(metavar="RECIPE", help="The recipe, if it has moved since the run."),
     ] = None,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
-    """Let a trained game work on pictures of your own. Ctrl-C ends it; what is done stays."""
+    """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
     from nvn.apply.apply import apply_to, check_free, tell
     from nvn.images import find_pictures
     from nvn.training.fabric import make_fabric
@@ -285,7 +301,7 @@ def apply(
 @app.command()
 def recipes(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe whose settings and presets to show.")
+        str | None, typer.Argument(help="The recipe whose settings and presets to show.")
     ] = None,
 ) -> None:
     """List the installed recipes, or show the settings of one."""
@@ -299,11 +315,11 @@ def recipes(
 
 
 def main() -> None:
-    """Run the command; an error that was foreseen is one message, without a traceback."""
+    """Run the command; an error that nvn expects is one message, without a traceback."""
     # Before torch is imported. Its threads otherwise spin while they wait for one another, which
     # makes small steps many times slower wherever another process wants the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    warnings.showwarning = _warn
+    warnings.showwarning = _warn  # process-wide, as is right for a command only
     try:
         app()
     except NvnError as error:
@@ -326,7 +342,7 @@ def _warn(
     file: object = None,
     line: str | None = None,
 ) -> None:
-    """Say a warning; what Python calls when one is raised."""
+    """Print a warning; a `warnings.showwarning`."""
     from nvn.console import warn
 
     warn(message, category, f"{filename}:{lineno}")
@@ -335,7 +351,7 @@ def _warn(
 def _configured(
     recipe: str, preset: str | None, settings: list[str] | None, config: Path | None
 ) -> tuple[RecipeSource, Config]:
-    """Load a recipe and make its configuration: --set beats --config beats --preset."""
+    """Load a recipe and build its configuration: --set overrides --config overrides --preset."""
     from nvn.recipe.config import read_settings, read_yaml
     from nvn.recipe.loading import load_recipe
 

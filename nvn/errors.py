@@ -1,7 +1,7 @@
-"""What can go wrong, said for a person: what was found, what was expected, what to write instead.
+"""Errors whose messages say what was found, what was expected, and how to fix it.
 
 Every error that nvn raises on purpose derives from `NvnError`; the command line shows its message
-without a traceback, because the message is meant to be enough. Anything else that escapes is a bug,
+without a traceback, because the message is meant to be enough. Any other error is a bug,
 ours or the recipe's.
 """
 
@@ -25,39 +25,39 @@ __all__ = [
 
 
 class NvnError(Exception):
-    """An error whose message tells a person what to change."""
+    """Base class of all errors that nvn raises on purpose. The message says what to change."""
 
 
 class ConfigError(NvnError):
-    """A recipe, its configuration or a command-line value that does not fit."""
+    """An invalid recipe, configuration or command-line value."""
 
 
 class DataError(NvnError):
-    """Data that cannot be read, or that does not fit what the game asks for."""
+    """Data that cannot be read, or that do not fit the game."""
 
 
 class RunError(NvnError):
-    """A run that cannot start or go on: no space, a loss that is not finite, an unknown device."""
+    """A run that cannot start or continue: no space, a loss that is not finite, no such device."""
 
 
 class NvnWarning(UserWarning):
-    """A warning whose message is enough: where Python's code stands would not help."""
+    """A warning that is printed without the line of code that raised it."""
 
 
 class GameWarning(NvnWarning):
-    """A game that is legal but probably not what was meant."""
+    """A game that is valid but probably not what was meant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a game: where, what was found and expected, and the edit that mends it.
+    """One problem of a game: where, what was found and expected, and how to fix it.
 
     Attributes:
         where: The place in the declaration, in the reader's words: "`G.minimizes(…)`".
         found: What is there now.
-        expected: What has to be there instead; may be empty where `found` says it all.
-        edit: The change to make; may be empty.
-        known: The names that exist, where a name was asked for.
+        expected: What must be there instead; may be empty if `found` says it all.
+        edit: The change that fixes it; may be empty.
+        known: The names that exist, if the problem is a wrong name.
     """
 
     where: str
@@ -71,14 +71,14 @@ class Problem:
         if self.expected:
             lines.append(f"expected: {self.expected}")
         if self.edit:
-            lines.append(f"to mend it: {self.edit}")
+            lines.append(f"fix: {self.edit}")
         if self.known:
             lines.append(f"known names: {', '.join(self.known)}")
         return "\n    ".join(lines)
 
 
 class GameError(NvnError):
-    """Everything that is wrong with a game, reported at once.
+    """All problems of a game, reported at once.
 
     Attributes:
         game: The game's name, empty if unknown.
@@ -103,7 +103,7 @@ class GameError(NvnError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the known name nearest to `name`, or nothing if none is near.
+    """Return " Did you mean 'x'?" for the known name closest to `name`, or "" if none is close.
 
     >>> did_you_mean("stesp", ["steps", "size"])
     " Did you mean 'steps'?"

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nvn.errors import DataError
 
-__all__ = ["Found", "find_pictures", "printable", "read_picture", "rgb"]
+__all__ = ["PictureFile", "find_pictures", "printable", "read_picture", "rgb"]
 
 # What is taken from a folder, where other files may lie too. A file that is named is always tried.
 # HEIC is not read without a plugin of Pillow's; better that its file is named than passed over.
@@ -30,7 +30,7 @@ MADE_BY_US = "applied.yaml"  # lies in folders of results, whose pictures nobody
 
 
 @dataclass(frozen=True)
-class Found:
+class PictureFile:
     """A picture's file.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found:
     place: Path
 
 
-def find_pictures(given: Iterable[Path]) -> tuple[Found, ...]:
+def find_pictures(given: Iterable[Path]) -> tuple[PictureFile, ...]:
     """Find pictures: files as they are given, and those in folders, each file once.
 
     Folders are walked in the order of names. Hidden files and folders are passed over, and so are
@@ -52,9 +52,9 @@ def find_pictures(given: Iterable[Path]) -> tuple[Found, ...]:
         DataError: If there is no file at all, or if a folder cannot be read.
     """
     given = list(given)
-    found: dict[Path, Found] = {}
+    found: dict[Path, PictureFile] = {}
     for path in given:
-        for each in _in_folder(path) if path.is_dir() else [Found(path, Path(path.name))]:
+        for each in _in_folder(path) if path.is_dir() else [PictureFile(path, Path(path.name))]:
             found.setdefault(each.path.resolve(), each)
     if not any(each.path.exists() for each in found.values()):
         names = ", ".join(printable(path) for path in given)
@@ -66,7 +66,7 @@ def find_pictures(given: Iterable[Path]) -> tuple[Found, ...]:
     return tuple(found.values())
 
 
-def _in_folder(root: Path) -> Iterator[Found]:
+def _in_folder(root: Path) -> Iterator[PictureFile]:
     def refuse(error: OSError) -> None:
         folder = printable(error.filename)
         raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
@@ -79,7 +79,7 @@ def _in_folder(root: Path) -> Iterator[Found]:
         for name in sorted(files):
             path = Path(folder, name)
             if not name.startswith(".") and path.suffix.lower() in _SUFFIXES:
-                yield Found(path, path.relative_to(root))
+                yield PictureFile(path, path.relative_to(root))
 
 
 def read_picture(path: Path) -> Image.Image:

@@ -11,7 +11,7 @@ def test_a_problem_says_where_what_expected_edit_and_names() -> None:
     assert str(FULL).splitlines() == [
         "`G.minimizes(…)`: nothing",
         "    expected: something",
-        "    to mend it: write it",
+        "    fix: write it",
         "    known names: D, G",
     ]
 

@@ -1,4 +1,4 @@
-"""The parts of a run that are a few lines each: backlog, stopping, devices."""
+"""The parts of a run that are a few lines each: buffer, stopping, devices."""
 
 import os
 import signal
@@ -9,26 +9,26 @@ import pytest
 
 from nvn.errors import ConfigError, RunError
 from nvn.training import stopping
-from nvn.training.buffer import Backlog
+from nvn.training.buffer import RecordBuffer
 from nvn.training.fabric import make_fabric
 from nvn.training.stopping import Stop, read_duration, stop_on_signals
 
-# --- backlog ---
+# --- buffer ---
 
 
 def test_a_backlog_is_due_when_there_is_enough() -> None:
-    backlog = Backlog[int](enough=3, seconds=60)
-    assert [backlog.add(i) for i in range(3)] == [False, False, True]
-    assert backlog.take() == [0, 1, 2]
-    assert backlog.take() == []
-    assert not backlog.add(3)
+    buffer = RecordBuffer[int](enough=3, seconds=60)
+    assert [buffer.add(i) for i in range(3)] == [False, False, True]
+    assert buffer.take() == [0, 1, 2]
+    assert buffer.take() == []
+    assert not buffer.add(3)
 
 
 def test_a_backlog_is_due_when_the_first_has_waited() -> None:
-    backlog = Backlog[int](enough=100, seconds=0.01)
-    assert not backlog.add(0)
+    buffer = RecordBuffer[int](enough=100, seconds=0.01)
+    assert not buffer.add(0)
     time.sleep(0.02)
-    assert backlog.add(1)
+    assert buffer.add(1)
 
 
 # --- stopping ---

@@ -23,7 +23,7 @@ from PIL import Image
 from nvn.apply.contact_sheet import PAGE, Pair, beside, contact_sheet, small
 from nvn.console import fail, progress, show
 from nvn.errors import DataError, NvnError, RunError
-from nvn.images import MADE_BY_US, Found, printable, read_picture, rgb
+from nvn.images import MADE_BY_US, PictureFile, printable, read_picture, rgb
 from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.trained import Trained
 from nvn.training.weights import atomic_write, disk
@@ -65,7 +65,7 @@ def check_free(out: Path) -> None:
             raise RunError(f"{out} is not empty: nothing is overwritten, choose another folder")
 
 
-def apply_to(trained: Trained, pictures: Sequence[Found], out: Path) -> Applied:
+def apply_to(trained: Trained, pictures: Sequence[PictureFile], out: Path) -> Applied:
     """Apply a trained game to pictures, one after the other.
 
     A picture that cannot be read, or that the application refuses, is skipped. Ctrl-C (SIGTERM,
@@ -114,7 +114,7 @@ class _Work:
     done: Applied = field(default_factory=Applied)
     pairs: list[Pair] = field(default_factory=list)
 
-    def do(self, found: Found, place: Path) -> None:
+    def do(self, found: PictureFile, place: Path) -> None:
         """Read a picture, apply the game, write the result; or note why not."""
         try:
             with self.stop.at_once():
@@ -194,7 +194,7 @@ def _write(path: Path, image: Image.Image) -> None:
     atomic_write(path, content.getvalue())
 
 
-def _places(pictures: Iterable[Found], application: str) -> dict[Found, Path]:
+def _places(pictures: Iterable[PictureFile], application: str) -> dict[PictureFile, Path]:
     """Give every picture the place of its result beneath the folder, without ".png".
 
     No two are the same, not even where a file system does not tell capitals from small letters.

@@ -1,6 +1,6 @@
-"""What is wrong with a game, as far as its structure tells: every problem at once.
+"""Static checks of a game's structure; all problems are reported at once.
 
-Each check is a generator of problems (or of warnings) over a frozen graph. None computes anything.
+Each check is a generator of problems (or of warnings) over a frozen graph. None runs a module.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 
-from nvn.checks.context import Played
+from nvn.checks.context import CheckContext
 from nvn.checks.lint import saturating_maximands, unused_batch_names, unused_frozen, weightless
 from nvn.checks.objectives import bad_weights, foreign_objectives, immovable_objectives
 from nvn.checks.players import (
@@ -49,41 +49,41 @@ WARNINGS = (unused_batch_names, saturating_maximands, unused_frozen, weightless)
 
 
 def loss_graph(game: Game, schedules: Sequence[Schedule], *, partial: bool = False) -> LossGraph:
-    """Freeze `game`, checked together with the schedules that play it.
+    """Check `game` together with its schedules, and return its frozen graph.
 
     Args:
         game: The game.
         schedules: How it is played: the main schedule and those of the phases, if any.
-        partial: Whether other schedules exist too (a phase of a recipe): players that never move
-            here are then in order.
+        partial: Whether further schedules exist (phases of a recipe): a player that never moves
+            in these is then no problem.
 
     Raises:
         GameError: Listing every problem found.
 
     Warns:
-        GameWarning: For each thing that is legal but probably not meant.
+        GameWarning: For each thing that is valid but probably not meant.
     """
-    played = Played(game, freeze(game, schedules), tuple(schedules), partial)
-    problems = [*game.problems, *(p for check in PROBLEMS for p in check(played))]
+    context = CheckContext(game, freeze(game, schedules), tuple(schedules), partial)
+    problems = [*game.problems, *(p for check in PROBLEMS for p in check(context))]
     if problems:
         raise GameError(problems, game.name)
     for check in WARNINGS:
-        for problem in check(played):
+        for problem in check(context):
             warnings.warn(str(problem), GameWarning, stacklevel=3)
-    return played.graph
+    return context.graph
 
 
 def sound(game: Game, graph: LossGraph, values: Iterable[Value]) -> tuple[Value, ...]:
-    """Return those of the values that can be computed, as far as a look at each by itself tells.
+    """Return the values that pass the checks that look at one value by itself.
 
-    So problems that only a batch shows can be told together with those of the structure.
+    They can be computed on a batch, so that its problems are reported with those of the structure.
     """
-    played = Played(game, graph, (), partial=True)
+    context = CheckContext(game, graph, (), partial=True)
     able = {player for player in graph.players if not shapeless(player)}
     return tuple(
         value
         for value in values
         if value.game is game
         and able.issuperset(called_players([value]))
-        and not any(True for check in OF_VALUES for _ in check(played, value))
+        and not any(True for check in OF_VALUES for _ in check(context, value))
     )

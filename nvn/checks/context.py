@@ -1,4 +1,4 @@
-"""What is checked: a game together with the schedules that play it."""
+"""What the checks look at: a game together with its schedules."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from nvn.game.values import Call, WeightedSum
 
 
 @dataclass(frozen=True)
-class Played:
-    """A game with the schedules that play it."""
+class CheckContext:
+    """A game with its schedules.
+
+    Attributes:
+        game: The game.
+        graph: Its frozen graph.
+        schedules: How it is played.
+        partial: Whether further schedules exist, which are not checked here.
+    """
 
     game: Game
     graph: LossGraph
@@ -27,7 +34,7 @@ class Played:
 
     @property
     def reached(self) -> frozenset[Player]:
-        """The players called by anything that any objective is computed from."""
+        """The players with a call upstream of an objective."""
         return frozenset(n.op.player for n in self.graph.nodes if isinstance(n.op, Call))
 
     @property
@@ -41,7 +48,7 @@ class Played:
         return tuple(p for p in self.graph.players if not p.frozen)
 
     def objectives(self) -> Iterator[tuple[Player, str, WeightedSum]]:
-        """Yield every player with what it descends, and how to name that."""
+        """Yield every player with an objective of its, and the place that declares it."""
         for player in self.active:
             if player.objective:
                 yield player, f"`{player.name}.minimizes(…)`", player.objective

@@ -1,52 +1,54 @@
-"""What is legal but probably not meant: said as a warning."""
+"""What is valid but probably not meant: reported as a warning."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nvn.checks.context import Played
+from nvn.checks.context import CheckContext
 from nvn.errors import Problem
 from nvn.game.graph import batch_names
 from nvn.game.values import Apply, Sample
 
 
-def unused_batch_names(played: Played) -> Iterator[Problem]:
-    """Yield the entries of the batch that nothing uses."""
-    used = batch_names(played.graph.nodes)
-    samples = any(isinstance(n.op, Sample) for n in played.graph.nodes)  # these see all names
-    for value in played.game.batch_values:
+def unused_batch_names(context: CheckContext) -> Iterator[Problem]:
+    """Yield the names of the batch that nothing uses."""
+    used = batch_names(context.graph.nodes)
+    samples = any(
+        isinstance(n.op, Sample) for n in context.graph.nodes
+    )  # they are given the whole batch
+    for value in context.game.batch_values:
         name = str(value)
-        if name not in used and not played.partial and not samples:
+        if name not in used and not context.partial and not samples:
             edit = "remove it from game.batch(…)"
             yield Problem(str(value.where), f"{name!r} of the batch is never used", "", edit)
 
 
-def saturating_maximands(played: Played) -> Iterator[Problem]:
+def saturating_maximands(context: CheckContext) -> Iterator[Problem]:
     """Yield the maximized energies whose gradient vanishes."""
-    for player in played.active:
+    for player in context.active:
         for energy, where in player.maximized:
             if isinstance(energy.op, Apply) and getattr(energy.op.fn, "saturating", False):
                 found = (
                     f"`{player.name}` maximizes `{energy}`, whose gradient vanishes when the "
-                    "critic is sure (Goodfellow et al. 2014, section 3)"
+                    "critic is confident (Goodfellow et al. 2014, section 3)"
                 )
-                edit = f"`{player.name}.minimizes(adv.fool(…))` of en.NonSaturating()"
+                edit = f"use `{player.name}.minimizes(adv.fool(…))`, adv = en.NonSaturating()"
                 yield Problem(str(where), found, "", edit)
 
 
-def unused_frozen(played: Played) -> Iterator[Problem]:
-    """Yield the frozen players whom no objective uses."""
-    for player in played.graph.players:
-        if player.frozen and player not in played.reached and not played.partial:
-            found = f"the frozen `{player.name}` is called by nothing that anybody minimizes"
-            yield Problem(str(player.where), found, "", "remove it, if nothing else needs it")
+def unused_frozen(context: CheckContext) -> Iterator[Problem]:
+    """Yield the frozen players that no objective depends on."""
+    for player in context.graph.players:
+        if player.frozen and player not in context.reached and not context.partial:
+            found = f"no objective depends on the frozen player `{player.name}`"
+            yield Problem(str(player.where), found, "", "remove it if nothing else needs it")
 
 
-def weightless(played: Played) -> Iterator[Problem]:
+def weightless(context: CheckContext) -> Iterator[Problem]:
     """Yield the objectives whose weights are all zero."""
-    for player, where, objective in played.objectives():
-        terms = played.graph.moving_terms(player, objective)
+    for player, where, objective in context.objectives():
+        terms = context.graph.moving_terms(player, objective)
         if terms and all(term.weight.factor == 0.0 for term in terms):
-            found = f"`{player.name}` minimizes `{objective}`, every weight of which is always zero"
-            edit = "do its terms cancel? Declare it frozen if it shall not learn"
+            found = f"all weights of the objective of `{player.name}` are zero: `{objective}`"
+            edit = "do its terms cancel? If it is not to learn, declare it with `game.frozen`"
             yield Problem(where, found, "", edit)

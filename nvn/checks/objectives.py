@@ -1,42 +1,42 @@
-"""Problems of objectives: what players minimize, always or in one move."""
+"""Problems of objectives: of players, and of single moves (`toward=`)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from nvn.checks.context import Played
+from nvn.checks.context import CheckContext
 from nvn.checks.values import foreign
 from nvn.errors import Problem
 from nvn.game.graph import roots
 
 
-def foreign_objectives(played: Played) -> Iterator[Problem]:
-    """Yield the values of other games in objectives."""
-    for player, where, objective in played.objectives():
+def foreign_objectives(context: CheckContext) -> Iterator[Problem]:
+    """Yield the objectives that contain values of another game."""
+    for player, where, objective in context.objectives():
         for value in roots([objective]):
-            if value.game is not played.game:
-                yield foreign(played, where, f"`{player.name}` descends", value)
+            if value.game is not context.game:
+                yield foreign(context, where, f"`{player.name}` minimizes", value)
 
 
-def immovable_objectives(played: Played) -> Iterator[Problem]:
-    """Yield the objectives that do not depend on who descends them."""
-    for player, where, objective in played.objectives():
-        if player not in played.reached or player.frozen:
-            continue  # told by another check
-        if not played.graph.moving_terms(player, objective):
+def immovable_objectives(context: CheckContext) -> Iterator[Problem]:
+    """Yield the objectives that do not depend on the player that minimizes them."""
+    for player, where, objective in context.objectives():
+        if player not in context.reached or player.frozen:
+            continue  # reported by another check
+        if not context.graph.moving_terms(player, objective):
             yield Problem(
                 where,
-                f"`{player.name}` minimizes `{objective}`, which does not depend on it",
-                f"an energy computed from a call of `{player.name}`, no stop_gradient between",
-                f"use a value that `{player.name}` makes",
+                f"the objective of `{player.name}` does not depend on it: `{objective}`",
+                f"an energy computed from a call of `{player.name}`, without stop_gradient between",
+                f"compute the energy from a call `{player.name}(…)`",
             )
 
 
-def bad_weights(played: Played) -> Iterator[Problem]:
-    """Yield the weights that are no finite numbers."""
-    for _, where, objective in played.objectives():
+def bad_weights(context: CheckContext) -> Iterator[Problem]:
+    """Yield the weights that are not finite."""
+    for _, where, objective in context.objectives():
         for term in objective.terms:
             if not math.isfinite(term.weight.factor):
                 found = f"the weight {term.weight.factor} on `{term.energy}`"
-                yield Problem(where, found, "a finite weight", "correct the weight")
+                yield Problem(where, found, "a finite number", "correct the weight")

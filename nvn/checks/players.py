@@ -1,4 +1,4 @@
-"""Problems of players: their modules, and their part in the game."""
+"""Problems of players: their modules, objectives and moves."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from nvn.checks.context import Played
+from nvn.checks.context import CheckContext
 from nvn.errors import Problem
 from nvn.game.game import Player
 
 
-def shared_modules(played: Played) -> Iterator[Problem]:
-    """Yield the pairs of players who share anything."""
-    for a, b in combinations(played.graph.players, 2):
+def shared_modules(context: CheckContext) -> Iterator[Problem]:
+    """Yield the pairs of players that share a module, a parameter, a buffer or memory."""
+    for a, b in combinations(context.graph.players, 2):
         shared = _shared(a, b)
         if shared:
             yield Problem(
                 f"{a.where} and {b.where}",
                 f"`{a.name}` and `{b.name}` share {shared}",
-                "every parameter and buffer to belong to one player",
+                "each parameter and buffer to belong to one player",
                 "make the shared part a player of its own, "
                 f'`T = game.player("T", shared)`, and write `{a.name}(T(x))`, `{b.name}(T(x))`; '
                 "or give each a copy",
@@ -31,17 +31,17 @@ def shared_modules(played: Played) -> Iterator[Problem]:
 
 
 def _shared(a: Player, b: Player) -> str:
-    """Say what two players share, in the names that it has in `a`; nothing if they don't."""
+    """Describe what two players share, by its names in `a`; "" if nothing."""
     if a.module is b.module:
-        return "one module"
+        return "the same module"
     parameters = _common(a.module.named_parameters(), b.module.parameters())
     if parameters:
         return f"the parameters {_first(parameters)}"
     parts = _common(a.module.named_modules(), _with_buffers(b.module))
     if parts:
-        return f"the parts {_first(parts)}, which have buffers"
+        return f"the submodules {_first(parts)}, which have buffers"
     memory = _common(_tensors(a.module), (x for _, x in _tensors(b.module)), _memory)
-    return f"the memory of {_first(memory)}" if memory else ""
+    return f"the storage of {_first(memory)}" if memory else ""
 
 
 def _common(
@@ -52,14 +52,14 @@ def _common(
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the parameters and buffers of a module that have memory of their own."""
+    """Yield the parameters and buffers of a module that have storage."""
     for name, tensor in chain(module.named_parameters(), module.named_buffers()):
         if not is_lazy(tensor) and tensor.layout == torch.strided and _memory(tensor):
             yield name, tensor
 
 
 def _memory(tensor: Tensor) -> int:
-    return tensor.data_ptr()  # 0 for what is empty, or on the meta device
+    return tensor.data_ptr()  # 0 for an empty tensor, or one on the meta device
 
 
 def _with_buffers(module: nn.Module) -> Iterator[nn.Module]:
@@ -71,102 +71,102 @@ def _first(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + more
 
 
-def players_who_cannot_learn(played: Played) -> Iterator[Problem]:
-    """Yield the players who move although nothing of theirs can."""
-    for player in sorted(played.scheduled, key=lambda p: p.name):
+def players_who_cannot_learn(context: CheckContext) -> Iterator[Problem]:
+    """Yield the players that move but have no parameter that requires a gradient."""
+    for player in sorted(context.scheduled, key=lambda p: p.name):
         parameters = [*player.module.parameters()]
         if player.frozen or any(p.requires_grad for p in parameters):
-            continue  # a frozen player who moves is told by another check
+            continue  # a frozen player that moves is reported by another check
         found = "none of its parameters requires a gradient" if parameters else "has no parameters"
         yield Problem(
             str(player.where),
             f"`{player.name}` moves, but {found}",
-            "a module with something to learn",
+            "a module with trainable parameters",
             f"take `{player.name}` out of the schedule and declare it with `game.frozen`, "
-            "or call `requires_grad_(True)` on what shall learn",
+            "or call `requires_grad_(True)` on what is to be trained",
         )
 
 
-def parameters_without_shape(played: Played) -> Iterator[Problem]:
-    """Yield the players with parameters still to be made."""
-    for player in played.graph.players:
+def parameters_without_shape(context: CheckContext) -> Iterator[Problem]:
+    """Yield the players with uninitialized (lazy) parameters."""
+    for player in context.graph.players:
         lazy = shapeless(player)
         if lazy:
             yield Problem(
                 str(player.where),
-                f"the parameters {_first(lazy)} of `{player.name}` have no shape yet",
-                "modules whose parameters are there",
+                f"the parameters {_first(lazy)} of `{player.name}` are uninitialized (lazy)",
+                "modules whose parameters have shapes",
                 "run the lazy module once on an example before declaring it",
             )
 
 
 def shapeless(player: Player) -> list[str]:
-    """Return the names of a player's parameters that have no shape yet."""
+    """Return the names of a player's uninitialized parameters."""
     return [name for name, p in player.module.named_parameters() if is_lazy(p)]
 
 
-def frozen_who_move(played: Played) -> Iterator[Problem]:
-    """Yield the frozen players who are told to move or to minimize."""
-    for player in played.graph.players:
+def frozen_who_move(context: CheckContext) -> Iterator[Problem]:
+    """Yield the frozen players that are scheduled, or that have an objective."""
+    for player in context.graph.players:
         if not player.frozen:
             continue
         edit = f"declare it with `game.player({player.name!r}, …)`, or leave it out"
-        if player in played.scheduled:
+        if player in context.scheduled:
             found = f"the schedule moves `{player.name}`, which is frozen"
-            yield Problem(str(player.where), found, "frozen players never move", edit)
+            yield Problem(str(player.where), found, "frozen players not to move", edit)
         if player.objective:
             found = f"`{player.name}` is frozen but has an objective"
-            yield Problem(str(player.where), found, "frozen players minimize nothing", edit)
+            yield Problem(str(player.where), found, "frozen players to have no objective", edit)
 
 
-def foreign_players(played: Played) -> Iterator[Problem]:
+def foreign_players(context: CheckContext) -> Iterator[Problem]:
     """Yield the players of other games in the schedules."""
-    for player in sorted(played.scheduled - set(played.graph.players), key=lambda p: p.name):
+    for player in sorted(context.scheduled - set(context.graph.players), key=lambda p: p.name):
         found = f"the schedule moves `{player.name}`, a player of the game {player.game.name!r}"
-        known = tuple(p.name for p in played.active)
-        expected = f"players of {played.game.name!r}"
+        known = tuple(p.name for p in context.active)
+        expected = f"players of {context.game.name!r}"
         yield Problem(str(player.where), found, expected, "schedule this game's players", known)
 
 
-def unreached_players(played: Played) -> Iterator[Problem]:
-    """Yield the players whom no objective uses."""
-    for player in played.active:
-        if player not in played.reached:
+def unreached_players(context: CheckContext) -> Iterator[Problem]:
+    """Yield the players that no objective depends on."""
+    for player in context.active:
+        if player not in context.reached:
             yield Problem(
                 str(player.where),
-                f"`{player.name}` is never called by anything that anybody minimizes",
-                "every player to take part in an energy",
-                f"use `{player.name}(…)` in an energy, or remove the player",
+                f"no objective depends on `{player.name}`",
+                "each player to be called in some objective",
+                f"use `{player.name}(…)` in an energy that is minimized, or remove the player",
             )
 
 
-def aimless_players(played: Played) -> Iterator[Problem]:
-    """Yield the players who minimize nothing."""
-    guided = {p for move in played.moves if move.toward is not None for p in move.players}
-    for player in played.active:
-        alone = any(m.toward is None and player in m.players for m in played.moves)
-        idle = player not in guided and not played.partial
-        # Whoever was told to minimize what is no energy is told by the declaration.
+def aimless_players(context: CheckContext) -> Iterator[Problem]:
+    """Yield the players without an objective."""
+    guided = {p for move in context.moves if move.toward is not None for p in move.players}
+    for player in context.active:
+        alone = any(m.toward is None and player in m.players for m in context.moves)
+        idle = player not in guided and not context.partial
+        # An objective that is no energy was reported when it was declared.
         if not (player.objective or player.misguided) and (alone or idle):
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has no objective",
-                "every player to minimize something",
+                "each player to minimize something",
                 f"add `{player.name}.minimizes(…)`, or declare it "
                 f"with `game.frozen({player.name!r}, …)`",
             )
 
 
-def unscheduled_players(played: Played) -> Iterator[Problem]:
-    """Yield the players with an objective who never move."""
-    if played.partial:
+def unscheduled_players(context: CheckContext) -> Iterator[Problem]:
+    """Yield the players with an objective that never move."""
+    if context.partial:
         return
-    for player in played.active:
-        if player.objective and player not in played.scheduled:
+    for player in context.active:
+        if player.objective and player not in context.scheduled:
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has an objective but never moves",
-                "every player with an objective in the schedule",
-                f"add `{player.name}` to the schedule, or declare it frozen",
-                tuple(sorted(p.name for p in played.scheduled)),
+                "each player with an objective to be scheduled",
+                f"add `{player.name}` to the schedule, or declare it with `game.frozen`",
+                tuple(sorted(p.name for p in context.scheduled)),
             )

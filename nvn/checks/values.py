@@ -1,4 +1,4 @@
-"""Problems of values: each is looked at by itself."""
+"""Problems of values: each is checked by itself."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 from torch import nn
 
 from nvn import pytree
-from nvn.checks.context import Played
+from nvn.checks.context import CheckContext
 from nvn.errors import Problem, did_you_mean
 from nvn.game.game import Player, Team
 from nvn.game.graph import differentiable_path
 from nvn.game.values import Call, Gradient, Value
 
 
-def wrong_values(played: Played) -> Iterator[Problem]:
-    """Yield what is wrong with each value by itself."""
+def wrong_values(context: CheckContext) -> Iterator[Problem]:
+    """Yield the problems of each value."""
     for check in OF_VALUES:
-        for node in played.graph.nodes:
-            yield from check(played, node)
+        for node in context.graph.nodes:
+            yield from check(context, node)
 
 
-def _foreign_inputs(played: Played, node: Value) -> Iterator[Problem]:
+def _foreign_inputs(context: CheckContext, node: Value) -> Iterator[Problem]:
     for value in node.inputs:
-        if node.game is played.game is not value.game:
-            yield foreign(played, str(node.where), f"`{node}` takes", value)
+        if node.game is context.game is not value.game:
+            yield foreign(context, str(node.where), f"`{node}` takes", value)
 
 
-def foreign(played: Played, where: str, use: str, value: Value) -> Problem:
+def foreign(context: CheckContext, where: str, use: str, value: Value) -> Problem:
     """Return the problem of a value that belongs to another game."""
     found = f"{use} `{value}`, a value of the game {value.game.name!r}"
     edit = f"declare `{value}` in this game: a value belongs to one game"
-    return Problem(where, found, f"values of {played.game.name!r} alone", edit)
+    return Problem(where, found, f"values of {context.game.name!r} only", edit)
 
 
-def _unknown_method(played: Played, node: Value) -> Iterator[Problem]:
+def _unknown_method(context: CheckContext, node: Value) -> Iterator[Problem]:
     if not isinstance(node.op, Call):
         return
     player, name = node.op.player, node.op.method
@@ -43,7 +43,7 @@ def _unknown_method(played: Played, node: Value) -> Iterator[Problem]:
         known = _methods(player.module)
         yield Problem(
             str(node.where),
-            f"`{node}` calls the method {name!r}, which {type(player.module).__name__} lacks",
+            f"`{node}` calls {name!r}, which is no method of {type(player.module).__name__}",
             f"a method of the module of `{player.name}`",
             f"correct the name.{did_you_mean(name, known)}",
             known,
@@ -51,26 +51,26 @@ def _unknown_method(played: Played, node: Value) -> Iterator[Problem]:
 
 
 def _methods(module: nn.Module) -> tuple[str, ...]:
-    """Return the names that a module's own classes define, torch's left out."""
+    """Return the public names that a module's classes define, without those of torch."""
     own = (kind for kind in type(module).__mro__ if not kind.__module__.startswith("torch."))
     names = dict.fromkeys(name for kind in own for name in vars(kind))
     return tuple(name for name in names if not name.startswith("_"))
 
 
-def _independent_gradient(played: Played, node: Value) -> Iterator[Problem]:
+def _independent_gradient(context: CheckContext, node: Value) -> Iterator[Problem]:
     if isinstance(node.op, Gradient) and not differentiable_path(node.args[1], node.args[0]):
         y, x = node.args
         found = f"`{node}`: `{y}` does not depend on `{x}`"
-        edit = f"compute `{y}` from `{x}` itself, with no stop_gradient between"
+        edit = f"compute `{y}` from `{x}` itself, without stop_gradient between"
         yield Problem(str(node.where), found, "y computed from x", edit)
 
 
-def _constants_with_gradients(played: Played, node: Value) -> Iterator[Problem]:
+def _constants_with_gradients(context: CheckContext, node: Value) -> Iterator[Problem]:
     for leaf in pytree.leaves((node.args, dict(node.kwargs))):
         if isinstance(leaf, Player | Team):
             found = f"`{node}` is given the {type(leaf).__name__.lower()} `{leaf.name}` itself"
             edit = f"pass a call, `{leaf.name}(…)`; a penalty takes `nvn.gradient(y, x)`"
-            yield Problem(str(node.where), found, "the value that a player's call makes", edit)
+            yield Problem(str(node.where), found, "the value of a player's call", edit)
         elif not isinstance(leaf, Value) and _is_learnable(leaf):
             found = f"`{node}` is given a {type(leaf).__name__} with parameters as a constant"
             edit = "make it a player (its own or frozen), and pass that player's call"

@@ -8,14 +8,13 @@ What nobody reads ends no work: where the pipe is closed, or the terminal gone, 
 
 from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
-from nvn.console.output import apart, fail, show, warn
+from nvn.console.output import fail, show, to_stderr, warn
 from nvn.console.reporter import Reporter
 from nvn.console.tracebacks import crash
 
 __all__ = [
     "Bar",
     "Reporter",
-    "apart",
     "crash",
     "duration",
     "fail",
@@ -23,5 +22,6 @@ __all__ = [
     "show",
     "show_recipes",
     "show_settings",
+    "to_stderr",
     "warn",
 ]

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal; a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal; elsewhere a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import rich
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nvn.console.output import heard_or_not, show
+from nvn.console.output import ignore_broken_pipe, show
 
-_PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
-_BRIEF_SECONDS = 1.0  # work that took no longer leaves no trace on the screen
+_PLAIN_SECONDS = 10.0  # between two lines, without a terminal
+_BRIEF_SECONDS = 1.0  # work that took no longer leaves nothing on the screen
 
 
 class Bar(Protocol):
-    """How far some long work has come."""
+    """A progress bar."""
 
     def advance(self, amount: int = 1) -> None:
-        """Say that so much more is done."""
+        """Advance by `amount` items."""
 
     def reach(self, done: int, total: int | None = None) -> None:
-        """Say how much is done in all, and of how much."""
+        """Set the number of items done, and their total if it has changed."""
 
     def note(self, text: str) -> None:
-        """Say something beside the bar, such as the current losses."""
+        """Set the text beside the bar, such as the current losses."""
 
     def close(self) -> None:
-        """Say that the work is over."""
+        """Finish the bar."""
 
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:
-    """Show how far some long work has come, with the time left; of short work, nothing stays.
+    """Show the progress of long work, with the time left; short work leaves nothing behind.
 
         with nvn.progress("rendering faces", total=len(faces)) as bar:
             for face in faces:
@@ -43,8 +43,8 @@ def progress(description: str, total: int | None = None) -> Iterator[Bar]:
                 bar.advance()
 
     Args:
-        description: What is being done.
-        total: How much there is to do, if known.
+        description: The text before the bar.
+        total: The number of items, if known.
     """
     bar = open_bar(description, total, brief=_BRIEF_SECONDS)
     try:
@@ -69,7 +69,7 @@ class _TerminalBar:
             console=console,
         )
         self._task = self._progress.add_task(description, total=total, note="")
-        with heard_or_not(console):
+        with ignore_broken_pipe(console):
             self._progress.start()
 
     def advance(self, amount: int = 1) -> None:
@@ -83,12 +83,12 @@ class _TerminalBar:
 
     def close(self) -> None:
         self._progress.live.transient = time.monotonic() - self._begun < self._brief
-        with heard_or_not(self._console):
+        with ignore_broken_pipe(self._console):
             self._progress.stop()
 
 
 class _PlainBar:
-    """A line now and then."""
+    """A line every ten seconds."""
 
     def __init__(self, description: str, total: int | None, brief: float) -> None:
         self._description = description
@@ -96,7 +96,7 @@ class _PlainBar:
         self._brief = brief
         self._done = 0
         self._note = ""
-        self._begun = self._told = time.monotonic()
+        self._begun = self._printed = time.monotonic()
 
     def advance(self, amount: int = 1) -> None:
         self.reach(self._done + amount)
@@ -104,9 +104,9 @@ class _PlainBar:
     def reach(self, done: int, total: int | None = None) -> None:
         self._done = done
         self._total = total or self._total
-        over = self._done == self._total  # which `close` tells
-        if not over and time.monotonic() - self._told >= _PLAIN_SECONDS:
-            self._told = time.monotonic()
+        over = self._done == self._total  # which `close` prints
+        if not over and time.monotonic() - self._printed >= _PLAIN_SECONDS:
+            self._printed = time.monotonic()
             show(f"{self._description}: {self._count()}{self._left()}{self._beside()}")
 
     def note(self, text: str) -> None:
@@ -131,7 +131,7 @@ class _PlainBar:
 
 
 def open_bar(description: str, total: int | None, brief: float = 0.0) -> Bar:
-    """Open a bar that is forgotten if the work takes less than `brief` seconds."""
+    """Open a bar that is removed if the work takes less than `brief` seconds."""
     console = rich.get_console()
     if console.is_terminal:
         return _TerminalBar(console, description, total, brief)
@@ -139,7 +139,7 @@ def open_bar(description: str, total: int | None, brief: float = 0.0) -> Bar:
 
 
 def duration(seconds: float) -> str:
-    """Say how long something took, as people do."""
+    """Format a duration for a person: "2.5 s", "3 min 18 s", "1 h 4 min"."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60} min"

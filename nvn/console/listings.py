@@ -1,4 +1,4 @@
-"""What there is to run: recipes, and the settings of one."""
+"""Lists for `nvn recipes`: the installed recipes, and the settings of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_recipes(recipes: Iterable[Summary]) -> None:
-    """List recipes, each with its first line."""
+    """Print recipes, each with the first line of its docstring."""
     table = Table.grid(padding=(0, 3))
     for recipe in recipes:
         table.add_row(Text(recipe.name, style="bold"), Text(recipe.line))
@@ -25,19 +25,19 @@ def show_recipes(recipes: Iterable[Summary]) -> None:
 
 
 def show_settings(source: RecipeSource) -> None:
-    """List a recipe's settings and presets."""
-    table = Table("setting", "default", "what it is", box=None, pad_edge=False)
+    """Print a recipe's settings and presets."""
+    table = Table("setting", "default", "description", box=None, pad_edge=False)
     for name, field in source.config_class.model_fields.items():
         default = "required" if field.is_required() else repr(field.get_default())
-        table.add_row(Text(name), Text(default), Text(_meaning(field)))
+        table.add_row(Text(name), Text(default), Text(_description(field)))
     show(table)
     for name, values in source.config_class.presets.items():
         changed = ", ".join(f"{setting}={value}" for setting, value in values.items())
         show(f"\n--preset {name}: {changed or 'the defaults'}")
 
 
-def _meaning(field: FieldInfo) -> str:
-    """Return what a setting is, and the values it may have if these are few."""
+def _description(field: FieldInfo) -> str:
+    """Return a setting's description, with its allowed values if they are listed."""
     allowed = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     named = ", ".join(map(str, allowed))
     return f"{field.description or ''} ({named})" if named else field.description or ""

@@ -1,4 +1,4 @@
-"""Lines on the terminal: what is asked for on stdout, errors and warnings where errors go."""
+"""Lines on the terminal: results on stdout, errors and warnings on stderr."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nvn.errors import NvnWarning
 
 
 def show(what: RenderableType) -> None:
-    """Print something; text is printed as it stands, not wrapped."""
+    """Print to stdout; text is printed as it is, not wrapped."""
     console = rich.get_console()
-    with heard_or_not(console):
+    with ignore_broken_pipe(console):
         if isinstance(what, str):
             console.print(what, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
@@ -24,9 +24,9 @@ def show(what: RenderableType) -> None:
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """Show what is shown meanwhile where errors go: stdout is kept for data."""
-    usual = rich.get_console()
+def to_stderr() -> Iterator[None]:
+    """Redirect console output to stderr, so that stdout has data only."""
+    usual = rich.get_console()  # process-wide: the bars that recipes open use it too
     usual.stderr = True
     try:
         yield
@@ -35,20 +35,22 @@ def apart() -> Iterator[None]:
 
 
 def fail(error: BaseException) -> None:
-    """Print an error and the notes on it, to where errors go."""
+    """Print an error and its notes to stderr."""
     message = "\n".join([str(error), *getattr(error, "__notes__", ())])
-    _complain(Text("error: ", style="bold red") + Text(message, style="default"))
+    _write_to_stderr(Text("error: ", style="bold red") + Text(message, style="default"))
 
 
 def warn(message: Warning | str, category: type[Warning], place: str) -> None:
-    """Print a warning in place of Python; nvn's own say where they apply."""
+    """Print a warning to stderr, as Python would; nvn's own name their place themselves."""
     where = "" if issubclass(category, NvnWarning) else f"{place}: "
-    _complain(Text("warning: ", style="bold yellow") + Text(f"{where}{message}", style="default"))
+    _write_to_stderr(
+        Text("warning: ", style="bold yellow") + Text(f"{where}{message}", style="default")
+    )
 
 
-def _complain(text: Text) -> None:
+def _write_to_stderr(text: Text) -> None:
     console = Console(stderr=True)
-    with heard_or_not(console):
+    with ignore_broken_pipe(console):
         if not console.is_terminal:
             console.print(text, soft_wrap=True)
             return
@@ -60,11 +62,11 @@ def _complain(text: Text) -> None:
 
 
 @contextmanager
-def heard_or_not(console: Console) -> Iterator[None]:
-    """Let work go on though what it prints reaches nobody."""
+def ignore_broken_pipe(console: Console) -> Iterator[None]:
+    """Ignore a closed output stream."""
     try:
         yield
     except SystemExit:
-        pass  # what rich makes of a closed pipe, after sending all further output nowhere
+        pass  # rich raises it for a closed pipe, and discards all further output
     except OSError:
         console.quiet = True

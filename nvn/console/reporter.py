@@ -1,4 +1,4 @@
-"""The plugin that shows a run: what it is going to do, how far it is, how it ended."""
+"""The plugin that shows a run on the terminal: its phases, its progress, its outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READ_SECONDS = 0.5  # between two readings of the losses: reading waits for the
 
 
 class Reporter:
-    """The plugin that shows a run."""
+    """The plugin that shows a run on the terminal."""
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -32,7 +32,7 @@ class Reporter:
 
     @hook
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
-        """Say what is going to happen."""
+        """Print the phases and the seed."""
         phases = ", ".join(f"{phase.name} {phase.steps} steps" for phase in recipe.all_phases)
         show(f"{recipe.name}: {phases}, seed {seed}")
 
@@ -44,7 +44,7 @@ class Reporter:
 
     @hook
     def step_done(self, record: Record) -> None:
-        """Move the bar, and show the losses now and then."""
+        """Advance the bar, with the losses every half second."""
         assert self._bar is not None
         if time.monotonic() - self._read_at >= _READ_SECONDS:
             self._bar.note(_losses(record))
@@ -58,14 +58,14 @@ class Reporter:
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
-        """Print a line; of the closing evaluation, all is said at the end."""
+        """Print the metrics; those of the final evaluation are printed when the run is finished."""
         if self._bar is not None:
             show(f"step {step}: {name}: {_numbers(metrics)}")
 
     @hook(wrapper=True)
     def run_finished(self, run: Run) -> Generator[None, None, None]:
-        """Close the bar; once all is saved, say how it ended, what was measured, where it is."""
-        self._close()  # first: should saving fail, the error gets a line of its own
+        """Close the bar; once all is saved, print metrics, pictures, outcome and folder."""
+        self._close()  # first, so that an error of saving gets a line of its own
         yield
         if run.metrics:
             show(_metrics_table(run.metrics))
@@ -101,13 +101,13 @@ def _closing_line(run: Run) -> str:
     if run.outcome == "finished":
         what = f"finished (steps: {steps}; {took})"
     elif steps:
-        what = f"{run.outcome}: what was learned so far is saved (steps: {steps}; {took})"
+        what = f"{run.outcome}: the weights so far are saved (steps: {steps}; {took})"
     else:
         what = f"{run.outcome} before the first step ({took})"
     return f"{what}; everything is in {_near(run.folder)}"
 
 
 def _near(path: Path) -> Path:
-    """Return a path as short as it can be said from here."""
+    """Return a path relative to the current folder if it is inside it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

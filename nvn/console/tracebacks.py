@@ -1,4 +1,4 @@
-"""Tracebacks of errors that nvn does not expect: cut to what is the recipe's own."""
+"""Tracebacks of unexpected errors, without the frames of nvn above the recipe's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nvn.recipe.loading import INSTALLED
 
 
 def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print a traceback in place of Python, from the first frame on that is the recipe's own."""
+    """Print a traceback from the first frame of the recipe on; a `sys.excepthook`."""
     for link in _chain(error):
         link.__traceback__ = _own_part(link.__traceback__)
     sys.__excepthook__(kind, error, error.__traceback__)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and those that led to it."""
+    """Return an error and those it was raised from."""
     chain = [error]
     while (link := chain[-1].__cause__ or chain[-1].__context__) and link not in chain:
         chain.append(link)
@@ -24,7 +24,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _own_part(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out how nvn came to call the recipe; where no recipe is, leave out nothing."""
+    """Leave out the frames before the recipe's first; without one of its, leave out none."""
     rest = trace
     while rest is not None and not _is_recipes(rest):
         rest = rest.tb_next

@@ -19,6 +19,7 @@ features, … any further dimensions.
 """
 
 from nvn.energies.adversarial import (
+    AdversarialLoss,
     Family,
     GeneralSum,
     Hinge,
@@ -34,6 +35,7 @@ from nvn.energies.penalties import gradient_penalty, interpolate, r1, r2, unifor
 from nvn.energies.reconstruction import feature_matching, l1, l2, mse, perceptual
 
 __all__ = [
+    "AdversarialLoss",
     "Family",
     "GeneralSum",
     "Hinge",

@@ -37,7 +37,7 @@ Logits: TypeAlias = Value | Sequence[Value]
 # --- what a family is -------------------------------------------------------------------------
 
 
-class Family(ABC):
+class AdversarialLoss(ABC):
     """Three energies of a critic's logits. Derive from `ZeroSum` or `GeneralSum`.
 
     A family is compared by equality: make it a frozen dataclass, and equal families give the same
@@ -62,15 +62,18 @@ class Family(ABC):
 
     def real(self, logits: Logits) -> Energy:
         """Return what the critic minimizes, of its logits of a real sample."""
-        return energy(Judgment(self, type(self).on_real), name="real")(logits)
+        return energy(LogitLoss(self, type(self).on_real), name="real")(logits)
 
     def fake(self, logits: Logits) -> Energy:
         """Return what the critic minimizes, of its logits of a made sample."""
-        judgment = Judgment(self, type(self).on_fake, saturating=self.saturates)
-        return energy(judgment, name="fake")(logits)
+        loss = LogitLoss(self, type(self).on_fake, saturating=self.saturates)
+        return energy(loss, name="fake")(logits)
 
 
-class ZeroSum(Family):
+Family = AdversarialLoss  # its earlier name
+
+
+class ZeroSum(AdversarialLoss):
     """A family in which the maker's gain is the critic's loss: one energy serves both."""
 
     def fool(self, logits: Logits) -> WeightedSum:
@@ -78,7 +81,7 @@ class ZeroSum(Family):
         return -self.fake(logits)
 
 
-class GeneralSum(Family):
+class GeneralSum(AdversarialLoss):
     """A family in which the maker has an energy of its own."""
 
     @abstractmethod
@@ -87,14 +90,14 @@ class GeneralSum(Family):
 
     def fool(self, logits: Logits) -> Energy:
         """Return what the maker minimizes, of the logits of a made sample."""
-        return energy(Judgment(self, type(self).on_fool), name="fool")(logits)
+        return energy(LogitLoss(self, type(self).on_fool), name="fool")(logits)
 
 
 @dataclass(frozen=True)
-class Judgment:
+class LogitLoss:
     """The function inside an adversarial energy: the mean of a family's loss over its logits."""
 
-    family: Family
+    family: AdversarialLoss
     loss: Callable[[Any, Tensor], Tensor]
     saturating: bool = False
 
@@ -246,7 +249,7 @@ class RelativisticPaired:
         Raises:
             ValueError: when computed, if the shapes differ.
         """
-        return energy(Preference("critic", saturating=True), name="critic")(
+        return energy(PairedLoss("critic", saturating=True), name="critic")(
             real_logits, fake_logits
         )
 
@@ -256,11 +259,11 @@ class RelativisticPaired:
         Raises:
             ValueError: when computed, if the shapes differ.
         """
-        return energy(Preference("fool"), name="fool")(fake_logits, real_logits)
+        return energy(PairedLoss("fool"), name="fool")(fake_logits, real_logits)
 
 
 @dataclass(frozen=True)
-class Preference:
+class PairedLoss:
     """The function inside a paired energy: −E log σ(winner − loser)."""
 
     name: str

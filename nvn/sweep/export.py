@@ -111,12 +111,12 @@ def _csv(lines: Iterable[Sequence[object]]) -> bytes:
 def _commit(file: Path) -> str | None:
     """Return the git commit of the checkout that a file belongs to, "-dirty" if changed since."""
     git, folder = shutil.which("git"), file.resolve().parent
-    if git is None or _said(git, folder, "ls-files", "--error-unmatch", file.name) is None:
+    if git is None or _git(git, folder, "ls-files", "--error-unmatch", file.name) is None:
         return None
-    return _said(git, folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return _git(git, folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
-def _said(git: str, folder: Path, *arguments: str) -> str | None:
+def _git(git: str, folder: Path, *arguments: str) -> str | None:
     """Return what git answers, or None if it refuses."""
     command = [git, "-C", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

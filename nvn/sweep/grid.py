@@ -136,7 +136,7 @@ def make_grid(request: Request) -> Grid:
     cells: list[Cell] = []
     for given, recipe in recipes:
         cells += _cells(request, given, recipe, axes, fixed, problems)
-    problems += _twins(cells)
+    problems += _duplicates(cells)
     if len(problems) > 1:
         raise ConfigError("\n  ".join([f"{len(problems)} problems with this sweep:", *problems]))
     if problems:
@@ -281,7 +281,7 @@ def _cells(
         yield Cell(recipe, given, chosen, settings, config, seed)
 
 
-def _twins(cells: Iterable[Cell]) -> Iterator[str]:
+def _duplicates(cells: Iterable[Cell]) -> Iterator[str]:
     """Say which runs are one and the same, however differently their values are written."""
     first: dict[tuple[str, str], Cell] = {}
     for cell in cells:

@@ -14,7 +14,7 @@ from pathlib import Path
 from nvn.errors import RunError
 from nvn.training.weights import disk
 
-__all__ = ["alone", "opened", "try_lock"]
+__all__ = ["exclusive", "opened", "try_lock"]
 
 
 def opened(path: Path) -> BufferedRandom:
@@ -43,7 +43,7 @@ def try_lock(file: BufferedRandom) -> bool:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Keep a second sweep out of a folder, which is made if need be.
 
     Raises:

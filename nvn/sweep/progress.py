@@ -12,11 +12,11 @@ from rich.text import Text
 
 from nvn.console import Bar, duration, show
 from nvn.errors import NvnWarning
-from nvn.sweep.results import Result, SweepFolder, is_of_other_code
+from nvn.sweep.results import Result, SweepFolder, code_changed
 from nvn.sweep.tables import Table
 from nvn.sweep.workers import Job
 
-__all__ = ["Board", "counted", "show_tables", "warn_of_other_code"]
+__all__ = ["Board", "counted", "show_tables", "warn_of_changed_code"]
 
 _BAR = 54  # columns of the screen that a bar needs, before its note
 _LEAST = 12  # columns of a note in any case
@@ -89,11 +89,11 @@ def show_tables(tables: Sequence[Table]) -> None:
             show("")
 
 
-def warn_of_other_code(folder: SweepFolder, results: Sequence[Result]) -> None:
+def warn_of_changed_code(folder: SweepFolder, results: Sequence[Result]) -> None:
     """Say which finished runs were of a recipe's file that has been changed since."""
     changed: dict[Path, list[Path]] = {}
     for cell, result, place in zip(folder.grid.cells, results, folder.places, strict=True):
-        if result.finished and is_of_other_code(place, cell.recipe):
+        if result.finished and code_changed(place, cell.recipe):
             changed.setdefault(cell.recipe.path, []).append(place)
     for file, places in changed.items():
         warnings.warn(

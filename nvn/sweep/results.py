@@ -31,8 +31,8 @@ __all__ = [
     "Result",
     "SweepFolder",
     "clear",
+    "code_changed",
     "default_folder",
-    "is_of_other_code",
     "log_of",
     "read_result",
 ]
@@ -123,7 +123,7 @@ def clear(place: Path) -> None:
             shutil.rmtree(place)
 
 
-def is_of_other_code(place: Path, recipe: RecipeSource) -> bool:
+def code_changed(place: Path, recipe: RecipeSource) -> bool:
     """Whether a run was of the recipe's file as it is no longer."""
     try:
         return (place / "recipe.py").read_bytes() != recipe.path.read_bytes()

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from nvn.errors import ConfigError, RunError
 
-__all__ = ["cuda_devices", "make_places", "usable_cores"]
+__all__ = ["cuda_devices", "make_slots", "usable_cores"]
 
 _CORES_PER_RUN = 2  # by default, on a CPU
 _VISIBLE, _THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
 _GPU = ("auto", "cuda", "gpu")
 
 
-def make_places(
+def make_slots(
     accelerator: str,
     jobs: int | None,
     cells: int,

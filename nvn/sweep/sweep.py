@@ -13,10 +13,10 @@ from nvn.console import progress, show
 from nvn.errors import RunError
 from nvn.sweep.export import write_request, write_tables
 from nvn.sweep.grid import Request, make_grid
-from nvn.sweep.locks import alone
-from nvn.sweep.progress import Board, counted, show_tables, warn_of_other_code
+from nvn.sweep.locks import exclusive
+from nvn.sweep.progress import Board, counted, show_tables, warn_of_changed_code
 from nvn.sweep.results import SweepFolder, default_folder
-from nvn.sweep.slots import cuda_devices, make_places, usable_cores
+from nvn.sweep.slots import cuda_devices, make_slots, usable_cores
 from nvn.sweep.tables import Measured, Table, make_tables, measure, unknown_metrics
 from nvn.sweep.workers import Job, run_command, run_jobs, this_program
 from nvn.training.fabric import check_offered
@@ -52,11 +52,11 @@ def sweep(
     check_offered(accelerator, precision=request.precision)
     grid = make_grid(request)
     devices = cuda_devices(accelerator, os.environ)
-    environments = make_places(
+    environments = make_slots(
         accelerator, jobs, len(grid.cells), devices, usable_cores(), os.environ
     )
     path = out or default_folder(grid)
-    with alone(path):
+    with exclusive(path):
         folder = SweepFolder(path, grid)
         write_request(folder, command)
         return _Sweep(folder, tuple(metrics)).run(accelerator, environments)
@@ -74,7 +74,7 @@ class _Sweep:
     ) -> Literal["finished", "interrupted"]:
         """Run what has not finished yet, and say what came of it."""
         grid, places, results = self.folder.grid, self.folder.places, self.folder.results()
-        warn_of_other_code(self.folder, results)
+        warn_of_changed_code(self.folder, results)
         jobs = [
             Job(cell, place, run_command(cell, grid.request, accelerator, place))
             for cell, place, result in zip(grid.cells, places, results, strict=True)

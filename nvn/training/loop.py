@@ -27,10 +27,10 @@ import torch
 from nvn.engine.engine import Engine
 from nvn.engine.module_state import mode, seeded
 from nvn.errors import ConfigError
-from nvn.recipe.build import Streams, check_data, feed, make_engines, step_metrics
+from nvn.recipe.build import PhaseData, check_data, feed, make_engines, step_metrics
 from nvn.recipe.recipe import MAIN, Evaluation, Phase, Preview, Recipe
 from nvn.training.fabric import make_fabric
-from nvn.training.finite_guard import Guard, NotFiniteError
+from nvn.training.finite_guard import FiniteGuard, NotFiniteError
 from nvn.training.hooks import plugin_manager
 from nvn.training.run_folder import RunFolder, new_folder, picture_path
 from nvn.training.stopping import Stop, stop_on_signals
@@ -118,7 +118,7 @@ def train(
     _seed_everything(seed)
     recipe = _shortened(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
     engines = make_engines(recipe, fabric, seed, compile)
-    folder, guard = new_folder(recipe.name, Path(out) if out else None), Guard()
+    folder, guard = new_folder(recipe.name, Path(out) if out else None), FiniteGuard()
     for plugin in (guard, RunFolder(folder, files, origin)):
         manager.register(plugin)  # after the others, so called before them
     loop = _Loop(recipe, engines, manager.hook, stop, guard, folder, seed, fabric.device)
@@ -128,13 +128,13 @@ def train(
 
 @dataclass
 class _Loop:
-    """The loop, and the little that it remembers."""
+    """Training loop state."""
 
     recipe: Recipe
     engines: Mapping[str, Engine]
     hook: Any  # pluggy makes the hooks' callers at run time
     stop: Stop
-    guard: Guard
+    guard: FiniteGuard
     folder: Path
     seed: int
     device: torch.device
@@ -153,19 +153,19 @@ class _Loop:
         except KeyboardInterrupt:
             outcome = "interrupted"
         except BaseException as error:
-            with _noting_on(error):
+            with _with_note_on(error):
                 self._finish("failed", error)
             raise
         return self._finish(outcome)
 
     def _play(self) -> Outcome:
         self.hook.run_started(recipe=self.recipe, engines=self.engines, seed=self.seed)
-        streams = Streams(self.recipe)
+        data = PhaseData(self.recipe)
         with self.stop.at_once():
-            check_data(self.engines, streams, self.recipe.all_phases)
+            check_data(self.engines, data, self.recipe.all_phases)
         for phase in self.recipe.all_phases:
             if self.stop.reason is None:
-                self._play_phase(phase, streams)
+                self._play_phase(phase, data)
         if self.stop.reason != "interrupted":
             self._look(final=True)
         return self.stop.reason or "finished"
@@ -188,14 +188,14 @@ class _Loop:
         self.hook.run_finished(run=run)
         return run
 
-    def _play_phase(self, phase: Phase, streams: Streams) -> None:
+    def _play_phase(self, phase: Phase, data: PhaseData) -> None:
         engine = self.engines[phase.name]
         self.hook.phase_started(phase=phase, engine=engine)
-        data = streams.of(phase)
+        batches = data.of(phase)
         watched = step_metrics(self.recipe, engine.plan)
         step = 0
         while step < phase.steps and self.stop.reason is None:
-            record = engine.step(data)
+            record = engine.step(batches)
             step = self.steps[phase.name] = record.step
             self.hook.step_done(phase=phase, record=record, engine=engine)
             feed(engine, record, watched)
@@ -263,7 +263,7 @@ def _is_due(item: Evaluation | Preview, step: int) -> bool:
 
 
 @contextlib.contextmanager
-def _noting_on(error: BaseException) -> Iterator[None]:
+def _with_note_on(error: BaseException) -> Iterator[None]:
     """Let a second error, on the way out, not hide the first."""
     try:
         yield

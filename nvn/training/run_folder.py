@@ -27,7 +27,7 @@ import yaml
 from nvn.errors import RunError
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
-from nvn.training.buffer import Backlog
+from nvn.training.buffer import RecordBuffer
 from nvn.training.hooks import hook
 from nvn.training.weights import atomic_write, disk, save_players
 
@@ -89,7 +89,7 @@ class RunFolder:
         self._files = files
         self._origin = origin
         self._about: dict[str, Any] = {}
-        self._unwritten: Backlog[tuple[str, Record]] = Backlog()
+        self._unwritten: RecordBuffer[tuple[str, Record]] = RecordBuffer()
 
     @hook
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 import nvn
 from nvn.apply.apply import Applied, _places, apply_to, check_free, tell
 from nvn.errors import ConfigError, DataError, RunError
-from nvn.images import Found, find_pictures
+from nvn.images import PictureFile, find_pictures
 from tests.tiny import tiny
 
 Fn = Callable[[nvn.Engine, Image.Image], Image.Image]
@@ -200,7 +200,7 @@ def test_a_recipe_without_application_is_refused_before_anything_is_made(
 
 
 def places(*names: str, application: str = "big") -> list[str]:
-    found = [Found(Path(str(number), name), Path(name)) for number, name in enumerate(names)]
+    found = [PictureFile(Path(str(number), name), Path(name)) for number, name in enumerate(names)]
     return [str(place) for place in _places(found, application).values()]
 
 

@@ -472,7 +472,7 @@ def test_a_family_of_ones_own():
 
 
 def test_families_are_complete_or_abstract():
-    for abstract in (en.Family, en.ZeroSum, en.GeneralSum):
+    for abstract in (en.AdversarialLoss, en.ZeroSum, en.GeneralSum):
         assert inspect.isabstract(abstract)
         with pytest.raises(TypeError):
             abstract()
@@ -822,7 +822,7 @@ SMOOTH = {
         for family in FAMILIES
         for part in ("real", "fake", "fool")
     },
-    "critic": (adversarial.Preference("critic"), [(4, 3), (4, 3)]),
+    "critic": (adversarial.PairedLoss("critic"), [(4, 3), (4, 3)]),
     "half_squared_norm": (penalties.half_squared_norm, [(4, 3, 2)]),
     "squared_excess_of_norm": (penalties.squared_excess_of_norm, [(4, 3, 2)]),
     "between": (penalties.between, [(4, 3), (4, 3), (4,)]),
@@ -921,7 +921,16 @@ def test_shapes_can_be_told_without_numbers(case):
 
 
 def test_everything_public_is_described_and_what_has_a_paper_cites_it():
-    without = {"Family", "ZeroSum", "GeneralSum", "interpolate", "uniform_weights", "mse", "l2"}
+    without = {
+        "AdversarialLoss",
+        "Family",
+        "ZeroSum",
+        "GeneralSum",
+        "interpolate",
+        "uniform_weights",
+        "mse",
+        "l2",
+    }
     for name in en.__all__:
         described = inspect.getdoc(getattr(en, name)) or ""
         assert described, name

@@ -40,7 +40,7 @@ from tests.games.styles import declare
 pytestmark = [
     pytest.mark.filterwarnings("error"),
     # Random weights are sometimes all zero, and sometimes meant to be.
-    pytest.mark.filterwarnings("ignore:.*every weight of which is always zero"),
+    pytest.mark.filterwarnings("ignore:.*all weights of the objective of"),
 ]
 
 TOLERANCE = 1e-10

@@ -41,7 +41,7 @@ from tests.games.styles import Declared, Style, declare, energy_of, sign_of
 pytestmark = [
     pytest.mark.filterwarnings("error"),
     # Random weights are sometimes all zero, and sometimes meant to be.
-    pytest.mark.filterwarnings("ignore:.*every weight of which is always zero"),
+    pytest.mark.filterwarnings("ignore:.*all weights of the objective of"),
 ]
 
 any_game = st.one_of(games(), games(Taste(penalties=False)))

@@ -35,7 +35,7 @@ from tests.games.styles import declare
 pytestmark = [
     pytest.mark.filterwarnings("error"),
     # Random weights sometimes cancel.
-    pytest.mark.filterwarnings("ignore:.*every weight of which is always zero"),
+    pytest.mark.filterwarnings("ignore:.*all weights of the objective of"),
 ]
 
 SGD = partial(torch.optim.SGD, lr=0.01)

@@ -7,7 +7,7 @@ import rich
 from rich.console import Console
 
 from nvn.errors import NvnWarning
-from nvn.sweep.progress import Board, show_tables, warn_of_other_code
+from nvn.sweep.progress import Board, show_tables, warn_of_changed_code
 from nvn.sweep.results import Result, SweepFolder
 from nvn.sweep.tables import Table
 from nvn.sweep.workers import Job
@@ -87,7 +87,7 @@ def test_changed_code_is_told_once(tmp_path: Path) -> None:
         place.mkdir()
         (place / "recipe.py").write_text("before")
     with pytest.warns(NvnWarning) as told:
-        warn_of_other_code(folder, [finished(), finished(), Result()])
+        warn_of_changed_code(folder, [finished(), finished(), Result()])
     (message,) = (str(warning.message) for warning in told)
     assert "mine.py has changed since 2 runs of it finished" in message
     assert str(folder.places[0]) in message

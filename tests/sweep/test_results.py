@@ -15,8 +15,8 @@ from nvn.sweep.results import (
     Result,
     SweepFolder,
     clear,
+    code_changed,
     default_folder,
-    is_of_other_code,
     read_result,
 )
 from nvn.sweep.tables import make_tables, measure
@@ -119,11 +119,11 @@ def test_code_that_changed_is_noticed(tmp_path: Path) -> None:
     grid = grid_of(tmp_path)
     recipe, place = grid.recipes[0], tmp_path / "a"
     place.mkdir()
-    assert not is_of_other_code(place, recipe)
+    assert not code_changed(place, recipe)
     (place / "recipe.py").write_bytes(recipe.path.read_bytes())
-    assert not is_of_other_code(place, recipe)
+    assert not code_changed(place, recipe)
     recipe.path.write_text("# changed")
-    assert is_of_other_code(place, recipe)
+    assert code_changed(place, recipe)
 
 
 # --- what is written ---

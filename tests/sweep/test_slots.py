@@ -3,11 +3,11 @@
 import pytest
 
 from nvn.errors import ConfigError, RunError
-from nvn.sweep.slots import cuda_devices, make_places, usable_cores
+from nvn.sweep.slots import cuda_devices, make_slots, usable_cores
 
 
 def places(accelerator="auto", jobs=None, cells=100, devices=(), cores=8, environment=None):
-    return make_places(accelerator, jobs, cells, devices, cores, environment or {})
+    return make_slots(accelerator, jobs, cells, devices, cores, environment or {})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from nvn.errors import RunError
 from nvn.sweep import workers
 from nvn.sweep.grid import Request
-from nvn.sweep.locks import alone, opened, try_lock
+from nvn.sweep.locks import exclusive, opened, try_lock
 from nvn.sweep.results import Result, read_result
 from nvn.sweep.workers import Job, run_command, run_jobs, this_program
 from nvn.training.stopping import Stop
@@ -274,12 +274,12 @@ def test_no_run_is_left_behind_by_an_error(tmp_path: Path, program: list[str]) -
 
 def test_two_sweeps_in_one_folder(tmp_path: Path) -> None:
     with (
-        alone(tmp_path / "new"),
+        exclusive(tmp_path / "new"),
         pytest.raises(RunError, match="another sweep is at work in"),
-        alone(tmp_path / "new"),
+        exclusive(tmp_path / "new"),
     ):
         pass
-    with alone(tmp_path / "new"):
+    with exclusive(tmp_path / "new"):
         pass
 
 

@@ -44,7 +44,7 @@ def leaves_behind(value: Any) -> list[Tensor]:
     return found
 
 
-def conceals(leaf: Any, depth: int = 4) -> bool:
+def hides_tensors(leaf: Any, depth: int = 4) -> bool:
     """Tell whether a leaf of a tree, which is no tensor, has tensors inside that could learn."""
     if isinstance(leaf, type) or is_tensor(leaf):
         return False
@@ -52,7 +52,7 @@ def conceals(leaf: Any, depth: int = 4) -> bool:
     learning = (x for x in inside if is_tensor(x))
     if any(x.is_floating_point() or x.is_complex() for x in learning):
         return True
-    return depth > 0 and any(conceals(x, depth - 1) for x in inside)
+    return depth > 0 and any(hides_tensors(x, depth - 1) for x in inside)
 
 
 def _inside(x: Any) -> Iterator[Any]:

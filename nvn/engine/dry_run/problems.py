@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nvn import pytree
-from nvn.engine.dry_run.inspection import conceals, is_tensor
+from nvn.engine.dry_run.inspection import hides_tensors, is_tensor
 from nvn.engine.operations import describe
 from nvn.errors import Problem
 from nvn.game.graph import LossGraph
@@ -79,7 +79,7 @@ def opaque(graph: LossGraph, node: Value, result: Any) -> Iterator[Problem]:
     """Tell of objects that tensors hide in: `stop_gradient` and others can't get at these."""
     if not isinstance(node.op, Call | Apply) or not graph.reach[node]:
         return
-    for kind in dict.fromkeys(type(x).__name__ for x in pytree.leaves(result) if conceals(x)):
+    for kind in dict.fromkeys(type(x).__name__ for x in pytree.leaves(result) if hides_tensors(x)):
         yield Problem(
             str(node.where),
             f"`{graph.names[node]}` returns a {kind}, an object with tensors inside",

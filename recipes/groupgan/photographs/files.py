@@ -89,7 +89,7 @@ def misplaced(root: Path, name: str, layout: str, found: str = "") -> DataError:
     return DataError(
         f"{name} was looked for in {root}, but {found or _contents(root)}.\n"
         f"expected:\n{layout}\n"
-        "to mend it: --set root=FOLDER, the folder that is called ROOT here"
+        "fix: --set root=FOLDER, the folder that is called ROOT here"
     )
 
 
