@@ -282,16 +282,16 @@ def apply(
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
-    from nvn.apply.apply import apply_to, check_free, tell
+    from nvn.apply.apply import apply_to, check_empty, report
     from nvn.images import find_pictures
     from nvn.training.fabric import make_fabric
     from nvn.training.trained import trained
 
     pictures = find_pictures(files)
-    check_free(out)
+    check_empty(out)
     game = trained(run, recipe=recipe, fabric=make_fabric(accelerator))
     applied = apply_to(game, pictures, out)
-    tell(applied, len(pictures), out)
+    report(applied, len(pictures), out)
     if applied.interrupted:
         raise typer.Exit(_INTERRUPTED)
     if applied.skipped:

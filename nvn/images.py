@@ -1,7 +1,4 @@
-"""Pictures as people have them: found among files and folders, read whatever their mode.
-
-What comes out is always the same: RGB, 8 bits a channel, upright.
-"""
+"""Finding and reading picture files of any mode: the result is RGB, 8 bits a channel, upright."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ MADE_BY_US = "applied.yaml"  # lies in folders of results, whose pictures nobody
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture's file.
+    """A picture file.
 
     Attributes:
         path: The file.

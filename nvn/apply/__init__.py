@@ -1,1 +1,1 @@
-"""Using a trained run on files: its recipe's application, picture by picture."""
+"""Applying a trained run to picture files."""

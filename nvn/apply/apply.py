@@ -1,9 +1,9 @@
-"""`nvn apply`: what a trained game does to pictures of one's own, file by file.
+"""`nvn apply`: a trained game, applied to picture files one by one.
 
 DIR/<name>-<application>.png             a result
-DIR/<name>-<application>-compared.png    the picture and its result beside each other
-DIR/contact-sheet.png                    all of them, small; the next page is contact-sheet-2.png
-DIR/applied.yaml                         which run it was, each file's result, what was skipped
+DIR/<name>-<application>-compared.png    the picture and its result side by side
+DIR/contact-sheet.png                    thumbnails of all; the next page is contact-sheet-2.png
+DIR/applied.yaml                         the run, each file's result, what was skipped and why
 """
 
 from __future__ import annotations
@@ -28,24 +28,26 @@ from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.trained import Trained
 from nvn.training.weights import atomic_write, disk
 
-__all__ = ["Applied", "apply_to", "check_free", "tell"]
+__all__ = ["Applied", "apply_to", "check_empty", "report"]
 
 _SHEET = "contact-sheet"
 _IS_SHEET = re.compile(rf"{_SHEET}(-\d+)?", re.IGNORECASE)
-_TOLD = 20  # files that were skipped are named on the terminal, at most
+_LISTED = 20  # skipped files named on the terminal, at most
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-_NAME_BYTES = 150  # of a result's name; file systems have 255, and a draft's name is longer
+_NAME_BYTES = (
+    150  # of a result's name; file systems allow 255, and a temporary file's name is longer
+)
 
 
 @dataclass
 class Applied:
-    """What was done.
+    """The outcome of applying a game to files.
 
     Attributes:
-        results: For each picture's file, its result.
-        skipped: For each file that gave none, why.
+        results: The result of each file.
+        skipped: The reason for each file that was skipped.
         sheets: The contact sheets.
-        interrupted: Whether a signal ended it before all was done.
+        interrupted: Whether a signal stopped it.
     """
 
     results: dict[Path, Path] = field(default_factory=dict)
@@ -54,11 +56,11 @@ class Applied:
     interrupted: bool = False
 
 
-def check_free(out: Path) -> None:
-    """Refuse a folder that holds anything: results never overwrite.
+def check_empty(out: Path) -> None:
+    """Check that an output folder is new or empty: nothing is overwritten.
 
     Raises:
-        RunError: If it is not new or empty, or cannot be looked into.
+        RunError: If it is not, or cannot be read.
     """
     with disk(out, "create"):
         if out.exists() and any(out.iterdir()):
@@ -66,22 +68,22 @@ def check_free(out: Path) -> None:
 
 
 def apply_to(trained: Trained, pictures: Sequence[PictureFile], out: Path) -> Applied:
-    """Apply a trained game to pictures, one after the other.
+    """Apply a trained game to picture files, one by one.
 
-    A picture that cannot be read, or that the application refuses, is skipped. Ctrl-C (SIGTERM,
-    SIGHUP) ends it; what is done stays, and has its contact sheet.
+    A file that cannot be read, or that the application refuses, is skipped. Ctrl-C (SIGTERM,
+    SIGHUP) stops it; the results so far stay, with their contact sheet.
 
     Args:
         trained: The game; its recipe has an application.
-        pictures: The files; all are found before anything is written.
-        out: The folder for the results, new or empty.
+        pictures: The files.
+        out: The output folder, new or empty.
 
     Raises:
         ConfigError: If the recipe has no application.
-        RunError: If the folder is in use, or if something cannot be written.
+        RunError: If the folder is not empty, or if something cannot be written.
     """
     name = trained.application.name
-    check_free(out)
+    check_empty(out)
     with disk(out, "create"):
         out.mkdir(parents=True, exist_ok=True)
     stop = Stop()
@@ -89,13 +91,13 @@ def apply_to(trained: Trained, pictures: Sequence[PictureFile], out: Path) -> Ap
     with stop_on_signals(stop), progress(name, len(pictures)) as bar:
         work.record()
         try:
-            for found, place in _places(pictures, name).items():
-                work.do(found, place)
+            for picture, place in _places(pictures, name).items():
+                work.do(picture, place)
                 bar.advance()
         except KeyboardInterrupt:
             work.done.interrupted = True
         except RunError:
-            raise  # the disk, which would not take a contact sheet either
+            raise  # of the disk: a contact sheet could not be written either
         except BaseException:
             with suppress(RunError):
                 work.finish()
@@ -106,7 +108,7 @@ def apply_to(trained: Trained, pictures: Sequence[PictureFile], out: Path) -> Ap
 
 @dataclass
 class _Work:
-    """The work, and what it has come to."""
+    """Applies a game to one file after another, and collects the outcome."""
 
     trained: Trained
     out: Path
@@ -114,34 +116,34 @@ class _Work:
     done: Applied = field(default_factory=Applied)
     pairs: list[Pair] = field(default_factory=list)
 
-    def do(self, found: PictureFile, place: Path) -> None:
-        """Read a picture, apply the game, write the result; or note why not."""
+    def do(self, picture: PictureFile, place: Path) -> None:
+        """Read a picture, apply the game, write the result; or record why it is skipped."""
         try:
             with self.stop.at_once():
-                before = read_picture(found.path)
+                before = read_picture(picture.path)
                 after = self.trained.apply(before)
                 shown = rgb(after)
         except NvnError as error:
-            self.done.skipped[found.path] = str(error)
+            self.done.skipped[picture.path] = str(error)
             return
         path = self.out / place
         with disk(path.parent, "create"):
             path.parent.mkdir(parents=True, exist_ok=True)
         _write(path.with_name(f"{path.name}.png"), after if after.mode in _PNG_MODES else shown)
         _write(path.with_name(f"{path.name}-compared.png"), beside(before, shown))
-        self.done.results[found.path] = path.with_name(f"{path.name}.png")
-        self.pairs.append(Pair(printable(found.place), small(before), small(shown)))
+        self.done.results[picture.path] = path.with_name(f"{path.name}.png")
+        self.pairs.append(Pair(printable(picture.place), small(before), small(shown)))
         if len(self.pairs) == PAGE:
             self._page()
 
     def finish(self) -> None:
-        """Write what remains to be written, which no signal ends."""
+        """Write the last contact sheet and applied.yaml; no signal interrupts it."""
         self.stop.save()
         self._page()
         self.record()
 
     def _page(self) -> None:
-        """Write a contact sheet, if there is anything to be on it."""
+        """Write a contact sheet, unless it would be empty."""
         if not self.pairs:
             return
         number = len(self.done.sheets) + 1
@@ -153,7 +155,7 @@ class _Work:
         self.pairs.clear()
 
     def record(self) -> None:
-        """Write applied.yaml; from the start, so that it marks a folder of results."""
+        """Write applied.yaml; from the start, because it marks a folder of results."""
         about = {
             "run": printable(self.trained.folder.resolve()),
             "recipe": self.trained.recipe.name,
@@ -166,8 +168,8 @@ class _Work:
         atomic_write(self.out / MADE_BY_US, text.encode())
 
 
-def tell(applied: Applied, total: int, out: Path) -> None:
-    """Say what was done, and, where errors go, what was skipped and why."""
+def report(applied: Applied, total: int, out: Path) -> None:
+    """Print the outcome, and on stderr the files that were skipped, with reasons."""
     done = len(applied.results) + len(applied.skipped)
     what = f"interrupted after {done} of {total}; " if applied.interrupted else ""
     show(f"{what}{_counted(len(applied.results), 'result')} in {printable(out)}")
@@ -175,8 +177,10 @@ def tell(applied: Applied, total: int, out: Path) -> None:
         show(f"contact sheet: {printable(sheet)}")
     if applied.skipped:
         lines = [f"{printable(path)}: {why}" for path, why in applied.skipped.items()]
-        if len(lines) > _TOLD:
-            lines[_TOLD:] = [f"and {len(lines) - _TOLD} more, see {printable(out / MADE_BY_US)}"]
+        if len(lines) > _LISTED:
+            lines[_LISTED:] = [
+                f"and {len(lines) - _LISTED} more, see {printable(out / MADE_BY_US)}"
+            ]
         fail(DataError("\n  ".join([f"{_counted(len(applied.skipped), 'file')} skipped:", *lines])))
 
 
@@ -195,25 +199,25 @@ def _write(path: Path, image: Image.Image) -> None:
 
 
 def _places(pictures: Iterable[PictureFile], application: str) -> dict[PictureFile, Path]:
-    """Give every picture the place of its result beneath the folder, without ".png".
+    """Return a unique path for each result, relative to the folder and without ".png".
 
-    No two are the same, not even where a file system does not tell capitals from small letters.
+    Paths differ in more than case, since some file systems ignore case.
     """
     taken: set[str] = set()
     places = {}
-    for found in pictures:
-        for stem in _stems(found.place):
-            place = found.place.parent / f"{stem}-{application}"
+    for picture in pictures:
+        for stem in _stems(picture.place):
+            place = picture.place.parent / f"{stem}-{application}"
             ours = {f"{place}".casefold(), f"{place}-compared".casefold()}
             if not ours & taken and not _IS_SHEET.fullmatch(f"{place}"):
                 break
         taken |= ours
-        places[found] = place
+        places[picture] = place
     return places
 
 
 def _stems(place: Path) -> Iterator[str]:
-    """Yield names for a file's result, in the order in which they are tried: a, a.jpg, a_2."""
+    """Yield candidate names for a file's result, in order: a, a.jpg, a_2."""
     stem = _shortened(place.stem)
     yield from (stem, _shortened(place.name))
     yield from (f"{stem}_{number}" for number in count(2))

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures before and after, small, each pair under its name."""
+"""Contact sheets: thumbnails of pictures before and after, each pair with its name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["PAGE", "Pair", "beside", "contact_sheet", "plain", "small"]
 
 PAGE = 32  # pairs on a sheet
 _COLUMNS = 4  # at most
-_SIDE = 160  # of a picture on a sheet, in pixels, as all lengths here
+_SIDE = 160  # px of a picture on a sheet; all lengths here are in px
 _GAP, _BETWEEN, _MARGIN, _LINE = 4, 20, 24, 20
 _PAIR = 2 * _SIDE + _GAP
-_SMALLEST, _LARGEST = 128, 1024  # sides of a picture beside another
-_PAPER, _INK = "#e9ebee", "#33373d"  # not white: drawings are
+_SMALLEST, _LARGEST = 128, 1024  # px of the longer side of pictures side by side
+_PAPER, _INK = "#e9ebee", "#33373d"  # not white, as drawings are
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture before and after, small enough to keep many, and its name."""
+    """Thumbnails of a picture before and after, and its name."""
 
     name: str
     before: Image.Image
@@ -30,10 +30,10 @@ class Pair:
 
 
 def beside(before: Image.Image, after: Image.Image) -> Image.Image:
-    """Return two pictures next to each other, as large as each other.
+    """Return two pictures side by side, in one size.
 
-    Both keep their proportions; the longer side of each is that of the larger one, from 128 to 1024
-    pixels.
+    Both keep their proportions; the longer side of each is that of the larger picture, clamped to
+    128 to 1024 px.
     """
     longest = max(*before.size, *after.size)
     side = min(max(longest, _SMALLEST), _LARGEST)
@@ -46,7 +46,7 @@ def beside(before: Image.Image, after: Image.Image) -> Image.Image:
 
 
 def small(image: Image.Image) -> Image.Image:
-    """Return a picture in the size that it has on a contact sheet."""
+    """Return the thumbnail of a picture for a contact sheet."""
     return _fit(image, _SIDE)
 
 
@@ -68,7 +68,7 @@ def contact_sheet(title: str, pairs: Sequence[Pair]) -> Image.Image:
 
 
 def _place(sheet: Image.Image, corner: tuple[int, int], pair: Pair, height: int) -> None:
-    """Put a pair on a sheet, both pictures in the middle of their place, the name below."""
+    """Paste a pair onto a sheet, both pictures centered, with the name below."""
     x, y = corner
     for image, left in ((pair.before, x), (pair.after, x + _SIDE + _GAP)):
         sheet.paste(image, (left + (_SIDE - image.width) // 2, y + (height - image.height) // 2))
@@ -76,7 +76,7 @@ def _place(sheet: Image.Image, corner: tuple[int, int], pair: Pair, height: int)
 
 
 def plain(text: str) -> str:
-    """Return text in the letters of Pillow's own font, ASCII: no accents, `?` for all others."""
+    """Return text in ASCII, all that Pillow's own font has: no accents, `?` for other letters."""
     letters = unicodedata.normalize("NFKD", text)
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)
@@ -90,7 +90,7 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
 
 
 def _write(sheet: Image.Image, place: tuple[int, int], text: str, width: int, size: int) -> None:
-    """Write a line; of one that is too long, its end: names differ there."""
+    """Write a line of text; if too long, only its end, where file names differ."""
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size)
     shown = text = plain(text)

@@ -104,7 +104,7 @@ def _closing_line(run: Run) -> str:
         what = f"{run.outcome}: the weights so far are saved (steps: {steps}; {took})"
     else:
         what = f"{run.outcome} before the first step ({took})"
-    return f"{what}; everything is in {_near(run.folder)}"
+    return f"{what}; results are in {_near(run.folder)}"
 
 
 def _near(path: Path) -> Path:

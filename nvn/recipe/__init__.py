@@ -1,1 +1,1 @@
-"""A recipe: its settings, its file, and the graph, plans and engines that are built from it."""
+"""Recipes: configuration, loading, and the graph, plans and engines built from one."""

@@ -1,4 +1,4 @@
-"""From a recipe to engines: one checked graph of the game, a plan and an engine for each phase."""
+"""From a recipe to engines: one checked graph, and a plan and an engine for each phase."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = [
     "PhaseData",
     "check_data",
     "check_recipe",
-    "feed",
     "make_engines",
     "make_graph",
     "make_plans",
+    "report_metrics",
     "step_metrics",
 ]
 
 
 def make_graph(recipe: Recipe) -> LossGraph:
-    """Check a recipe's game together with all its schedules, and freeze it.
+    """Check a recipe's game together with all its schedules, and return the frozen graph.
 
     Raises:
         GameError: Listing every problem.
@@ -60,10 +60,10 @@ def make_engines(
     """Make an engine for each phase of a recipe, all sharing one state.
 
     Raises:
-        GameError: Listing every problem with the game; if its structure is not in order, those too
-            that show only with data.
-        ConfigError: If a player has no optimizer, or if a learning rate waits for a metric that
-            nothing will give.
+        GameError: Listing every problem of the game; if its structure has problems, those of a
+            first batch too.
+        ConfigError: If a player has no optimizer, or if a learning-rate schedule needs a metric
+            that nothing reports.
     """
     try:
         plans = make_plans(recipe)
@@ -82,19 +82,19 @@ def make_engines(
 
 
 def check_recipe(recipe: Recipe, seed: int = 0) -> None:
-    """Find every problem that shows without training: of the game, the optimizers, the data.
+    """Check a recipe without training it: the game, the optimizers, the data.
 
     Raises:
-        GameError: Listing every problem with the game, a first batch of each phase included.
-        ConfigError: If optimizers or learning rates do not fit.
-        DataError: If the data are no batches.
+        GameError: Listing every problem of the game, including those of each phase's first batch.
+        ConfigError: If the optimizers or learning-rate schedules are invalid.
+        DataError: If the data are not batches.
     """
     data = PhaseData(recipe, sampled=True)
     check_data(make_engines(recipe, seed=seed), data, recipe.all_phases)
 
 
 def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> ExplainedPlan:
-    """Explain what an iteration of a recipe's phase computes, and what that costs.
+    """Explain what an iteration of a phase computes, and what it costs.
 
     Raises:
         GameError: Listing every problem with the game.
@@ -111,13 +111,13 @@ def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explaine
 
 
 def check_data(engines: Mapping[str, Engine], data: PhaseData, phases: Iterable[Phase]) -> None:
-    """Make the data, and check each phase's first batch, which is not taken.
+    """Load the data, and check each phase's first batch without consuming it.
 
     Raises:
-        GameError: Listing every problem, of all the phases.
-        DataError: If the data are no batches.
+        GameError: Listing every problem of all phases.
+        DataError: If the data are not batches.
     """
-    problems: dict[Problem, None] = {}  # each once, also if several phases have it
+    problems: dict[Problem, None] = {}  # a set in order: several phases may have the same problem
     for phase in phases:
         batch, engine = data.of(phase).peek(), engines[phase.name]
         problems |= dict.fromkeys(replaced_draws(_computed(phase.schedule.objectives), batch))
@@ -130,9 +130,9 @@ def check_data(engines: Mapping[str, Engine], data: PhaseData, phases: Iterable[
 
 
 def _problems_with_data(recipe: Recipe) -> list[Problem]:
-    """Return what first batches tell of a game whose structure is not in order.
+    """Return the problems of first batches, for a game whose structure has problems.
 
-    What is wrong with the structure is told in any case: failures in here are not.
+    Errors in here are ignored: the problems of the structure are reported in any case.
     """
     phases, players = recipe.all_phases, recipe.game.players.values()
     graph = freeze(recipe.game, [phase.schedule for phase in phases])
@@ -140,7 +140,7 @@ def _problems_with_data(recipe: Recipe) -> list[Problem]:
     idle = [player.objective for player in players if player not in moving]
     data = PhaseData(recipe, sampled=True)
     problems: dict[Problem, None] = {}
-    with suppress(Exception):  # of the recipe's data, for one
+    with suppress(Exception):  # such as errors of the recipe's data
         for phase in phases:
             objectives = [*phase.schedule.objectives, *(idle if phase.name == MAIN else [])]
             nodes = [node for node in _computed(objectives) if node in graph.names]
@@ -151,12 +151,12 @@ def _problems_with_data(recipe: Recipe) -> list[Problem]:
 
 
 def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
-    """Return all that objectives are computed from."""
+    """Return all values upstream of some objectives, themselves included."""
     return ancestors(roots(objectives))
 
 
 class PhaseData:
-    """The phases' data: made when first needed, read on where phases share them."""
+    """The batches of each phase, loaded when first needed; phases may share a stream."""
 
     def __init__(self, recipe: Recipe, sampled: bool = False) -> None:
         self._recipe = recipe
@@ -171,21 +171,24 @@ class PhaseData:
         return self._made[id(data)]
 
 
-# --- learning-rate schedules that wait for a metric ---
+# --- learning-rate schedules that depend on a metric ---
 
 
 def step_metrics(recipe: Recipe, plan: Plan) -> frozenset[str]:
-    """Return the metrics of a step that some learning rate waits for."""
+    """Return the metrics of a step that learning-rate schedules need."""
     return _watched(recipe.optimizers) & _step_names(plan)
 
 
-def feed(engine: Engine, record: Record, names: frozenset[str]) -> None:
-    """Tell learning rates what a step gave. Without names, the record is not even read."""
+def report_metrics(engine: Engine, record: Record, names: frozenset[str]) -> None:
+    """Report metrics of a step to learning-rate schedules.
+
+    Without names the record is not read: reading waits for the device.
+    """
     if not names:
         return
-    numbers = {**record.energies, **record.objectives}
-    for name in sorted(names & numbers.keys()):
-        engine.metric(name, numbers[name])
+    metrics = {**record.energies, **record.objectives}
+    for name in sorted(names & metrics.keys()):
+        engine.metric(name, metrics[name])
 
 
 def _watched(optimizers: Optimizers) -> frozenset[str]:
@@ -195,17 +198,17 @@ def _watched(optimizers: Optimizers) -> frozenset[str]:
 
 
 def _step_names(plan: Plan) -> frozenset[str]:
-    """Return the names under which a step reports energies and objectives."""
+    """Return the names of the energies and objectives in a step's record."""
     energies = (plan.graph.names[energy] for energy in plan.graph.energies)
     return frozenset(energies) | frozenset(plan.graph.objectives)
 
 
 def _check_watched(recipe: Recipe, plan: Plan) -> None:
-    """Refuse a metric that nothing gives. What evaluations give is known only once they ran."""
+    """Refuse a metric that nothing reports. Those of evaluations are known only once they run."""
     unknown = _watched(recipe.optimizers) - _step_names(plan)
     if unknown and not recipe.evaluations:
         known = ", ".join(sorted(_step_names(plan)))
         raise ConfigError(
-            f"a learning rate waits for the metric {min(unknown)!r}, but nothing gives it. "
-            f"Metrics of a step: {known}; others come from evaluations"
+            f"a learning-rate schedule needs the metric {min(unknown)!r}, which nothing reports. "
+            f"Metrics of a step: {known}; evaluations report others"
         )

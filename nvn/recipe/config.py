@@ -1,4 +1,4 @@
-"""Settings: typed, bounded, described; read from presets, files and the command line.
+"""Configuration: typed, bounded, documented; from presets, files and the command line.
 
 class Config(nvn.Config):
     presets: ClassVar = {"paper": {"size": 128}}
@@ -20,10 +20,10 @@ __all__ = ["Config", "as_yaml", "overlaid", "read_settings", "read_yaml"]
 
 
 class Config(pydantic.BaseModel):
-    """The settings of a recipe: frozen, every field checked, no other names allowed.
+    """The configuration of a recipe: frozen, validated, unknown names refused.
 
     Attributes:
-        presets: Named sets of values, `{"paper": {"size": 128}}`.
+        presets: Values by preset, `{"paper": {"size": 128}}`.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -36,10 +36,10 @@ class Config(pydantic.BaseModel):
         file: Mapping[str, object] | None = None,
         settings: Mapping[str, object] | None = None,
     ) -> Self:
-        """Make a configuration: single settings beat a file's, and these beat a preset's.
+        """Build a configuration: settings override a file's, and these override a preset's.
 
         Raises:
-            ConfigError: Naming every setting that is unknown or does not fit.
+            ConfigError: Naming every unknown or invalid setting.
         """
         values: dict[str, Any] = {}
         for layer in (cls.preset(preset), file or {}, settings or {}):
@@ -47,11 +47,11 @@ class Config(pydantic.BaseModel):
         try:
             return cls.model_validate(values)
         except pydantic.ValidationError as error:
-            raise ConfigError("\n".join(_explained(cls, error))) from None
+            raise ConfigError("\n".join(_messages(cls, error))) from None
 
     @classmethod
     def preset(cls, name: str | None) -> Mapping[str, object]:
-        """Return the values of a preset; of None, nothing."""
+        """Return the values of a preset; none for None."""
         if name is None:
             return {}
         if name not in cls.presets:
@@ -62,13 +62,17 @@ class Config(pydantic.BaseModel):
         return cls.presets[name]
 
     def replace(self, **changes: object) -> Self:
-        """Return a copy with some settings changed, and everything checked again."""
+        """Return a copy with some settings changed, validated again."""
         kept = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).build(settings={**kept, **changes})
 
 
 def read_yaml(path: Path) -> Mapping[str, object]:
-    """Read a configuration file: a YAML mapping of settings."""
+    """Read a YAML file of settings.
+
+    Raises:
+        ConfigError: If it cannot be read, or is no mapping.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -85,7 +89,7 @@ def read_yaml(path: Path) -> Mapping[str, object]:
 
 
 def read_settings(pairs: Iterable[str]) -> dict[str, object]:
-    """Read `name=value` pairs of the command line; values are YAML, `a.b=1` sets `b` of `a`."""
+    """Parse `name=value` pairs of the command line; values are YAML, `a.b=1` sets `b` in `a`."""
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -94,19 +98,19 @@ def read_settings(pairs: Iterable[str]) -> dict[str, object]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            value = text  # not YAML, so taken as it stands
+            value = text  # not YAML: a string
         *groups, last = name.split(".")
-        place = settings
+        inner = settings
         for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"--set {pair}: {group!r} has been set to a single value already")
-        place[last] = value
+            inner = inner.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {pair}: {group!r} is already set to a single value")
+        inner[last] = value
     return settings
 
 
 def as_yaml(config: Config) -> str:
-    """Write a configuration as YAML, each setting under its description."""
+    """Return a configuration as YAML, each setting below its description."""
     values = config.model_dump(mode="json")
     lines = []
     for name, field in type(config).model_fields.items():
@@ -117,7 +121,7 @@ def as_yaml(config: Config) -> str:
 
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one set of values over another; nested groups are merged, not replaced."""
+    """Merge two mappings, `above` overriding `below`; nested mappings are merged too."""
     merged = dict(below)
     for name, value in above.items():
         both_groups = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
@@ -125,31 +129,31 @@ def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-# --- small things ---------------------------------------------------------------------------------
+# --- helpers --------------------------------------------------------------------------------------
 
 
-def _explained(config: type[Config], error: pydantic.ValidationError) -> Iterator[str]:
-    """Say each problem of a validation in a line: the setting, what is wrong, what it is for."""
+def _messages(config: type[Config], error: pydantic.ValidationError) -> Iterator[str]:
+    """Yield one line per validation error: the setting, its value, the error, its description."""
     for problem in error.errors(include_url=False):
-        place = ".".join(str(part) for part in problem["loc"])
+        name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = list(_setting_names(config))
             yield (
-                f"there is no setting {place!r}.{did_you_mean(place, known)} "
+                f"there is no setting {name!r}.{did_you_mean(name, known)} "
                 f"Settings: {', '.join(known)}"
             )
             continue
-        if not place:  # of settings that do not fit together, the recipe says what is wrong
+        if not name:  # a validator of the whole configuration: the recipe's own message
             yield from str(problem.get("ctx", {}).get("error", problem["msg"])).splitlines()
             continue
         field = config.model_fields.get(str(problem["loc"][0]))
         purpose = f" ({field.description})" if field and field.description else ""
         value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
-        yield f"{place}{value}: {problem['msg']}{purpose}"
+        yield f"{name}{value}: {problem['msg']}{purpose}"
 
 
 def _setting_names(model: type[pydantic.BaseModel], group: str = "") -> Iterator[str]:
-    """Yield the names of all settings, those of groups with their group's: `inner.size`."""
+    """Yield the names of all settings, nested ones as `inner.size`."""
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):

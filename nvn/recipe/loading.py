@@ -1,8 +1,8 @@
-"""From a file, or the name of an installed recipe, to something that can be built.
+"""Loading a recipe from a file, or an installed one by its name.
 
 The folder of a recipe file becomes a package, so that a recipe imports its neighbors relatively.
-The recipes that come with nvn are the package `nvn_recipes`; a file in that very folder is loaded
-under that name, so that nothing is ever imported twice under two names.
+The recipes that come with nvn are the package `nvn_recipes`; a file in its folder is loaded as a
+module of that package, so that no file is imported twice under two names.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ INSTALLED = "nvn_recipes"
 
 @dataclass(frozen=True)
 class RecipeSource:
-    """A recipe that has been loaded but not built.
+    """A loaded recipe, not built yet.
 
     Attributes:
         name: The file's name without its ending.
@@ -52,22 +52,22 @@ class RecipeSource:
 
     @property
     def origin(self) -> str:
-        """What `load_recipe` finds it by, from wherever: an installed one's name, or the path."""
+        """The argument of `load_recipe` that finds it again: an installed name, or a full path."""
         folder, path = installed_folder(), self.path.resolve()
         return self.name if folder and folder.resolve() == path.parent else str(path)
 
     def build(self, config: Config) -> Recipe:
         """Build the modules and declare the game."""
-        made = self.function(config)
-        if not isinstance(made, Recipe):
+        recipe = self.function(config)
+        if not isinstance(recipe, Recipe):
             raise ConfigError(
-                f"{self.path}: recipe(config) returned {type(made).__name__}, not an nvn.Recipe: "
+                f"{self.path}: recipe(config) returned {type(recipe).__name__}, not an nvn.Recipe: "
                 "end it with `return nvn.Recipe(name=…, game=…, …)`"
             )
-        return made
+        return recipe
 
     def files(self, config: Config) -> dict[str, str]:
-        """Return the files that a run keeps of its recipe: name → text."""
+        """Return the files that a run folder keeps of its recipe: name → text."""
         return {
             "recipe.py": self.path.read_text(encoding="utf-8"),
             "config.yaml": as_yaml(config),
@@ -76,7 +76,7 @@ class RecipeSource:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a list of recipes says of one: its name and the first line of its docstring."""
+    """A recipe's name, and the first line of its docstring."""
 
     name: str
     line: str
@@ -86,8 +86,8 @@ def load_recipe(path_or_name: str) -> RecipeSource:
     """Load a recipe from a file, or an installed one by its name.
 
     Raises:
-        ConfigError: If there is none, if it is not valid Python, or if it lacks `Config` or
-            `recipe`. An error raised by the file's own code is not caught: its traceback is needed.
+        ConfigError: If there is none, if it is not valid Python, or if it has no `Config` or
+            `recipe`. Errors raised by the file's own code are not caught.
     """
     path = _find(path_or_name)
     try:
@@ -101,14 +101,14 @@ def load_recipe(path_or_name: str) -> RecipeSource:
 
 
 def installed_recipes() -> tuple[Summary, ...]:
-    """Return the recipes that come with nvn, read without running them."""
+    """Return the recipes that come with nvn, without importing them."""
     folder = installed_folder()
     files = sorted(folder.glob("*.py")) if folder else []
     return tuple(filter(None, (_summary(path) for path in files)))
 
 
 def installed_folder() -> Path | None:
-    """Return where the recipes that come with nvn lie; None if they are not installed."""
+    """Return the folder of the recipes that come with nvn; None if they are not installed."""
     spec = importlib.util.find_spec(INSTALLED)
     locations = list(spec.submodule_search_locations or ()) if spec else []
     return Path(locations[0]) if locations else None
@@ -127,13 +127,13 @@ def _find(path_or_name: str) -> Path:
     names = [summary.name for summary in installed_recipes()]
     raise ConfigError(
         f"there is no installed recipe {path_or_name!r}.{did_you_mean(path_or_name, names)} "
-        f"Installed: {', '.join(names) or 'none'}. A recipe of your own is given as its file, "
+        f"Installed: {', '.join(names) or 'none'}. A recipe of your own is given by its file, "
         f"{path_or_name}.py"
     )
 
 
 def _module(path: Path) -> ModuleType:
-    """Run a recipe file as a module of the package that its folder is."""
+    """Import a recipe file as a module of the package that its folder becomes."""
     folder = path.resolve().parent
     installed = installed_folder()
     if installed and installed.resolve() == folder:
@@ -143,7 +143,7 @@ def _module(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: dataclasses and pickle look their module up
+    sys.modules[name] = module  # before it runs: dataclasses and pickle look up the module
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -153,7 +153,7 @@ def _module(path: Path) -> ModuleType:
 
 
 def _package(folder: Path) -> str:
-    """Make a folder a package under a name that no other folder has, and return the name."""
+    """Register a folder as a package, under a name of its own, and return the name."""
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     name = f"nvn_recipes_in_{digest}"
     if name not in sys.modules:
@@ -176,7 +176,7 @@ def _source(path: Path, module: ModuleType) -> RecipeSource:
 
 
 def _summary(path: Path) -> Summary | None:
-    """Return what a file says of itself, or None if it is no recipe."""
+    """Return a file's name and first line, or None if it is no recipe."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):

@@ -1,11 +1,11 @@
-"""Recipes: a game with all it needs to be trained.
+"""Recipes: a game with all that its training needs.
 
 A recipe is a Python file with
 
     class Config(nvn.Config): ...                      # typed, bounded, described settings
     def recipe(config: Config) -> nvn.Recipe: ...      # builds the modules and declares the game
 
-Settings are in config.py; how a file becomes a recipe is in loading.py. None imports torch.
+Configuration is in config.py, loading a file in loading.py. None of them imports torch.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = ["MAIN", "Application", "Evaluation", "Phase", "Preview", "Recipe"]
 
-MAIN = "main"  # the phase in which the game itself is played
+MAIN = "main"  # the phase of the game itself
 _LISTS = ("phases", "evaluations", "previews")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # fit for a file name
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # valid as a file name
 
 Metrics: TypeAlias = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with a schedule and a budget of its own, before the game itself.
+    """A phase of training before the game itself, with its own schedule and number of steps.
 
     Attributes:
-        name: How logs and progress bars call it.
-        schedule: Who moves when; players that do not move are fine.
-        steps: Its budget.
+        name: Its name in records and progress bars.
+        schedule: Who moves when; players may be left out.
+        steps: The number of iterations.
         data: Its data; the recipe's if None.
     """
 
@@ -55,13 +55,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Numbers that say how good the players are.
+    """Metrics of the players.
 
     Attributes:
-        name: How records call it.
-        fn: From the engine to `{metric: number}`. The modules are in eval mode while it runs, and
-            whatever it draws at random leaves the training as it was.
-        every: After how many steps of the game to run it; only at the end if None.
+        name: Its name in records.
+        fn: A function of the engine that returns `{metric: number}`. The modules are in eval mode
+            while it runs, and the random state is restored afterwards.
+        every: The interval in steps of the game; only at the end if None.
     """
 
     name: str
@@ -69,25 +69,25 @@ class Evaluation:
     every: int | None = None
 
     def numbers(self, engine: Engine) -> dict[str, float]:
-        """Run it, and check that it gives numbers."""
-        found = self.fn(engine)
+        """Run it, and check that it returns numbers."""
+        metrics = self.fn(engine)
         try:
-            return {str(name): float(value) for name, value in found.items()}
+            return {str(name): float(value) for name, value in metrics.items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise RunError(
-                f"evaluation {self.name!r} returned {found!r:.200}; "
+                f"evaluation {self.name!r} returned {metrics!r:.200}; "
                 'expected a dict of numbers, e.g. {"accuracy": 0.9}'
             ) from error
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture of what the players do.
+    """A picture of what the players make.
 
     Attributes:
         name: The picture's name.
-        fn: From the engine to a picture, under the same conditions as an evaluation.
-        every: After how many steps of the game to make it; only at the end if None.
+        fn: A function of the engine that returns a picture, run as an evaluation is.
+        every: The interval in steps of the game; only at the end if None.
     """
 
     name: str
@@ -95,53 +95,53 @@ class Preview:
     every: int | None = None
 
     def picture(self, engine: Engine) -> Image:
-        """Run it, and check that it gives a picture."""
+        """Run it, and check that it returns a picture."""
         return _checked_picture(self.fn(engine), f"preview {self.name!r}")
 
 
 @dataclass(frozen=True)
 class Application:
-    """What a trained game does to one picture of somebody's own; `nvn apply` runs it.
+    """What a trained game does to one picture; `nvn apply` runs it on files.
 
     Attributes:
-        name: What its results are, "magnified" say: part of their files' names.
-        fn: From the engine and a picture to a picture. The one it gets is RGB, upright, of any size
-            from 1 × 1; it may return another size and mode. The modules are in eval mode, nothing
-            keeps gradients, and what is drawn at random is drawn alike for every picture. For a
-            picture that it cannot work on it raises an NvnError (`nvn.DataError`) saying why.
+        name: The name of its results, such as "magnified": part of their file names.
+        fn: A function of the engine and a picture that returns a picture. Its argument is RGB,
+            upright, of any size from 1 × 1 px; the result may have another size and mode. It runs
+            in eval mode, without gradients, and with the same random seed for every picture. For
+            a picture that it cannot handle it raises an NvnError (`nvn.DataError`) saying why.
     """
 
     name: str
     fn: Callable[[Engine, Image], Image]
 
     def result(self, engine: Engine, image: Image) -> Image:
-        """Run it on a picture, and check that it gives a picture."""
-        found = _checked_picture(self.fn(engine, image), f"application {self.name!r}")
-        if not min(found.size):
+        """Run it on a picture, and check that it returns a picture."""
+        picture = _checked_picture(self.fn(engine, image), f"application {self.name!r}")
+        if not min(picture.size):
             raise RunError(f"application {self.name!r} returned a picture without pixels")
-        return found
+        return picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A game with everything that its training needs.
+    """A game with all that its training needs.
 
     Attributes:
         name: The recipe's name.
-        game: The game, with the very modules to train.
+        game: The game, with the modules to train.
         schedule: Who moves when.
-        optimizers: One for all players, or one a player: a function of parameters, or an
-            `nvn.Optimizer` with clipping and a learning-rate schedule.
+        optimizers: One for all players, or one per player: a function of parameters, or an
+            `nvn.Optimizer` with gradient clipping and a learning-rate schedule.
         data: An iterable of dict batches, `{"a": iterable, …}` for unpaired data, or a function
             without arguments that returns either (called when training begins).
-        steps: The budget of the game, in iterations of the schedule.
-        phases: What comes before the game, such as pre-training.
-        evaluations: Numbers to measure on the way and at the end.
-        previews: Pictures to make on the way and at the end.
-        application: What the trained game does to a picture of somebody's own, if anything.
+        steps: The number of iterations of the schedule.
+        phases: Phases before the game, such as pre-training.
+        evaluations: Metrics to compute during training and at the end.
+        previews: Pictures to make during training and at the end.
+        application: What the trained game does to a picture of the user's, if anything.
 
     Raises:
-        ConfigError: Naming everything that does not fit.
+        ConfigError: Naming everything that is invalid.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field in _LISTS:
-            # People write lists; kept as tuples, they cannot change afterwards.
+            # Lists are accepted; kept as tuples, they cannot change afterwards.
             if isinstance(given := getattr(self, field), Iterable):
                 object.__setattr__(self, field, tuple(given))
         problems = list(_recipe_problems(self))
@@ -166,11 +166,11 @@ class Recipe:
 
     @property
     def all_phases(self) -> tuple[Phase, ...]:
-        """What is played, in order: the phases before the game, and the game itself."""
+        """All phases in order; the last one is the game itself."""
         return (*self.phases, Phase(MAIN, self.schedule, self.steps))
 
     def replace(self, **changes: Any) -> Recipe:
-        """Return a copy with some fields changed, and everything checked again."""
+        """Return a copy with some fields changed, validated again."""
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
@@ -183,7 +183,7 @@ class Recipe:
 
 def _recipe_problems(recipe: Recipe) -> Iterator[str]:
     if not isinstance(recipe.name, str) or not _NAME.fullmatch(recipe.name):
-        yield f"name: {recipe.name!r} is not fit for a folder; use letters, digits, _ - ."
+        yield f"name: {recipe.name!r} is no valid folder name; use letters, digits, _ - ."
     yield from _type_problems("game", recipe.game, Game)
     unlisted = [f for f in _LISTS if not isinstance(getattr(recipe, f), tuple)]
     for field in unlisted:
@@ -195,7 +195,7 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
     if recipe.application is not None:
         yield from _type_problems("application", recipe.application, Application)
     if isinstance(recipe.application, Application):
-        yield from _unfit_name_problems("application", recipe.application.name)
+        yield from _file_name_problems("application", recipe.application.name)
         if not callable(recipe.application.fn):
             yield f"application: fn: found {_kind(recipe.application.fn)}, expected a function"
 
@@ -224,7 +224,7 @@ def _type_problems(where: str, found: object, kind: type) -> Iterator[str]:
 
 def _count_problems(where: str, found: object) -> Iterator[str]:
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        yield f"{where}: found {found!r}, expected a whole number from 1 up"
+        yield f"{where}: found {found!r}, expected an integer of at least 1"
 
 
 def _name_problems(recipe: Recipe) -> Iterator[str]:
@@ -234,22 +234,22 @@ def _name_problems(recipe: Recipe) -> Iterator[str]:
             taken = f" ({MAIN!r} is the game itself)" if name == MAIN else ""
             yield f"{field.removeprefix('all_')}: the name {name!r} is used twice{taken}"
         for name in names:
-            yield from _unfit_name_problems(field, name)
+            yield from _file_name_problems(field, name)
 
 
-def _unfit_name_problems(where: str, name: object) -> Iterator[str]:
+def _file_name_problems(where: str, name: object) -> Iterator[str]:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        yield f"{where}: {name!r} is not fit for a file name; use letters, digits, _ - ."
+        yield f"{where}: {name!r} is no valid file name; use letters, digits, _ - ."
 
 
-def _checked_picture(found: Image, maker: str) -> Image:
-    if not hasattr(found, "save"):
+def _checked_picture(picture: Image, maker: str) -> Image:
+    if not hasattr(picture, "save"):
         raise RunError(
-            f"{maker} returned {_kind(found)}; expected a "
+            f"{maker} returned {_kind(picture)}; expected a "
             "PIL.Image.Image (PIL.Image.fromarray makes one of an array)"
         )
-    return found
+    return picture
 
 
-def _kind(found: object) -> str:
-    return "None" if found is None else type(found).__name__
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__

@@ -1,1 +1,1 @@
-"""Games and plans, shown: as text, as a Mermaid diagram, as a picture."""
+"""Games as text, as Mermaid diagrams and as SVG pictures; plans as data and as text."""

@@ -13,19 +13,19 @@ __all__ = ["mermaid"]
 def mermaid(graph: LossGraph) -> str:
     """Return the game as a Mermaid flowchart: teams as boxes, values flowing to energies.
 
-    A dashed arrow from an energy to a player says that the player minimizes it, with the weight on
-    the arrow; a negative weight maximizes it.
+    A dashed arrow from an energy to a player has the player's weight on it; a negative weight
+    maximizes.
     """
     ids = {node: f"v{i}" for i, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     lines += [f"  {line}" for line in _boxes(graph, ids)]
     lines += [f"  {line}" for line in _flows(graph, ids)]
-    lines += [f"  {line}" for line in _pulls(graph, ids)]
+    lines += [f"  {line}" for line in _weights(graph, ids)]
     return "\n".join(lines)
 
 
 def _boxes(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
-    """Yield every node's shape; a team's players and their calls stand in a box."""
+    """Yield the shape of every node; the players of a team and their calls are in a subgraph."""
     for node in graph.nodes:
         if not isinstance(node.op, Call):
             yield f"{ids[node]}{_shape(graph, node)}"
@@ -57,7 +57,7 @@ def _flows(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
             yield f"{ids[source]} --> {ids[node]}"
 
 
-def _pulls(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
+def _weights(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
     for name, objective in graph.objectives.items():
         for term in objective.terms:
             arrow = f'-. "{_escaped(_signed(term))}" .->'

@@ -27,21 +27,21 @@ def _move_lines(number: int, turn: ExplainedMove) -> Iterator[str]:
     yield from _listed("calls", turn.computed)
     yield from _listed("reuses", turn.reused)
     for slope in turn.gradients:
-        through = f"once more through {', '.join(slope.through)}"
-        yield from _listed("back", [f"for ∂{slope.of}/∂{slope.by}: {through}"])
+        through = f"1 pass each through {', '.join(slope.through)}"
+        yield from _listed("backward", [f"for ∂{slope.of}/∂{slope.by}: {through}"])
     alone = [call for call in turn.through if len(call.matrix) == 1]
     for player in dict.fromkeys(next(iter(call.matrix)) for call in alone):
         names = [call.call for call in alone if player in call.matrix]
-        yield from _listed("back", [f"once through each, for {player}: {', '.join(names)}"])
+        yield from _listed("backward", [f"1 pass each, for {player}: {', '.join(names)}"])
     for call in turn.through:
         if len(call.matrix) > 1:
             yield from _shared_lines(call)
 
 
 def _shared_lines(call: ExplainedCall) -> Iterator[str]:
-    times = "once" if call.passes == 1 else f"{call.passes} times"
-    where = f"{times} through {call.call}, for {' and '.join(call.matrix)}: rank {call.rank} of"
-    yield from _listed("back", [where])
+    passes = "1 pass" if call.passes == 1 else f"{call.passes} passes"
+    where = f"{passes} through {call.call}, for {' and '.join(call.matrix)}: rank {call.rank} of"
+    yield from _listed("backward", [where])
     heads = [f"[{i}]" for i in range(1, len(call.energies) + 1)]
     table = [["", *heads], *([player, *row] for player, row in call.matrix.items())]
     sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -59,9 +59,9 @@ def _indented(line: str, by: int) -> list[str]:
 
 def _made(player: str, way: Mapping[str, str]) -> str:
     if way == {player: "1"}:
-        return "   a pass of its own"
+        return "   own pass"
     parts = " + ".join(x if c == "1" else f"{c} × {x}" for x, c in way.items())
-    return f"   = {parts}" if len(parts) < 30 else "   a mixture of the passes"
+    return f"   = {parts}" if len(parts) < 30 else "   linear combination of passes"
 
 
 def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
@@ -69,8 +69,8 @@ def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
         yield from textwrap.wrap(
             ", ".join(items),
             WIDTH,
-            initial_indent=f"   {title:<8}",
-            subsequent_indent=" " * 11,
+            initial_indent=f"   {title:<10}",
+            subsequent_indent=" " * 13,
             break_long_words=False,
         )
 
@@ -82,7 +82,7 @@ def _wrapped(line: str, indent: str) -> list[str]:
 def _count_lines(plan: ExplainedPlan) -> Iterator[str]:
     counts = {player: n for player, n in plan.counts.items() if any(n.values())}
     width = max(map(len, counts), default=0)
-    yield f"{'':{width}}  forward  backward   passes through the player in an iteration"
+    yield f"{'':{width}}  forward  backward   passes per iteration, by player"
     for player, n in counts.items():
         yield f"{player:{width}}  {n['forward']:7}  {n['backward']:8}"
 
@@ -98,12 +98,12 @@ def _cost_lines(plan: ExplainedPlan) -> Iterator[str]:
     if more == 0:
         yield f"{'reverse-mode bound':<24}{_ratio(planned.flops, planned.flops)}".rstrip()
         yield from _wrapped(
-            "Each value is computed once a version, and each call is gone back through as often as "
-            "the rows of weights at it are independent: generic reverse mode can do no less.",
+            "Each value is computed once per version, and each call has as many backward passes as "
+            "its weight matrix has rank: generic reverse mode needs at least as many.",
             "",
         )
     else:
-        yield f"{more} passes more than the ranks allow: a smaller basis would have to cancel."
+        yield f"{more} passes more than the ranks: a smaller basis would need cancellation."
 
 
 def _cost_line(name: str, cost: ExplainedCosts, planned: ExplainedCosts) -> str:

@@ -1,8 +1,8 @@
-"""The loss graph as an SVG picture: who computes what from what, and who pulls on which energy.
+"""The loss graph as an SVG picture: calls, values, energies, and each player's weights.
 
 Each player has a lane, a team is a box around its members' lanes, and values flow from left to
-right into the energies. Beside an energy stand the players who pull on it, each with its weight:
-filled who minimizes it, hollow who maximizes it.
+right into the energies. Beside an energy stand the players that minimize it (filled) or maximize it
+(hollow), each with its weight.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from nvn.game.values import (
 
 COLUMN, ROW, WIDTH, HEIGHT, CHIP = 216, 56, 156, 40, 84
 MARGIN, TOP, LABEL = 28, 84, 110
-SMALLEST, LETTER = 10, 0.6  # a font size, and how wide a letter is beside it
+SMALLEST, LETTER = 10, 0.6  # a font size, and the width of a letter as a share of it
 FONT = "ui-sans-serif, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-# Told apart also by the color-blind: Okabe and Ito's palette, its yellow and black left out.
+# Distinguishable for the color-blind: Okabe and Ito's palette without its yellow and black.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5195", "#8C6D31")
 GRAY, INK, PAPER = "#8a8f98", "#24292f", "#ffffff"
 
 
 @dataclass(frozen=True)
 class _Lane:
-    """A band of the picture: a player's calls, or what belongs to nobody."""
+    """A horizontal band: a player's calls, or what belongs to no player."""
 
     name: str
     team: str | None
@@ -92,21 +92,21 @@ def _laid_out(graph: LossGraph) -> _Layout:
     x = MARGIN + LABEL + (1 + max(columns[n] for n in at)) * COLUMN + WIDTH / 2
     height = max(bottom, TOP + len(energies) * ROW)
     at |= _energy_places(energies, at, x, TOP, height)
-    pullers = max((len(_pulls(graph, e)) for e in energies), default=0)
-    width = x + WIDTH / 2 + 24 + pullers * (CHIP + 6) + MARGIN
+    chips = max((len(_weights(graph, e)) for e in energies), default=0)
+    width = x + WIDTH / 2 + 24 + chips * (CHIP + 6) + MARGIN
     return _Layout(graph, lanes, at, width, height + 64)
 
 
 def _columns(nodes: Iterable[Value]) -> dict[Value, int]:
-    found: dict[Value, int] = {}
+    columns: dict[Value, int] = {}
     for node in nodes:
-        before = [found[source] for source, _ in _sources(node) if source in found]
-        found[node] = 1 + max(before) if before else 0
-    return found
+        before = [columns[source] for source, _ in _sources(node) if source in columns]
+        columns[node] = 1 + max(before) if before else 0
+    return columns
 
 
 def _sources(node: Value) -> Iterator[tuple[Value, bool]]:
-    """Yield what is shown of a node's inputs, and whether a stop_gradient stands between."""
+    """Yield a node's inputs that are drawn, each with whether stop_gradient is between."""
     for value in node.inputs:
         stopped = isinstance(value.op, StopGradient)
         if isinstance(value.op, Item | StopGradient):
@@ -146,8 +146,8 @@ def _lanes(graph: LossGraph, rows: Mapping[str, Mapping[int, Sequence[Value]]]) 
 
 def _colors(players: Iterable[Player]) -> dict[str, str]:
     names = [player.name for player in players if not player.frozen]
-    found = {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
-    return found | {player.name: GRAY for player in players if player.frozen}
+    colors = {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
+    return colors | {player.name: GRAY for player in players if player.frozen}
 
 
 def _energy_places(
@@ -157,7 +157,7 @@ def _energy_places(
     top: float,
     bottom: float,
 ) -> dict[Value, tuple[float, float]]:
-    """Put each energy beside what it is made of, as near as the others leave room."""
+    """Place each energy at the height of its inputs, as far as the others leave room."""
 
     def wish(energy: Energy) -> float:
         ys = [at[source][1] for source, _ in _sources(energy) if source in at]
@@ -168,7 +168,7 @@ def _energy_places(
     places: dict[Value, tuple[float, float]] = {}
     y = top + ROW / 2
     for i, energy in enumerate(ordered):
-        left = (len(ordered) - 1 - i) * ROW  # room for those still to come
+        left = (len(ordered) - 1 - i) * ROW  # room for those that follow
         y = max(y, min(wish(energy), bottom - ROW / 2 - left))
         places[energy] = (x, y)
         y += ROW
@@ -269,18 +269,20 @@ def _energies(layout: _Layout) -> Iterator[str]:
     for node, (x, y) in layout.at.items():
         if not isinstance(node, Energy):
             continue
-        pulls = _pulls(layout.graph, node)
-        ink = INK if pulls else GRAY  # nobody's in the game itself: an energy of another phase
+        weights = _weights(layout.graph, node)
+        ink = (
+            INK if weights else GRAY
+        )  # no objective has it in the game itself: an energy of another phase
         yield _box(x, y, 4, PAPER, ink)
         yield _fitted(x, y + 5, layout.graph.names[node], color=ink)
-        for i, (player, sign, weight) in enumerate(pulls):
+        for i, (player, sign, weight) in enumerate(weights):
             left = x + WIDTH / 2 + 16 + i * (CHIP + 6)
             label = f"{player} {_short(weight, 9)}"
             yield _chip(left + CHIP / 2, y, label, colors[player], filled=sign > 0, width=CHIP)
 
 
-def _pulls(graph: LossGraph, energy: Energy) -> list[tuple[str, int, str]]:
-    """Return who pulls on an energy: the player, the sign of its weight, and the weight."""
+def _weights(graph: LossGraph, energy: Energy) -> list[tuple[str, int, str]]:
+    """Return the players with a weight on an energy: name, sign of the weight, weight."""
     return [
         (player, 1 if term.weight.factor >= 0 else -1, str(term.weight).replace("-", "−"))
         for player, objective in graph.objectives.items()
@@ -325,7 +327,7 @@ def _text(
 
 
 def _fitted(x: float, y: float, text: str, *, size: int = 13, weight: int = 400, color: str) -> str:
-    """Write text in the middle of a box: smaller if it is long, and cut if it is too long."""
+    """Center text in a box: smaller if it is long, and cut if it is too long."""
     while size > SMALLEST and len(text) * size * LETTER > WIDTH - 10:
         size -= 1
     text = _short(text, int((WIDTH - 10) / (size * LETTER)))

@@ -12,17 +12,17 @@ __all__ = ["text"]
 
 
 def text(graph: LossGraph) -> str:
-    """Return the game for a terminal: players, named values, and who pulls on which energy.
+    """Return the game for a terminal: players, named values, and the weights of energies.
 
-    A weight stands under the player that minimizes an energy with it; a negative one maximizes.
+    Each player has a column with its weight on each energy; a negative weight maximizes.
     """
     blocks = [
         ["players", *_indented(_player_lines(graph))],
         ["values", *_indented(_value_lines(graph))],
         ["energies, and each player's weight on them", *_indented(_weight_lines(graph))],
     ]
-    told = [f"game {graph.name}", *("\n".join(block) for block in blocks if len(block) > 1)]
-    return "\n\n".join(told)
+    parts = [f"game {graph.name}", *("\n".join(block) for block in blocks if len(block) > 1)]
+    return "\n\n".join(parts)
 
 
 def _indented(lines: Iterator[str]) -> list[str]:

@@ -1,8 +1,8 @@
-"""`nvn sweep`: a grid of runs, kept through whatever may end it, and its tables of means.
+"""`nvn sweep`: a grid of runs that can be resumed, and tables of their metrics.
 
-The grid is worked out and checked first (grid.py). Each cell of it is then an `nvn run` in a
-process of its own (workers.py), in a folder where later sweeps find it again (results.py). What the
-finished runs measured goes into tables (tables.py), written anew after every run.
+The grid is expanded and checked first (grid.py). Each cell is then an `nvn run` in a process of its
+own (workers.py), in a folder where later sweeps find it again (results.py). Tables of the finished
+runs (tables.py) are written after every run (export.py).
 """
 
 from nvn.sweep.grid import Request

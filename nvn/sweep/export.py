@@ -1,4 +1,4 @@
-"""The files that a sweep writes about its runs: tables, and what was asked for."""
+"""The files that a sweep writes: tables, and the request."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["write_request", "write_tables"]
 
 
 def write_tables(folder: SweepFolder, measured: Measured, tables: Iterable[Table]) -> None:
-    """Write table.md, table.csv and cells.csv, each whole or as it was.
+    """Write table.md, table.csv and cells.csv, each atomically.
 
     Raises:
-        RunError: If the disk is full, or the folder cannot be written.
+        RunError: If the disk is full, or the folder is not writable.
     """
     done = sum(result.finished for result in measured.results)
     title = f"{done} of {len(measured.results)} runs finished."
@@ -37,10 +37,10 @@ def write_tables(folder: SweepFolder, measured: Measured, tables: Iterable[Table
 
 
 def write_request(folder: SweepFolder, command: str) -> None:
-    """Write sweep.yaml: the command, the grid, and of which code.
+    """Write sweep.yaml: the command, the grid, versions and commits.
 
     Raises:
-        RunError: If the disk is full, or the folder cannot be written.
+        RunError: If the disk is full, or the folder is not writable.
     """
     grid = folder.grid
     request = grid.request
@@ -66,7 +66,7 @@ def write_request(folder: SweepFolder, command: str) -> None:
 
 
 def _markdown(table: Table) -> str:
-    """Return a table as GitHub shows it."""
+    """Return a table in GitHub's Markdown."""
     rule = ["---"] * table.labels + ["---:"] * (len(table.header) - table.labels)
     lines = [
         "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
@@ -76,19 +76,19 @@ def _markdown(table: Table) -> str:
 
 
 def _statistics(measured: Measured) -> Iterator[Sequence[object]]:
-    """Yield the lines of table.csv: each mean by itself, those too that no run has given yet."""
+    """Yield the lines of table.csv: one per mean, also if no run of it has finished."""
     yield ("recipe", *measured.grid.rows, "evaluation", "metric", "mean", "sd", "n")
     for key in measured.keys:
-        found = [m for m in measured.metrics if (key, m) in measured.statistics]
-        for metric in found:
+        metrics = [m for m in measured.metrics if (key, m) in measured.statistics]
+        for metric in metrics:
             x = measured.statistics[key, metric]
             yield (key.recipe, *key.row, *metric, x.mean, "" if x.sd is None else x.sd, x.n)
-        if not found:
+        if not metrics:
             yield (key.recipe, *key.row, "", "", "", "", 0)
 
 
 def _runs(folder: SweepFolder, measured: Measured) -> Iterator[Sequence[object]]:
-    """Yield the lines of cells.csv: a run that has measured nothing has one too."""
+    """Yield the lines of cells.csv: one per run and metric, and one per run without metrics."""
     names = [axis.name for axis in measured.grid.axes]
     seed = [] if "seed" in names else ["seed"]
     yield ("recipe", *names, *seed, "outcome", "evaluation", "metric", "value", "folder")
@@ -97,8 +97,8 @@ def _runs(folder: SweepFolder, measured: Measured) -> Iterator[Sequence[object]]
     ):
         chosen = [as_text(value) for value in cell.chosen.values()]
         begin = (cell.recipe.name, *chosen, *([cell.seed] if seed else []), result.outcome)
-        found: list[tuple[Metric | tuple[str, str], float | str]] = [*numbers(result)]
-        for metric, value in found or [(("", ""), "")]:
+        measurements: list[tuple[Metric | tuple[str, str], float | str]] = [*numbers(result)]
+        for metric, value in measurements or [(("", ""), "")]:
             yield (*begin, *metric, value, place.name)
 
 
@@ -109,7 +109,7 @@ def _csv(lines: Iterable[Sequence[object]]) -> bytes:
 
 
 def _commit(file: Path) -> str | None:
-    """Return the git commit of the checkout that a file belongs to, "-dirty" if changed since."""
+    """Return the git commit of a file's checkout, with "-dirty" if it has changes."""
     git, folder = shutil.which("git"), file.resolve().parent
     if git is None or _git(git, folder, "ls-files", "--error-unmatch", file.name) is None:
         return None
@@ -117,7 +117,7 @@ def _commit(file: Path) -> str | None:
 
 
 def _git(git: str, folder: Path, *arguments: str) -> str | None:
-    """Return what git answers, or None if it refuses."""
+    """Return the output of a git command, or None if it fails."""
     command = [git, "-C", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return None if done.returncode else done.stdout.strip()

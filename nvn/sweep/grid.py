@@ -1,6 +1,6 @@
-"""Which runs a sweep is of: every recipe with every combination of the values swept.
+"""The grid of a sweep: every recipe with every combination of the swept values.
 
-All of them are checked before the first one runs, and every problem is told in one error.
+All runs are checked before the first one starts, and all problems are reported in one error.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from nvn.recipe.loading import RecipeSource, load_recipe
 
 __all__ = ["REPEATS", "SEED", "Axis", "Cell", "Grid", "Request", "as_text", "make_grid"]
 
-SEED = "seed"  # swept, it is the run's seed and no setting
-REPEATS = (SEED, "fold")  # a mean goes over these
-_FLOW = 1_000_000  # characters in a line: YAML is not to break it
+SEED = "seed"  # not a setting: the run's own seed
+REPEATS = (SEED, "fold")  # means are over these
+_FLOW = 1_000_000  # characters per line: YAML must not wrap
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, as it was given.
+    """The arguments of a sweep.
 
     Attributes:
         recipes: Files, or names of installed recipes.
-        over: `name=value,value` for each name swept.
-        folds: In how many parts the data are split, each of which is tested on once.
+        over: `name=value,value` for each swept name.
+        folds: The number of folds, K: sets `folds`, and sweeps `fold` from 0 to K − 1.
         preset: A preset of the recipes.
-        settings: `name=value` for single settings of all runs.
+        settings: `name=value` for settings of all runs.
         file: Settings read from a file.
-        seed: Of all runs, where the seed is not swept; None for 0.
-        max_steps: The limit on the steps of each phase.
-        precision: How precisely to compute.
+        seed: The seed of all runs, unless swept; None for 0.
+        max_steps: Maximum number of steps of each phase.
+        precision: As in `nvn run`.
     """
 
     recipes: Sequence[str]
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Axis:
-    """A name that is swept, and its values."""
+    """A swept name, and its values."""
 
     name: str
     values: tuple[object, ...]
@@ -67,9 +67,9 @@ class Cell:
 
     Attributes:
         recipe: The recipe.
-        given: The recipe as it was asked for: a file or a name.
-        chosen: The value of each name swept, fold and seed included.
-        settings: What the run is told by `--set`.
+        given: The recipe's argument: a file or a name.
+        chosen: The value of each swept name, including fold and seed.
+        settings: The settings passed by `--set`.
         config: Its complete configuration.
         seed: Its seed.
     """
@@ -86,12 +86,12 @@ class Cell:
 
     @cached_property
     def row(self) -> tuple[str, ...]:
-        """The values swept that no mean goes over, as text."""
+        """The swept values other than seed and fold, as text: the label of a table's row."""
         return tuple(as_text(x) for name, x in self.chosen.items() if name not in REPEATS)
 
     @cached_property
     def content(self) -> str:
-        """All that decides what is run, but for the recipe's own code."""
+        """All that determines the run, except the recipe's code."""
         values = self.config.model_dump(mode="json")
         return json.dumps({"config": values, SEED: self.seed}, sort_keys=True, default=str)
 
@@ -101,10 +101,10 @@ class Grid:
     """All the runs of a sweep.
 
     Attributes:
-        request: What was asked for.
-        recipes: The recipes, as they were asked for.
-        axes: What is swept.
-        cells: The runs: recipe after recipe, the last name swept varying fastest.
+        request: The arguments.
+        recipes: The recipes, in the order given.
+        axes: The swept names.
+        cells: The runs: recipe by recipe, the last swept name varying fastest.
     """
 
     request: Request
@@ -114,20 +114,20 @@ class Grid:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The names swept that no mean goes over."""
+        """The swept names other than seed and fold."""
         return tuple(axis.name for axis in self.axes if axis.name not in REPEATS)
 
     @property
     def repeats(self) -> int:
-        """How many runs each mean is to be of."""
+        """The number of runs that each mean is over."""
         return len(self.cells) // len({(cell.recipe.name, cell.row) for cell in self.cells})
 
 
 def make_grid(request: Request) -> Grid:
-    """Work out the runs, and check the configuration of each.
+    """Expand a request into runs, and check the configuration of each.
 
     Raises:
-        ConfigError: Naming every problem: with what is swept, the recipes, and the settings.
+        ConfigError: Naming every problem of the swept values, the recipes and the settings.
     """
     problems: list[str] = []
     axes = _axes(request, problems)
@@ -145,7 +145,7 @@ def make_grid(request: Request) -> Grid:
 
 
 def as_text(value: object) -> str:
-    """Write a value on one line, so that YAML reads it back.
+    """Return a value as one line of YAML.
 
     >>> as_text("vgg13"), as_text(True), as_text([1, 2])
     ('vgg13', 'true', '[1, 2]')
@@ -154,7 +154,7 @@ def as_text(value: object) -> str:
     return text.removesuffix("...\n").strip()
 
 
-# --- what is swept ---
+# --- axes ---
 
 
 def _axes(request: Request, problems: list[str]) -> tuple[Axis, ...]:
@@ -166,7 +166,7 @@ def _axes(request: Request, problems: list[str]) -> tuple[Axis, ...]:
             problems.append(str(error))
     if request.folds is not None:
         if request.folds < 2:
-            problems.append(f"--folds {request.folds}: expected 2 or more parts")
+            problems.append(f"--folds {request.folds}: expected at least 2")
         axes.append(Axis("fold", tuple(range(max(request.folds, 2)))))
     names = Counter(axis.name for axis in axes)
     for name in (name for name, count in names.items() if count > 1):
@@ -176,7 +176,7 @@ def _axes(request: Request, problems: list[str]) -> tuple[Axis, ...]:
 
 
 def _axis(text: str) -> Axis:
-    """Read `name=value,value`: YAML values, split at the commas outside of brackets and quotes."""
+    """Parse `name=value,value`: YAML values, separated by commas outside brackets and quotes."""
     name, equals, listed = text.partition("=")
     example = "e.g. --over backbone=vgg13,resnet18"
     if not (equals and name):
@@ -186,7 +186,7 @@ def _axis(text: str) -> Axis:
     try:
         values = yaml.safe_load(f"[{listed}]")
     except yaml.YAMLError:
-        hint = "is a value empty, or does a bracket or a quote not end? Special characters need "
+        hint = "is a value empty, or a bracket or quote not closed? Special characters need "
         raise ConfigError(f"--over {text}: cannot read the values: {hint}quotes") from None
     if name == SEED:
         _check_seeds(text, values)
@@ -196,14 +196,13 @@ def _axis(text: str) -> Axis:
 def _check_seeds(text: str, seeds: Iterable[object]) -> None:
     for seed in seeds:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-            found = as_text(seed)
             raise ConfigError(
-                f"--over {text}: {found} is no seed; expected whole numbers from 0 to 2^63 - 1"
+                f"--over {text}: {as_text(seed)} is no seed; expected integers from 0 to 2^63 - 1"
             )
 
 
 def _fixed(request: Request, axes: Sequence[Axis], problems: list[str]) -> dict[str, object]:
-    """Return the settings that all runs share."""
+    """Return the settings of all runs."""
     swept = {axis.name for axis in axes}
     try:
         single = read_settings(request.settings)
@@ -218,7 +217,7 @@ def _fixed(request: Request, axes: Sequence[Axis], problems: list[str]) -> dict[
     if request.seed is not None and SEED in swept:
         problems.append(f"--seed {request.seed}: the seed is swept, so it cannot be set as well")
     if request.folds is not None:
-        single["folds"] = max(request.folds, 2)  # what is less has been told of
+        single["folds"] = max(request.folds, 2)  # fewer has been reported
         if "folds" in swept:
             problems.append(f"--over folds: --folds {request.folds} sets it already")
     return overlaid(request.file, single)
@@ -228,25 +227,25 @@ def _fixed(request: Request, axes: Sequence[Axis], problems: list[str]) -> dict[
 
 
 def _recipes(request: Request, problems: list[str]) -> list[tuple[str, RecipeSource]]:
-    """Load the recipes, each once."""
-    found: list[tuple[str, RecipeSource]] = []
+    """Load the recipes, each with its argument."""
+    loaded: list[tuple[str, RecipeSource]] = []
     for given in request.recipes:
         try:
             recipe = load_recipe(given)
         except ConfigError as error:
             problems.append(str(error))
             continue
-        namesakes = [other for _, other in found if other.name == recipe.name]
+        namesakes = [other for _, other in loaded if other.name == recipe.name]
         if not namesakes:
-            found.append((given, recipe))
+            loaded.append((given, recipe))
         elif namesakes[0].path.resolve() == recipe.path.resolve():
             problems.append(f"{given}: this recipe is given twice")
         else:
             problems.append(
-                f"{given}: {namesakes[0].path} has the same name, and tables go by names: "
+                f"{given}: {namesakes[0].path} has the same name, and tables name recipes: "
                 "rename one of the files"
             )
-    return found
+    return loaded
 
 
 # --- the runs ---
@@ -260,7 +259,7 @@ def _cells(
     fixed: Mapping[str, object],
     problems: list[str],
 ) -> Iterator[Cell]:
-    """Yield the runs of a recipe; of those that do not fit, say each problem once."""
+    """Yield the runs of a recipe; report each problem once, with the first run that has it."""
     known: set[str] = set()
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.name: value for axis, value in zip(axes, values, strict=True)}
@@ -282,7 +281,7 @@ def _cells(
 
 
 def _duplicates(cells: Iterable[Cell]) -> Iterator[str]:
-    """Say which runs are one and the same, however differently their values are written."""
+    """Describe the runs that are the same, though their values are written differently."""
     first: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         other = first.setdefault((cell.recipe.name, cell.content), cell)

@@ -1,7 +1,7 @@
-"""Locks on files that the system takes back when their holder dies, however it dies.
+"""File locks (flock) that the system releases when their holder dies, however it dies.
 
-A lock belongs to the opened file, not to the process: a child that inherits the opened file goes on
-holding it when its parent is gone, and so do the children's own children.
+A lock belongs to the open file description, not to the process: a child that inherits it keeps the
+lock when its parent is gone, and so do the child's own children.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ __all__ = ["exclusive", "opened", "try_lock"]
 
 
 def opened(path: Path) -> BufferedRandom:
-    """Open a file for reading and appending, made if need be; what is in it stays."""
+    """Open a file for reading and appending; it is created if missing."""
     with disk(path, "open"):
         return path.open("a+b")
 
 
 def try_lock(file: BufferedRandom) -> bool:
-    """Take a file's lock until it is closed everywhere; False if somebody else has it.
+    """Lock a file until all its descriptors are closed; False if it is locked already.
 
     Raises:
-        RunError: If the system has no such locks.
+        RunError: If the system or the file system does not support such locks.
     """
     try:
         import fcntl
     except ImportError:
-        raise RunError("a sweep needs file locks (flock), which this system lacks") from None
+        raise RunError(
+            "a sweep needs file locks (flock), which this system does not have"
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -44,17 +46,17 @@ def try_lock(file: BufferedRandom) -> bool:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep a second sweep out of a folder, which is made if need be.
+    """Lock a folder against a second sweep; it is created if missing.
 
     Raises:
-        RunError: If a sweep is at work in it.
+        RunError: If another sweep is running in it.
     """
     with disk(folder, "create"):
         folder.mkdir(parents=True, exist_ok=True)
     with opened(folder / ".lock") as file:
         if not try_lock(file):
             raise RunError(
-                f"another sweep is at work in {folder}: wait until it ends, or choose another "
-                "folder by --out"
+                f"another sweep is running in {folder}: wait until it ends, or choose another "
+                "folder with --out"
             )
         yield

@@ -1,4 +1,4 @@
-"""What a sweep says: how the runs come on, and the tables."""
+"""What a sweep prints: the progress of its runs, and its tables."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from nvn.sweep.workers import Job
 
 __all__ = ["Board", "counted", "show_tables", "warn_of_changed_code"]
 
-_BAR = 54  # columns of the screen that a bar needs, before its note
-_LEAST = 12  # columns of a note in any case
-_PAD = 3  # columns of the screen between those of a table
+_BAR = 54  # characters of the terminal that a bar needs, before its note
+_LEAST = 12  # characters of a note in any case
+_PAD = 3  # spaces between the columns of a table
 
 
 class Board:
-    """Shows how the runs come on: a bar, and a line for each that ended.
+    """Shows the progress of the runs: a bar, and a line for each run that has ended.
 
     Args:
         bar: The bar over the runs.
         after: Called whenever a run has ended.
 
     Attributes:
-        failed: What is to be said of each run that failed.
+        failed: A message for each run that failed.
     """
 
     def __init__(self, bar: Bar, after: Callable[[], object]) -> None:
         self._bar = bar
         self._after = after
-        self._going: list[Job] = []
+        self._running: list[Job] = []
         self.failed: list[str] = []
 
     def began(self, job: Job) -> None:
-        """Say that a run begins."""
-        self._going.append(job)
+        """Note that a run begins."""
+        self._running.append(job)
         self._note()
 
     def waits(self, job: Job, process: str | None) -> None:
-        """Say that a run is still going on since an earlier sweep."""
+        """Print that a run is still running since an earlier sweep."""
         who = f"process {process}" if process else "a process"
-        show(f"{job.cell}: {who} of an earlier sweep is still at it; waiting for that")
+        show(f"{job.cell}: {who} of an earlier sweep is still running it; waiting for it")
 
     def ended(self, job: Job, result: Result, seconds: float) -> None:
-        """Say how a run ended."""
-        self._going.remove(job)
+        """Print how a run ended."""
+        self._running.remove(job)
         self._after()
         took, error = duration(seconds), result.error or result.outcome
         if result.finished:
@@ -64,15 +64,15 @@ class Board:
         self._bar.advance()
 
     def _note(self) -> None:
-        first = str(self._going[0].cell) if self._going else ""
-        more = f" and {len(self._going) - 1} more" if len(self._going) > 1 else ""
+        first = str(self._running[0].cell) if self._running else ""
+        more = f" and {len(self._running) - 1} more" if len(self._running) > 1 else ""
         room = max(rich.get_console().width - _BAR - len(more), _LEAST)
         short = first if len(first) <= room else f"{first[: room - 1]}…"
         self._bar.note(f"{short}{more}")
 
 
 def show_tables(tables: Sequence[Table]) -> None:
-    """Print tables; one that is too wide for the screen goes on below, its rows named again."""
+    """Print tables; one that is too wide for the terminal is split, with its labels repeated."""
     width = rich.get_console().width
     if tables:
         show("")
@@ -90,15 +90,15 @@ def show_tables(tables: Sequence[Table]) -> None:
 
 
 def warn_of_changed_code(folder: SweepFolder, results: Sequence[Result]) -> None:
-    """Say which finished runs were of a recipe's file that has been changed since."""
+    """Warn of finished runs whose recipe's file has changed since."""
     changed: dict[Path, list[Path]] = {}
     for cell, result, place in zip(folder.grid.cells, results, folder.places, strict=True):
         if result.finished and code_changed(place, cell.recipe):
             changed.setdefault(cell.recipe.path, []).append(place)
     for file, places in changed.items():
         warnings.warn(
-            f"{file} has changed since {counted(len(places))} of it finished. What they gave is "
-            "kept; to have them run again, remove their folders:\n"
+            f"{file} has changed since {counted(len(places))} of it finished. Their results are "
+            "kept; to run them again, remove their folders:\n"
             + "\n".join(f"  {place}" for place in places),
             NvnWarning,
             stacklevel=2,
@@ -106,7 +106,7 @@ def warn_of_changed_code(folder: SweepFolder, results: Sequence[Result]) -> None
 
 
 def counted(runs: int) -> str:
-    """Say how many runs.
+    """Format a number of runs.
 
     >>> counted(1), counted(2)
     ('1 run', '2 runs')
@@ -115,7 +115,7 @@ def counted(runs: int) -> str:
 
 
 def _parts(table: Table, width: int) -> Iterator[list[int]]:
-    """Divide a table's columns so that each part fits the screen, if its columns do."""
+    """Split a table's columns into parts that fit the terminal, if single columns do."""
     longest = [
         max(len(row[column]) for row in (table.header, *table.rows)) + _PAD
         for column in range(len(table.header))

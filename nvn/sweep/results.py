@@ -1,13 +1,13 @@
-"""The folder of a sweep, and what lies in it.
+"""The folder of a sweep.
 
-sweep.yaml               what was asked for, with versions and commits
+sweep.yaml               the request, with versions and commits
 table.md, table.csv      mean and standard deviation
 cells.csv                a line for each run and metric
 cells/<name>/            a run's folder, as `nvn run` writes it
-cells/<name>.log         what that run said; whoever holds its lock is at work on the run
+cells/<name>.log         the run's output, locked by the process of the run
 
-A name ends in a digest of all that decides what is run. By it a run is found again, whatever grid
-it was part of when it was run.
+A name ends in a digest of all that determines the run. By it a run is found again in any grid that
+contains it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _DIGEST = 10
 
 @dataclass(frozen=True)
 class Result:
-    """What a run's folder says of it.
+    """The result of a run, as its folder has it.
 
     Attributes:
-        outcome: How it ended; "unfinished" if it was begun and nothing says so, "missing" if it
-            was never begun.
-        metrics: Its closing evaluations: evaluation → metric → value.
-        error: What it failed with.
+        outcome: How it ended; "unfinished" if it was started but did not end, "missing" if it was
+            never started.
+        metrics: Its final evaluations: evaluation → metric → value.
+        error: The message of the error that ended it.
     """
 
     outcome: str = "missing"
@@ -58,21 +58,21 @@ class Result:
 
     @property
     def finished(self) -> bool:
-        """Whether the run is complete."""
+        """Whether the run has finished."""
         return self.outcome == "finished"
 
 
 class SweepFolder:
-    """Where a grid's runs lie.
+    """The folders of a grid's runs.
 
     Args:
-        path: The folder, of which no other sweep makes use.
+        path: The sweep's folder, locked against other sweeps.
         grid: The runs.
 
     Attributes:
-        path: The folder.
+        path: The sweep's folder.
         grid: The runs.
-        places: The folder of each run, in the grid's order. It may not be there yet.
+        places: The folder of each run, in the grid's order. It may not exist yet.
     """
 
     def __init__(self, path: Path, grid: Grid) -> None:
@@ -87,7 +87,7 @@ class SweepFolder:
         self.places = tuple(self._place(cell, known) for cell in grid.cells)
 
     def results(self) -> list[Result]:
-        """Read how each run ended; once one has finished, that stays so."""
+        """Read the result of each run; those of finished runs are cached."""
         for place in self.places:
             if place not in self._finished and (result := read_result(place)).finished:
                 self._finished[place] = result
@@ -97,17 +97,17 @@ class SweepFolder:
         digest = _digest(_content(self.grid, cell, self.path))
         words = "_".join([cell.recipe.name, *(f"{k}={as_text(v)}" for k, v in cell.chosen.items())])
         readable = re.sub(r"[^A-Za-z0-9_.=-]+", "-", words)[:_READABLE]
-        # It may be there under another name, from a grid that swept other settings.
+        # It may exist under another name, from a grid that swept other settings.
         return self._cells / known.get(digest, f"{readable}-{digest}")
 
 
 def log_of(place: Path) -> Path:
-    """Return where a run's output is kept."""
+    """Return the file of a run's output."""
     return place.with_name(f"{place.name}.log")
 
 
 def read_result(place: Path) -> Result:
-    """Read how a run ended."""
+    """Read the result of a run."""
     try:
         about: Any = yaml.safe_load((place / "run.yaml").read_text(encoding="utf-8"))
         metrics = about.get("metrics") or {}
@@ -117,31 +117,31 @@ def read_result(place: Path) -> Result:
 
 
 def clear(place: Path) -> None:
-    """Remove what a run that did not finish has left."""
+    """Remove the folder of a run that did not finish."""
     with disk(place, "remove"):
         if place.exists():
             shutil.rmtree(place)
 
 
 def code_changed(place: Path, recipe: RecipeSource) -> bool:
-    """Whether a run was of the recipe's file as it is no longer."""
+    """Return whether the recipe's file has changed since a run."""
     try:
         return (place / "recipe.py").read_bytes() != recipe.path.read_bytes()
     except OSError:
-        return False  # who removed it knows better
+        return False  # missing file: assume unchanged
 
 
 def default_folder(grid: Grid) -> Path:
-    """Return the folder of all sweeps that ask for the same runs."""
+    """Return the default folder, which is the same for all sweeps of the same runs."""
     parent = Path("runs") / "sweeps"
     names = "+".join(recipe.name for recipe in grid.recipes)[:_READABLE]
     return parent / f"{names}-{_digest(*sorted(_content(grid, c, parent) for c in grid.cells))}"
 
 
 def _content(grid: Grid, cell: Cell, folder: Path) -> str:
-    """Return all that decides what is run, the recipe by where it lies.
+    """Return all that determines a run, the recipe by its path.
 
-    A recipe's file counts as seen from the folder, so that both can be moved together.
+    The path is relative to the sweep's folder, so that both can be moved together.
     """
     path, installed = cell.recipe.path.resolve(), installed_folder()
     if installed and path.parent == installed.resolve():

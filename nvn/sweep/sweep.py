@@ -1,4 +1,4 @@
-"""A sweep, from what was asked for to its tables."""
+"""A sweep, from its request to its tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nvn.sweep.results import SweepFolder, default_folder
 from nvn.sweep.slots import cuda_devices, make_slots, usable_cores
 from nvn.sweep.tables import Measured, Table, make_tables, measure, unknown_metrics
 from nvn.sweep.workers import Job, run_command, run_jobs, this_program
-from nvn.training.fabric import check_offered
+from nvn.training.fabric import check_supported
 from nvn.training.stopping import Stop, stop_on_signals
 
 __all__ = ["sweep"]
@@ -34,22 +34,23 @@ def sweep(
     jobs: int | None = None,
     command: str = "",
 ) -> Literal["finished", "interrupted"]:
-    """Run a grid, and write its tables; what has finished earlier is not run again.
+    """Run a grid, and write its tables; runs that have finished earlier are not run again.
 
     Args:
-        request: Which runs.
-        out: The sweep's folder; one that follows from the request if None.
-        metrics: What the tables are of, as `evaluation/metric`; all that the recipes share if none.
-        accelerator: Where to compute.
-        jobs: How many runs at once; None for as many as suit the machine.
-        command: What was typed, to be kept.
+        request: The grid.
+        out: The sweep's folder; a default that depends on the runs if None.
+        metrics: The metrics to tabulate, as `evaluation/metric`; all that the recipes share if
+            empty.
+        accelerator: As in `nvn run`.
+        jobs: The number of concurrent runs; None for a default that depends on the machine.
+        command: The command line, for sweep.yaml.
 
     Raises:
-        ConfigError: If the grid is not in order; nothing has then been run.
-        RunError: Naming each run that failed, once all others have ended; if another sweep is at
-            work in the folder; or if the folder cannot be written.
+        ConfigError: If the grid is invalid; nothing has then been run.
+        RunError: Naming each run that failed, once all others have ended; if another sweep is
+            running in the folder; or if the folder is not writable.
     """
-    check_offered(accelerator, precision=request.precision)
+    check_supported(accelerator, precision=request.precision)
     grid = make_grid(request)
     devices = cuda_devices(accelerator, os.environ)
     environments = make_slots(
@@ -64,7 +65,7 @@ def sweep(
 
 @dataclass(frozen=True)
 class _Sweep:
-    """A sweep that has its folder for itself."""
+    """A sweep that has locked its folder."""
 
     folder: SweepFolder
     metrics: tuple[str, ...]
@@ -72,7 +73,7 @@ class _Sweep:
     def run(
         self, accelerator: str, environments: Sequence[dict[str, str]]
     ) -> Literal["finished", "interrupted"]:
-        """Run what has not finished yet, and say what came of it."""
+        """Run what has not finished yet, and print the outcome."""
         grid, places, results = self.folder.grid, self.folder.places, self.folder.results()
         warn_of_changed_code(self.folder, results)
         jobs = [
@@ -103,15 +104,16 @@ class _Sweep:
             failed += board.failed
 
     def _closed(self, stop: Stop, failed: Sequence[str]) -> Literal["finished", "interrupted"]:
-        """Say how it ended."""
+        """Print the outcome, and raise if runs failed."""
         measured, tables = self._write()
         show_tables(tables)
         if not tables and len(self.folder.grid.recipes) > 1 and measured.metrics:
-            show("the recipes share no metric: name those to show by --metric")
+            show("the recipes share no metric: choose metrics with --metric")
         done = sum(result.finished for result in measured.results)
-        where = f"{done} of {counted(len(measured.results))} finished; all is in {self.folder.path}"
+        runs = counted(len(measured.results))
+        where = f"{done} of {runs} finished; results are in {self.folder.path}"
         if stop.reason == "interrupted":
-            show(f"interrupted: {where}; the same command goes on from here")
+            show(f"interrupted: {where}; the same command resumes the sweep")
             return "interrupted"
         show(where)
         problems = unknown_metrics(measured, self.metrics)

@@ -185,7 +185,7 @@ def unknown_metrics(measured: Measured, wanted: Iterable[str]) -> list[str]:
         for name in wanted
         if known and name not in known
     ]
-    return [*lines, "measured were:", *(f"  {name}" for name in known)] if lines else []
+    return [*lines, "measured metrics:", *(f"  {name}" for name in known)] if lines else []
 
 
 def _of_recipes(measured: Measured, metric: Metric, recipes: list[str], runs: str) -> Table:

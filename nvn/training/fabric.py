@@ -1,4 +1,4 @@
-"""Where a run computes, and how precisely: a Fabric, made from what the command line says."""
+"""The Fabric of a run: its device and precision, from the options of the command line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nvn.errors import RunError, did_you_mean
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["ACCELERATORS", "PRECISIONS", "check_offered", "make_fabric"]
+__all__ = ["ACCELERATORS", "PRECISIONS", "check_supported", "make_fabric"]
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 # fp16 needs a gradient scaler of the engine's own, and Fabric turns 16-mixed into bf16-mixed on a
-# CPU without more than a warning: neither is offered before it is right.
+# CPU with only a warning: neither is supported until it is right.
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
@@ -28,12 +28,13 @@ def make_fabric(
     strategy: str = "auto",
     precision: str = "32-true",
 ) -> Fabric:
-    """Make the Fabric that places, casts and reduces; one process on a CPU or on one GPU.
+    """Make a Fabric of one process, on a CPU or on one GPU.
 
     Raises:
-        RunError: Naming what this version of nvn does not offer, or this machine does not have.
+        RunError: If this version of nvn does not support an option, or the machine has no such
+            device.
     """
-    check_offered(accelerator, devices, num_nodes, strategy, precision)
+    check_supported(accelerator, devices, num_nodes, strategy, precision)
     from lightning_fabric import Fabric
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
@@ -48,7 +49,7 @@ def make_fabric(
 
 @contextmanager
 def _without_hints() -> Iterator[None]:
-    """Keep Fabric from saying what was asked for, such as "Using bfloat16 …"."""
+    """Silence what Fabric logs about its options, such as "Using bfloat16 …"."""
     log = logging.getLogger("lightning_fabric")
     before = log.level
     log.setLevel(logging.WARNING)
@@ -58,31 +59,33 @@ def _without_hints() -> Iterator[None]:
         log.setLevel(before)
 
 
-def check_offered(
+def check_supported(
     accelerator: str = "auto",
     devices: str = "1",
     num_nodes: int = 1,
     strategy: str = "auto",
     precision: str = "32-true",
 ) -> None:
-    """Check what was asked for against what nvn offers, without looking at the machine.
+    """Check the options, without looking at the machine.
 
     Raises:
-        RunError: Naming everything that this version of nvn does not offer.
+        RunError: Naming every option that this version of nvn does not support.
     """
     problems = []
     if devices not in ("1", "auto"):
-        problems.append(f"--devices {devices}: nvn trains on one device so far; use 1")
+        problems.append(f"--devices {devices}: only 1 is supported")
     if num_nodes != 1:
-        problems.append(f"--num-nodes {num_nodes}: nvn trains on one machine so far; use 1")
+        problems.append(f"--num-nodes {num_nodes}: only 1 is supported")
     if strategy != "auto":
-        problems.append(f"--strategy {strategy}: one process needs no strategy; leave it at auto")
-    for flag, value, offered in (
+        problems.append(f"--strategy {strategy}: only auto is supported")
+    for flag, value, supported in (
         ("--accelerator", accelerator, ACCELERATORS),
         ("--precision", precision, PRECISIONS),
     ):
-        if value not in offered:
-            hint = did_you_mean(value, offered)
-            problems.append(f"{flag} {value}: not offered.{hint} Offered: {', '.join(offered)}")
+        if value not in supported:
+            hint = did_you_mean(value, supported)
+            problems.append(
+                f"{flag} {value}: not supported.{hint} Supported: {', '.join(supported)}"
+            )
     if problems:
         raise RunError("\n".join(problems))

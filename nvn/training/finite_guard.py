@@ -1,7 +1,7 @@
-"""The watch over a run: it ends where an objective is no longer finite, with the last good weights.
+"""A guard against NaN: it ends a run whose objective is no longer finite.
 
-By the time a loss is seen to be NaN its gradient has moved the players, and saving them would save
-NaN. So copies of the weights are kept on the way, each checked, in 2 % of the time at most.
+By the time a loss is seen to be NaN, its gradient has moved the players, and saving them would save
+NaN. So copies of finite weights are kept on the way, in at most 2 % of a run's time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FiniteGuard", "NotFiniteError", "copied"]
 
-_SHARE = 0.02  # of a run's time, for copies
+_SHARE = 0.02  # of a run's time, at most, for copies
 
 
 class NotFiniteError(RunError):
@@ -34,10 +34,10 @@ class NotFiniteError(RunError):
 
 
 class FiniteGuard:
-    """The plugin that watches the objectives.
+    """The plugin that raises when an objective is not finite.
 
     Attributes:
-        good: Each player's weights as they last were when everything was finite.
+        good: A copy of each player's weights, the latest in which everything was finite.
     """
 
     def __init__(self) -> None:
@@ -48,30 +48,30 @@ class FiniteGuard:
 
     @hook
     def run_started(self, engines: Mapping[str, Engine]) -> None:
-        """Keep the weights before the first step."""
+        """Copy the initial weights."""
         for engine in engines.values():
-            self._keep(engine.modules)
+            self._copy(engine.modules)
 
     @hook
     def step_done(self, phase: Phase, record: Record, engine: Engine) -> None:
-        """Look at the objectives, several records at a time."""
+        """Check the objectives, several records at a time."""
         if self._unread.add(record):
-            self._look(phase, engine)
+            self._check(phase, engine)
 
     @hook
     def phase_finished(self, phase: Phase, engine: Engine) -> None:
-        """Look at what has not been looked at."""
-        self._look(phase, engine)
+        """Check the remaining records."""
+        self._check(phase, engine)
 
-    def _look(self, phase: Phase, engine: Engine) -> None:
+    def _check(self, phase: Phase, engine: Engine) -> None:
         for record in self._unread.take():
             bad = [n for n, value in record.objectives.items() if not math.isfinite(value)]
             if bad:
                 raise NotFiniteError(_report(phase, record, bad))
         if time.monotonic() - self._copied_at > self._cost / _SHARE:
-            self._keep(engine.modules)
+            self._copy(engine.modules)
 
-    def _keep(self, modules: Mapping[str, nn.Module]) -> None:
+    def _copy(self, modules: Mapping[str, nn.Module]) -> None:
         begun = time.monotonic()
         if all(_is_finite(module) for module in modules.values()):
             self.good = copied(modules)
@@ -80,7 +80,7 @@ class FiniteGuard:
 
 
 def copied(modules: Mapping[str, nn.Module]) -> dict[str, State]:
-    """Return copies of the modules' states, where they are."""
+    """Return copies of the modules' states, on their devices."""
     return {
         name: {
             key: value.detach().clone() if isinstance(value, torch.Tensor) else value
@@ -102,6 +102,6 @@ def _report(phase: Phase, record: Record, bad: list[str]) -> str:
     cause = f" Not finite at that step: {', '.join(energies)}." if energies else ""
     return (
         f"the objective of {name}{others} is {record.objectives[name]} at step {record.step} of "
-        f"phase {phase.name!r}.{cause} The weights kept are the last finite ones. A lower learning "
-        "rate, clipping (nvn.Optimizer(…, clip_norm=…)) or a bounded loss may help"
+        f"phase {phase.name!r}.{cause} The weights saved are the last finite ones. A lower "
+        "learning rate, clipping (nvn.Optimizer(…, clip_norm=…)) or a bounded loss may help"
     )

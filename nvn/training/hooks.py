@@ -1,10 +1,10 @@
-"""Hooks: what a plugin can be told during a run, and the check that it asks for nothing else.
+"""Hooks: the functions that a run calls on its plugins, and the check of a plugin's functions.
 
 A plugin is an object (or a module) with functions marked `@hook`, named as below, each taking as
 many of the arguments as it needs:
 
     class Printer:
-        @nvn.training.hooks.hook
+        @nvn.plugins.hook
         def evaluated(self, step, name, metrics):
             ...
 
@@ -37,52 +37,52 @@ hook = pluggy.HookimplMarker("nvn")
 
 
 class Hooks:
-    """Every hook there is. An error raised in one ends the run, after what was learned is saved."""
+    """The specification of all hooks. An error raised in one ends the run; weights are saved."""
 
     @_specification
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
-        """All is built; nothing has moved, no data are made. `engines` has one engine a phase."""
+        """Before the first step, before data are loaded. `engines` has one engine per phase."""
 
     @_specification
     def phase_started(self, phase: Phase, engine: Engine) -> None:
-        """A phase begins; the last one is the game itself."""
+        """Before a phase; the last phase is the game itself."""
 
     @_specification
     def step_done(self, phase: Phase, record: Record, engine: Engine) -> None:
-        """A step of a phase is done; `record.step` counts from 1 within the phase.
+        """After a step; `record.step` counts from 1 within the phase.
 
-        Reading the record waits for the device. Keep it, and read several at a time.
+        Reading a record waits for the device: collect records, and read several at a time.
         """
 
     @_specification
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
-        """An evaluation gave its metrics."""
+        """After an evaluation."""
 
     @_specification
     def previewed(self, step: int, name: str, image: Image) -> None:
-        """A preview gave its picture."""
+        """After a preview."""
 
     @_specification
     def phase_finished(self, phase: Phase, step: int, engine: Engine) -> None:
-        """A phase ended, after `step` steps: all of them, or fewer because the run is to stop."""
+        """After a phase; `step` is the number of steps done, fewer if the run was stopped."""
 
     @_specification
     def run_finished(self, run: Run) -> None:
-        """The run is over, for whatever reason (`run.outcome`, `run.error`)."""
+        """At the end of a run, however it ended (`run.outcome`, `run.error`)."""
 
 
 def plugin_manager(plugins: Iterable[object] = ()) -> pluggy.PluginManager:
-    """Verify all plugins, then register them; hooks are called in the order of the plugins.
+    """Check all plugins, then register them; hooks are called in the order of the plugins.
 
     Raises:
-        ConfigError: Naming everything that is wrong with any of the plugins. None is registered.
+        ConfigError: Naming every problem of every plugin. None is registered.
     """
     manager = pluggy.PluginManager("nvn")
     manager.add_hookspecs(Hooks)
     wanted = list(plugins)
     problems = [problem for plugin in wanted for problem in _problems(manager, plugin)]
     problems += [
-        f"{_called(plugin)} is given twice"
+        f"{_name(plugin)} is given twice"
         for index, plugin in enumerate(wanted)
         if any(plugin is earlier for earlier in wanted[:index])
     ]
@@ -95,7 +95,7 @@ def plugin_manager(plugins: Iterable[object] = ()) -> pluggy.PluginManager:
 
 def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
     if inspect.isclass(plugin):
-        yield f"{_called(plugin)} is a class: give an instance of it"
+        yield f"{_name(plugin)} is a class: pass an instance of it"
         return
     hooks = _signatures()
     functions = {
@@ -106,16 +106,16 @@ def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
     marked = [name for name in functions if manager.parse_hookimpl_opts(plugin, name) is not None]
     if not marked:
         yield (
-            f"{_called(plugin)} has no function marked @nvn.training.hooks.hook; "
+            f"{_name(plugin)} has no function marked @nvn.plugins.hook; "
             f"the hooks are {', '.join(hooks)}"
         )
     for name, function in functions.items():
         if name in marked:
-            yield from _hook_problems(f"{_called(plugin)}.{name}", name, function, hooks)
+            yield from _hook_problems(f"{_name(plugin)}.{name}", name, function, hooks)
         elif name in hooks:
             yield (
-                f"{_called(plugin)}.{name} has a hook's name but would never be called: "
-                "mark it @nvn.training.hooks.hook, or give it another name"
+                f"{_name(plugin)}.{name} has the name of a hook but is not marked: "
+                "mark it @nvn.plugins.hook, or give it another name"
             )
 
 
@@ -137,7 +137,7 @@ def _hook_problems(
 
 
 def _arguments(function: Callable[..., object]) -> list[str]:
-    """Return the arguments that pluggy would pass: those without a default."""
+    """Return the arguments that pluggy passes: those without a default."""
     return [
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
@@ -147,7 +147,7 @@ def _arguments(function: Callable[..., object]) -> list[str]:
 
 
 def _signatures() -> dict[str, tuple[str, ...]]:
-    """Return the arguments of every hook, in the order of their declaration."""
+    """Return the arguments of each hook, in the order of declaration."""
     return {
         name: tuple(inspect.signature(function).parameters)[1:]
         for name, function in vars(Hooks).items()
@@ -155,7 +155,7 @@ def _signatures() -> dict[str, tuple[str, ...]]:
     }
 
 
-def _called(plugin: object) -> str:
+def _name(plugin: object) -> str:
     if inspect.ismodule(plugin) or inspect.isclass(plugin):
         return f"plugin {plugin.__name__}"
     return f"plugin {type(plugin).__name__}"

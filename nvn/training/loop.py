@@ -3,8 +3,8 @@
     recipe → Game → LossGraph → Plan → Engine → records, checkpoints, pictures
 
 `train` takes a recipe through all of it. It prints nothing and writes nothing: it steps the engine
-and calls hooks (hooks.py). The run folder, the watch for losses that are not finite, and the
-progress bars are plugins. What a step does is in nvn/engine, what a game means in nvn/game.
+and calls hooks (hooks.py). The run folder, the guard against NaN and the progress bars are plugins.
+What a step does is in nvn/engine, what a game means in nvn/game.
 
 (The module is not called train: `nvn.train` is the function.)
 """
@@ -27,7 +27,7 @@ import torch
 from nvn.engine.engine import Engine
 from nvn.engine.module_state import mode, seeded
 from nvn.errors import ConfigError
-from nvn.recipe.build import PhaseData, check_data, feed, make_engines, step_metrics
+from nvn.recipe.build import PhaseData, check_data, make_engines, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Evaluation, Phase, Preview, Recipe
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
@@ -46,20 +46,20 @@ Outcome: TypeAlias = Literal["finished", "interrupted", "out of time", "failed"]
 
 @dataclass(frozen=True)
 class Run:
-    """What a training run leaves.
+    """A training run that has ended.
 
     Attributes:
-        recipe: What was trained.
-        folder: Where records, pictures and weights are.
+        recipe: The recipe.
+        folder: The folder of its records, pictures and weights.
         outcome: How it ended.
-        engine: The game's engine, its modules as they are now.
-        weights: Each player's weights: those of the modules, or, if an objective was no longer
-            finite, the last good ones.
-        steps: The steps done, by phase.
-        metrics: The latest result of each evaluation.
-        pictures: The latest picture of each preview.
-        seconds: How long it took.
-        error: What it failed with.
+        engine: The game's engine, with the trained modules.
+        weights: Each player's weights: those of the modules, or, if an objective was not finite,
+            the last finite ones.
+        steps: The number of steps, by phase.
+        metrics: The latest metrics of each evaluation.
+        pictures: The file of the latest picture of each preview.
+        seconds: Its duration, in seconds.
+        error: The error that ended it, if it failed.
     """
 
     recipe: Recipe
@@ -89,34 +89,33 @@ def train(
 ) -> Run:
     """Train a recipe: its phases, then its game.
 
-    Ctrl-C ends the run after the current step, with everything saved; a second one ends it in the
-    middle of the step. SIGTERM and SIGHUP do the same. Either way what was learned is saved, which
-    no signal ends, and the run is returned, as "interrupted".
+    Ctrl-C ends the run after the current step; a second one ends it within the step. SIGTERM and
+    SIGHUP do the same. Either way the weights are saved, which no signal interrupts, and the run is
+    returned with outcome "interrupted".
 
     Args:
         recipe: A recipe; or a function that builds it, called after seeding, so that the seed
-            decides the initial weights too.
-        seed: Of everything random, from 0 up.
-        max_steps: At most so many steps of each phase.
-        max_time: After so many seconds no further step begins; evaluations at the end still run.
+            determines the initial weights too.
+        seed: Random seed, from 0 to 2^63 − 1.
+        max_steps: Maximum number of steps of each phase.
+        max_time: Maximum duration in seconds; the final evaluations still run after it.
         out: The run's folder, new or empty; `runs/<recipe>/<time>/` if None.
-        fabric: Where and how precisely to compute; one device in 32-true if None.
-        compile: Names of players that torch.compile shall have.
-        plugins: Objects with hooks.
-        files: Further texts for the run's folder, by name.
-        origin: Where the recipe comes from, a file or the name of an installed one: `nvn.trained`
-            builds it again from there.
+        fabric: Device and precision; one device in 32-true if None.
+        compile: Names of players whose forward torch.compile compiles.
+        plugins: Objects with hooks (nvn.plugins).
+        files: Further text files for the run's folder, by name.
+        origin: The recipe's file, or its name if installed; `nvn.trained` builds it again from it.
 
     Raises:
-        GameError: Listing every problem with the game.
-        NvnError: If something else does not fit, or if an objective is no longer finite. Like any
-            error from the recipe's own code, it is raised after what was learned has been saved.
+        GameError: Listing every problem of the game.
+        NvnError: If something else is invalid, or if an objective is not finite. Like any error
+            from the recipe's own code, it is raised after the weights have been saved.
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
     fabric = fabric or make_fabric()
     _seed_everything(seed)
-    recipe = _shortened(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
+    recipe = _with_max_steps(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
     engines = make_engines(recipe, fabric, seed, compile)
     folder, guard = new_folder(recipe.name, Path(out) if out else None), FiniteGuard()
     for plugin in (guard, RunFolder(folder, files, origin)):
@@ -144,7 +143,7 @@ class _Loop:
     pictures: dict[str, Path] = field(default_factory=dict)
 
     def run(self) -> Run:
-        """Play, and save what was learned however that ends."""
+        """Train, and save the weights however that ends."""
         try:
             try:
                 outcome = self._play()
@@ -167,11 +166,11 @@ class _Loop:
             if self.stop.reason is None:
                 self._play_phase(phase, data)
         if self.stop.reason != "interrupted":
-            self._look(final=True)
+            self._evaluate_due(final=True)
         return self.stop.reason or "finished"
 
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> Run:
-        self.stop.save()  # again: a signal may have come just before it was said
+        self.stop.save()  # again: a signal may have come just before
         now = {name: m.state_dict() for name, m in self.engines[MAIN].modules.items()}
         run = Run(
             recipe=self.recipe,
@@ -198,12 +197,12 @@ class _Loop:
             record = engine.step(batches)
             step = self.steps[phase.name] = record.step
             self.hook.step_done(phase=phase, record=record, engine=engine)
-            feed(engine, record, watched)
+            report_metrics(engine, record, watched)
             if phase.name == MAIN and step < phase.steps and self.stop.reason is None:
-                self._look()
+                self._evaluate_due()
         self.hook.phase_finished(phase=phase, step=step, engine=engine)
 
-    def _look(self, *, final: bool = False) -> None:
+    def _evaluate_due(self, *, final: bool = False) -> None:
         """Run the evaluations and previews that are due."""
         step = self.steps.get(MAIN, 0)
         for evaluation in self.recipe.evaluations:
@@ -211,14 +210,14 @@ class _Loop:
                 self._evaluate(evaluation, step)
         for preview in self.recipe.previews:
             if final or _is_due(preview, step):
-                with self._aside():
+                with self._in_eval_mode():
                     image = preview.picture(self.engines[MAIN])
                 self.hook.previewed(step=step, name=preview.name, image=image)
                 self.pictures[preview.name] = picture_path(self.folder, preview.name, step)
 
     def _evaluate(self, evaluation: Evaluation, step: int) -> None:
         engine = self.engines[MAIN]
-        with self._aside():
+        with self._in_eval_mode():
             metrics = evaluation.numbers(engine)
         self.metrics[evaluation.name] = metrics
         self.hook.evaluated(step=step, name=evaluation.name, metrics=metrics)
@@ -226,8 +225,8 @@ class _Loop:
             engine.metric(name, value)
 
     @contextlib.contextmanager
-    def _aside(self) -> Iterator[None]:
-        """Let something look at the players without changing how training goes on."""
+    def _in_eval_mode(self) -> Iterator[None]:
+        """Run evaluations in eval mode, with a random state of their own."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.stop.at_once())
             stack.enter_context(seeded(self.seed, self.device))
@@ -236,18 +235,18 @@ class _Loop:
             yield
 
 
-# --- small things ---------------------------------------------------------------------------------
+# --- helpers --------------------------------------------------------------------------------------
 
 
 def _seed_everything(seed: int) -> None:
     if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed = {seed}: expected a whole number from 0 to 2^63 - 1")
+        raise ConfigError(f"seed = {seed}: expected an integer from 0 to 2^63 - 1")
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
-def _shortened(recipe: Recipe, max_steps: int | None) -> Recipe:
+def _with_max_steps(recipe: Recipe, max_steps: int | None) -> Recipe:
     if max_steps is None:
         return recipe
     if max_steps < 1:
@@ -264,7 +263,7 @@ def _is_due(item: Evaluation | Preview, step: int) -> bool:
 
 @contextlib.contextmanager
 def _with_note_on(error: BaseException) -> Iterator[None]:
-    """Let a second error, on the way out, not hide the first."""
+    """Add an error raised in here to `error` as a note, instead of hiding it."""
     try:
         yield
     except Exception as second:  # noqa: BLE001  (whatever it is, the first one matters more)

@@ -1,10 +1,10 @@
-"""The folder that a run leaves, `runs/<recipe>/<time>/`.
+"""The folder of a run, `runs/<recipe>/<time>/`.
 
-recipe.py, config.yaml    what was trained (where it was a recipe file)
-plan.txt                  what an iteration computes
-run.yaml                  where the recipe is, versions, seed, outcome, final metrics
-metrics.jsonl             a line a step; evaluations are lines of their own
-images/                   the previews, <name>-<step>.png
+recipe.py, config.yaml    the recipe and its configuration (if it was a recipe file)
+plan.txt                  the explained plans
+run.yaml                  origin of the recipe, versions, seed, outcome, final metrics
+metrics.jsonl             one line per step, and one per evaluation
+images/                   previews, <name>-<step>.png
 checkpoints/final/        each player's weights, <player>.safetensors
 """
 
@@ -43,17 +43,19 @@ __all__ = ["RunFolder", "new_folder", "picture_path"]
 
 
 def new_folder(recipe: str, out: Path | None = None) -> Path:
-    """Make the folder of a new run, `out` or else `runs/<recipe>/<time>/`; never one in use.
+    """Create the folder of a new run: `out`, or else `runs/<recipe>/<time>/`.
 
     Raises:
-        RunError: If `out` holds something already, or if the folder cannot be made.
+        RunError: If `out` is not empty, or if the folder cannot be created.
     """
     if out is not None:
         with disk(out, "create"):
             out.mkdir(parents=True, exist_ok=True)
             if any(out.iterdir()):
-                raise RunError(f"{out} is not empty: runs are never overwritten, choose another")
-            # Found out now rather than after an hour of training.
+                raise RunError(
+                    f"{out} is not empty: runs are never overwritten, choose another folder"
+                )
+            # Fails now rather than after an hour of training.
             atomic_write(out / "metrics.jsonl", b"")
         return out
     parent = Path("runs") / recipe
@@ -65,23 +67,23 @@ def new_folder(recipe: str, out: Path | None = None) -> Path:
             try:
                 path.mkdir()
             except FileExistsError:
-                continue  # another run began in the same second
+                continue  # another run started in the same second
             return path
     raise AssertionError("unreachable")
 
 
 def picture_path(folder: Path, name: str, step: int) -> Path:
-    """Return where a run keeps a preview's picture."""
+    """Return the file of a preview in a run's folder."""
     return folder / "images" / f"{name}-{step:06d}.png"
 
 
 class RunFolder:
-    """The plugin that writes the folder.
+    """The plugin that writes a run's folder.
 
     Args:
-        path: The folder, there already.
-        files: Texts to keep in it: the recipe and its configuration.
-        origin: Where the recipe comes from, a file or the name of an installed one.
+        path: The folder; it exists.
+        files: Text files to write to it: the recipe and its configuration.
+        origin: The recipe's file, or its name if installed.
     """
 
     def __init__(self, path: Path, files: Mapping[str, str], origin: str | None = None) -> None:
@@ -93,10 +95,10 @@ class RunFolder:
 
     @hook
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
-        """Write what is known before the first step."""
+        """Write the recipe, the plans, and run.yaml with outcome "running"."""
         plans = {name: engine.plan for name, engine in engines.items()}
-        told = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
-        for name, content in {**self._files, "plan.txt": "\n\n".join([*told, ""])}.items():
+        explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
+        for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
             atomic_write(self.path / name, content.encode())
         self._about = {
             "recipe": recipe.name,
@@ -110,14 +112,14 @@ class RunFolder:
 
     @hook
     def step_done(self, phase: Phase, record: Record) -> None:
-        """Keep a line for metrics.jsonl, and write the lines now and then."""
+        """Buffer a line for metrics.jsonl, and write the lines several at a time."""
         if self._unwritten.add((phase.name, record)):
             self._write_steps()
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
-        """Write a line of its own."""
-        self._write_steps()  # lines stay in the order of what happened
+        """Write a line to metrics.jsonl."""
+        self._write_steps()  # lines stay in chronological order
         self._append([{"evaluation": name, "step": step, "metrics": metrics}])
 
     @hook
@@ -132,10 +134,10 @@ class RunFolder:
 
     @hook
     def run_finished(self, run: Run) -> None:
-        """Write the weights, and whatever has not been written yet; all of it that can be written.
+        """Write the weights, the buffered lines and run.yaml; a failure of one keeps none back.
 
         Raises:
-            RunError: Saying what could not be written.
+            RunError: Naming what could not be written.
         """
         lost: list[str] = []
         with _collecting(lost, "the weights could not be saved: "):
@@ -178,7 +180,7 @@ class RunFolder:
 
 
 def _result(run: Run, lost: list[str]) -> dict[str, Any]:
-    """Return what run.yaml says of a run that is over; what was lost makes it a failure."""
+    """Return the final entries of run.yaml; the outcome is "failed" if something was lost."""
     errors = [*([] if run.error is None else [str(run.error)]), *lost]
     return {
         "outcome": "failed" if lost else run.outcome,
@@ -191,7 +193,7 @@ def _result(run: Run, lost: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _collecting(lost: list[str], prefix: str = "") -> Iterator[None]:
-    """Keep what went wrong for later: what comes next is still to be written."""
+    """Collect a RunError instead of raising it, so that the rest is still written."""
     try:
         yield
     except RunError as error:
@@ -199,7 +201,7 @@ def _collecting(lost: list[str], prefix: str = "") -> Iterator[None]:
 
 
 def _valid(value: Any) -> Any:
-    """Return a value that JSON has: it knows neither NaN nor infinity, which become null."""
+    """Return a valid JSON value: JSON has neither NaN nor infinity, which become null."""
     if isinstance(value, Mapping):
         return {key: _valid(part) for key, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

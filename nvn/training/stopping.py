@@ -1,4 +1,4 @@
-"""When a run stops before its time: a signal, or a limit on its duration."""
+"""Stopping a run early: on a signal, or after a maximum duration."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from nvn.errors import ConfigError
 __all__ = ["Stop", "read_duration", "stop_on_signals"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_BURST = 1.0  # seconds in which further signals add nothing: keys repeat, shells send two
+_BURST = 1.0  # seconds in which further signals are ignored: keys repeat, shells send two
 
 
 class Stop:
-    """Tells the loop, between two steps, whether to go on.
+    """Tells the loop, between two steps, whether to stop.
 
-    A signal is only noted, so that a step or a file is never left half done, except where the loop
-    says that ending there does no harm. A second signal ends steps and evaluations at once; what
-    has been learned is then saved, which no signal ends.
+    A first signal only sets a flag, so that no step or file is left half done, except inside
+    `at_once`. A second signal interrupts steps and evaluations too; the weights are then saved,
+    which no signal interrupts.
 
     Args:
-        seconds: How long the run may take; None for no limit.
+        seconds: Maximum duration in seconds; None for no limit.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._signaled = False
-        self._harmless = False
+        self._interruptible = False
         self._saving = False
         self._raised_at = -math.inf
 
     @property
     def reason(self) -> Literal["interrupted", "out of time"] | None:
-        """Why the run is to stop, or None."""
+        """The reason to stop, or None."""
         if self._signaled:
             return "interrupted"
         if self._deadline is not None and time.monotonic() >= self._deadline:
@@ -49,23 +49,23 @@ class Stop:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal end what happens in here at once, by KeyboardInterrupt."""
+        """Inside, a first signal raises KeyboardInterrupt at once."""
         if self._signaled:
             raise KeyboardInterrupt
-        self._harmless = True
+        self._interruptible = True
         try:
             yield
         finally:
-            self._harmless = False
+            self._interruptible = False
 
     def save(self) -> None:
-        """From now on, only note signals: what was learned is being saved."""
+        """From now on, signals only set the flag: weights are being saved."""
         self._saving = True
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal."""
+        """Handle a signal: set the flag, and raise KeyboardInterrupt where that is allowed."""
         again, self._signaled = self._signaled, True
-        if self._saving or not (again or self._harmless):
+        if self._saving or not (again or self._interruptible):
             return
         # One KeyboardInterrupt is enough: another would hit the loop where it handles the first.
         if time.monotonic() - self._raised_at > _BURST:
@@ -75,10 +75,10 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and a closed terminal (SIGHUP) ask for a clean end.
+    """Handle SIGINT (Ctrl-C), SIGTERM and SIGHUP (closed terminal) by `stop`.
 
-    Afterwards they do again what they did before. What `nohup` ignores stays ignored. Python
-    handles signals in its main thread only; in any other, nothing is changed.
+    The earlier handlers are restored afterwards. A SIGHUP that `nohup` ignores stays ignored.
+    Python handles signals in its main thread only; in any other, nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -95,7 +95,7 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
 
 
 def read_duration(text: str) -> float:
-    """Read a duration in seconds: "30", "90s", "5m", "1h30m".
+    """Parse a duration into seconds: "30", "90s", "5m", "1h30m".
 
     >>> read_duration("1h30m")
     5400.0
@@ -105,5 +105,5 @@ def read_duration(text: str) -> float:
     parts = re.findall(r"([\d.]+)([smhd]?)", text)
     seconds = float(sum(float(number) * _UNITS[unit or "s"] for number, unit in parts))
     if seconds == 0:
-        raise ConfigError(f"--max-time {text}: expected more than no time at all")
+        raise ConfigError(f"--max-time {text}: expected more than zero")
     return seconds

@@ -1,4 +1,4 @@
-"""A run that is over, built again: its recipe with the weights it had learned.
+"""A finished run, loaded: its recipe, with the trained weights.
 
 (The module is not called trained: `nvn.trained` is the function.)
 """
@@ -35,15 +35,15 @@ __all__ = ["Trained", "trained"]
 
 @dataclass(frozen=True)
 class Trained:
-    """A game with the weights that a run left.
+    """A game with the weights of a run.
 
     Attributes:
         folder: The run's folder.
         recipe: Its recipe, built again.
-        config: The configuration it was built with; None if the recipe was given built.
+        config: Its configuration; None if the recipe was passed as an `nvn.Recipe`.
         engine: The game's engine, its modules in eval mode with the run's weights.
         seed: The run's seed.
-        device: Where the modules are.
+        device: The device of the modules.
     """
 
     folder: Path
@@ -55,24 +55,24 @@ class Trained:
 
     @property
     def application(self) -> Application:
-        """What the recipe does to a picture of somebody's own.
+        """The recipe's application.
 
         Raises:
-            ConfigError: If it does nothing of the kind.
+            ConfigError: If it has none.
         """
         if self.recipe.application is None:
             raise ConfigError(
-                f"the recipe {self.recipe.name!r} does not say what it does to a picture of one's "
-                'own: give its nvn.Recipe(…) an application=nvn.Application("name", fn), fn taking '
-                "the engine and a PIL.Image.Image and returning one"
+                f"the recipe {self.recipe.name!r} has no application: pass "
+                'application=nvn.Application("name", fn) to its nvn.Recipe(…), where fn takes the '
+                "engine and a PIL.Image.Image and returns one"
             )
         return self.recipe.application
 
     def apply(self, image: Image) -> Image:
-        """Return what the recipe's application makes of a picture, of any mode and size.
+        """Apply the recipe's application to a picture of any mode and size.
 
         Raises:
-            NvnError: If there is no application, or if it cannot work on this picture.
+            NvnError: If there is no application, or if it cannot handle this picture.
         """
         application = self.application
         with ExitStack() as stack:
@@ -86,28 +86,29 @@ class Trained:
 def trained(
     run: Path | str, *, recipe: Recipe | Path | str | None = None, fabric: Fabric | None = None
 ) -> Trained:
-    """Build a run's recipe again, and load the weights that the run left. No data are read.
+    """Build a run's recipe again, and load the run's weights. No data are read.
 
-    A warning (`NvnWarning`) says so if the recipe is no longer the one that was trained, or if the
-    run did not finish.
+    Warns (`NvnWarning`) if the recipe has changed since, or if the run did not finish.
 
     Args:
         run: The run's folder; or a folder of runs, `runs/<recipe>`, for the latest that finished.
-        recipe: The recipe if it is elsewhere now: its file, or its name; or the recipe itself,
-            built, for runs that were started from Python.
-        fabric: Where to compute; one device in 32-true if None.
+        recipe: The recipe, if it has moved or if the run was started from Python: its file, its
+            name if installed, or an `nvn.Recipe`.
+        fabric: Device and precision; one device in 32-true if None.
 
     Raises:
-        RunError: If there is no such run, if it left no weights or torn ones, if they do not fit,
-            or if its recipe is gone.
+        RunError: If there is no such run, if its weights are missing, incomplete or do not fit,
+            or if its recipe's file does not exist anymore.
         NvnError: If the recipe cannot be built.
     """
     folder = _run_folder(Path(run))
     about = _about(folder)
     seed = int(about.get("seed") or 0)
     fabric = fabric or make_fabric()
-    _say_how_it_ended(folder, about)
-    with seeded(seed, fabric.device):  # for what is drawn at building and is no weight
+    _check_outcome(folder, about)
+    with seeded(
+        seed, fabric.device
+    ):  # for random buffers and constants that are not in the weights
         built, config = _built(folder, about, recipe)
         engine = make_engines(built, fabric, seed)[MAIN]
     for name, module in engine.modules.items():
@@ -129,7 +130,7 @@ def _run_folder(path: Path) -> Path:
         )
     runs = {folder: _about(folder) for folder in path.iterdir() if _is_run(folder)}
     if not runs:
-        raise RunError(f"{path} is no run's folder, nor has it any: there is no run.yaml")
+        raise RunError(f"{path} is not a run's folder, and contains none: there is no run.yaml")
     finished = [folder for folder in runs if runs[folder].get("outcome") == "finished"]
     if not finished:
         known = ", ".join(f"{f.name} ({runs[f].get('outcome')})" for f in sorted(runs))
@@ -149,17 +150,17 @@ def _started(about: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(str(about["started"])).timestamp() if "started" in about else 0.0
 
 
-def _say_how_it_ended(folder: Path, about: Mapping[str, Any]) -> None:
-    """Refuse a run that left nothing; warn of one that ended before its time."""
+def _check_outcome(folder: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a run without weights; warn of one that did not finish."""
     outcome, final = about.get("outcome"), folder / "checkpoints" / "final"
     if not final.is_dir():
         why = "still running, or killed" if outcome == "running" else f"outcome: {outcome}"
-        raise RunError(f"the run {folder} left no weights ({why}): there is no {final}")
+        raise RunError(f"the run {folder} has no weights ({why}): there is no {final}")
     if outcome != "finished":
         steps = ", ".join(f"{phase} {count}" for phase, count in (about.get("steps") or {}).items())
         warnings.warn(
-            f"the run {folder} did not finish ({outcome}; steps: {steps or 'none'}): what it had "
-            "learned by then is used",
+            f"the run {folder} did not finish ({outcome}; steps: {steps or 'none'}): its last "
+            "weights are used",
             NvnWarning,
             stacklevel=3,
         )
@@ -182,13 +183,13 @@ def _source(folder: Path, about: Mapping[str, Any], given: Path | str | None) ->
     origin = given or about.get("origin")
     if origin is None:
         raise RunError(
-            f"the run {folder} does not say where its recipe is, as runs started from Python do "
-            "not: give it with --recipe FILE, or as nvn.trained(…, recipe=…)"
+            f"the run {folder} has no record of its recipe's file, because it was started from "
+            "Python: give it with --recipe FILE, or as nvn.trained(…, recipe=…)"
         )
     source = _load_source(folder, str(origin), given is not None)
     kept = folder / "recipe.py"
     if kept.is_file() and kept.read_bytes() != source.path.read_bytes():
-        _warn(f"{source.path} is not the recipe that was trained, which is kept as {kept}")
+        _warn(f"{source.path} has changed since the run, whose recipe is kept as {kept}")
     return source
 
 
@@ -200,11 +201,11 @@ def _load_source(folder: Path, origin: str, given: bool) -> RecipeSource:
         except ConfigError as error:
             raise ConfigError(f"the recipe of the run {folder}: {error}") from error
     if installed is not None and (installed / path.name).is_file():
-        _warn(f"the recipe {path} is gone: the installed one of its name is used")
+        _warn(f"the recipe {path} does not exist anymore: the installed one of that name is used")
         return load_recipe(path.stem)
     raise RunError(
-        f"the recipe of the run {folder} is gone: {path}. If it is elsewhere now, give it with "
-        "--recipe FILE, or as nvn.trained(…, recipe=…)"
+        f"the recipe of the run {folder} does not exist anymore: {path}. If it has moved, give it "
+        "with --recipe FILE, or as nvn.trained(…, recipe=…)"
     )
 
 
@@ -218,4 +219,4 @@ def _warn(message: str) -> None:
 def _load(path: Path, module: torch.nn.Module) -> None:
     left_out = load_weights(path, module).get("left_out")
     if left_out:
-        _warn(f"{path} lacks what is no tensor, which stays as it was built: {left_out}")
+        _warn(f"{path} has tensors only; these entries stay as they were built: {left_out}")

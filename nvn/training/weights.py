@@ -1,4 +1,4 @@
-"""Weights on disk: written whole or not at all, checked when read.
+"""Weights on disk: written atomically, checked when read.
 
 A file holds one player's `state_dict` as safetensors and nothing of nvn but a line of metadata, so
 that plain PyTorch loads it (docs/weights.md).
@@ -34,7 +34,7 @@ State = Mapping[str, Any]
 
 @contextmanager
 def disk(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn the system's errors about a path into one clear RunError."""
+    """Turn an OSError about a path into a RunError."""
     try:
         yield
     except OSError as error:
@@ -42,10 +42,10 @@ def disk(path: Path, doing: str = "write") -> Iterator[None]:
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or, if anything goes wrong, as it was before.
+    """Write a file atomically: if anything fails, it stays as it was before.
 
     Raises:
-        RunError: If the disk is full, or the folder cannot be written.
+        RunError: If the disk is full, or the folder is not writable.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk(path):
@@ -62,9 +62,9 @@ def atomic_write(path: Path, content: bytes) -> None:
 def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
     """Write a `state_dict` as safetensors.
 
-    Tensors that share memory are written each for itself, so that `load_state_dict` finds all of
-    them. What is not a tensor (`get_extra_state` may give anything) cannot be written in this
-    format: it is left out, and the metadata say so under "left_out".
+    Tensors that share storage are written separately, so that `load_state_dict` finds all of them.
+    Entries that are not tensors (`get_extra_state` may return anything) cannot be written in this
+    format: they are left out, and named in the metadata under "left_out".
     """
     tensors = {
         name: value.detach().cpu().contiguous().clone()
@@ -72,8 +72,10 @@ def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:
         if isinstance(value, Tensor)
     }
     left_out = sorted(set(state) - set(tensors))
-    said = {"format": FORMAT, **metadata} | ({"left_out": ", ".join(left_out)} if left_out else {})
-    atomic_write(path, save(tensors, said))
+    entries = {"format": FORMAT, **metadata} | (
+        {"left_out": ", ".join(left_out)} if left_out else {}
+    )
+    atomic_write(path, save(tensors, entries))
 
 
 def save_players(folder: Path, states: Mapping[str, State], metadata: Mapping[str, str]) -> None:
@@ -88,7 +90,7 @@ def load_weights(path: Path, module: nn.Module) -> dict[str, str]:
     """Load weights into a module, after checking that they fit, and return the file's metadata.
 
     Raises:
-        RunError: If the file cannot be read, is of a later format, or does not fit the module; the
+        RunError: If the file cannot be read, has a later format, or does not fit the module; the
             module is then unchanged.
     """
     try:
@@ -98,7 +100,7 @@ def load_weights(path: Path, module: nn.Module) -> dict[str, str]:
     except FileNotFoundError as error:
         raise RunError(f"there are no weights at {path}") from error
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} is not a whole safetensors file: {error}") from error
+        raise RunError(f"{path} is not a complete safetensors file: {error}") from error
     if metadata.get("format", FORMAT) != FORMAT:
         raise RunError(
             f"{path} has format {metadata['format']}, and this nvn reads format {FORMAT}: "
@@ -107,15 +109,17 @@ def load_weights(path: Path, module: nn.Module) -> dict[str, str]:
     problems = _misfits(module.state_dict(), state)
     if problems:
         raise RunError(f"{path} does not fit the module:\n  " + "\n  ".join(problems))
-    module.load_state_dict(state, strict=False)  # checked; what is no tensor is not in the file
+    module.load_state_dict(
+        state, strict=False
+    )  # checked; entries that are not tensors are not in the file
     return metadata
 
 
-def _misfits(expected: State, found: Mapping[str, Tensor]) -> list[str]:
-    """Say what keeps the tensors found from being loaded."""
+def _misfits(expected: State, loaded: Mapping[str, Tensor]) -> list[str]:
+    """Describe why the loaded tensors do not fit; nothing if they do."""
     wanted = {name: value for name, value in expected.items() if isinstance(value, Tensor)}
-    problems = [f"{name} is missing" for name in wanted if name not in found]
-    for name, tensor in found.items():
+    problems = [f"{name} is missing" for name in wanted if name not in loaded]
+    for name, tensor in loaded.items():
         if name not in wanted:
             problems.append(f"{name} is not in the module.{did_you_mean(name, wanted)}")
         elif tensor.shape != wanted[name].shape:

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image, ImageOps
 
 import nvn
-from nvn.apply.apply import Applied, _places, apply_to, check_free, tell
+from nvn.apply.apply import Applied, _places, apply_to, check_empty, report
 from nvn.errors import ConfigError, DataError, RunError
 from nvn.images import PictureFile, find_pictures
 from tests.tiny import tiny
@@ -151,7 +151,7 @@ def test_nothing_is_overwritten(run: nvn.Run, photos: Path) -> None:
     with pytest.raises(RunError, match="photos is not empty: nothing is overwritten"):
         applied(run, photos, out="photos")
     with pytest.raises(RunError, match="cannot create photos/a.png: Not a directory"):
-        check_free(photos / "a.png")
+        check_empty(photos / "a.png")
 
 
 def test_results_inside_the_folder_of_inputs_are_not_eaten(run: nvn.Run, photos: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_recipe_without_application_is_refused_before_anything_is_made(
     run: nvn.Run, photos: Path
 ) -> None:
     game = nvn.trained(run.folder, recipe=tiny())
-    with pytest.raises(ConfigError, match="does not say what it does to a picture"):
+    with pytest.raises(ConfigError, match="has no application: pass"):
         apply_to(game, find_pictures([photos]), Path("out"))
     assert not Path("out").exists()
 
@@ -231,7 +231,7 @@ def test_long_names_are_cut() -> None:
 
 def test_what_was_skipped_is_told_up_to_a_point(capsys: pytest.CaptureFixture[str]) -> None:
     skipped = {Path(f"{number}.png"): "broken" for number in range(25)}
-    tell(Applied(results={Path("a"): Path("b")}, skipped=skipped), 26, Path("out"))
+    report(Applied(results={Path("a"): Path("b")}, skipped=skipped), 26, Path("out"))
     said = capsys.readouterr()
     assert said.out == "1 result in out\n"
     assert said.err.startswith("error: 25 files skipped:\n  0.png: broken\n")

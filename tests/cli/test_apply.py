@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_made(
         (["gone", "photos", "--out", "out"], "error: there is no run gone"),
         (["run", "run", "--out", "out"], "error: there are no pictures: run"),
         (["run", "photos", "--out", "photos"], "error: photos is not empty"),
-        (["run", "photos", "--out", "out"], "error: the recipe 'color' does not say what it does"),
+        (["run", "photos", "--out", "out"], "error: the recipe 'color' has no application"),
         (["run", "photos", "--out", "out", "--recipe", "x.py"], "there is no recipe file x.py"),
         (["run", "photos", "--out", "out", "--accelerator", "abacus"], "--accelerator abacus"),
     ):

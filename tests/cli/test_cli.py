@@ -48,7 +48,7 @@ def test_run_leaves_a_complete_folder(nvn: Command) -> None:
     assert (code, error) == (0, "")
     (folder,) = Path("runs/tiny").iterdir()
     assert "finished (steps: warmup 3, main 6;" in said
-    assert f"everything is in {folder}" in said
+    assert f"results are in {folder}" in said
     assert (folder / "recipe.py").read_text() == FILE
     assert yaml.safe_load((folder / "config.yaml").read_text()) == {"steps": 6, "lr": 0.1}
     assert set(load_file(folder / "checkpoints" / "final" / "G.safetensors")) == {"by"}
@@ -79,7 +79,7 @@ def test_limits(nvn: Command) -> None:
     assert [s["step"] for s in steps if "evaluation" not in s] == [1, 2, 1, 2]
     code, said, _ = nvn("run", "game.py", "--set", "steps=100000000", "--max-time", "1s")
     assert code == 0
-    assert "out of time: what was learned so far is saved" in said
+    assert "out of time: the weights so far are saved" in said
 
 
 def test_double_precision(nvn: Command) -> None:
@@ -103,7 +103,7 @@ def test_double_precision(nvn: Command) -> None:
         (["game.py", "--set", "lr=-1", "--set", "steps=x"], ["lr = -1", "steps = 'x'"]),
         (["game.py", "--config", "none.yaml"], ["cannot read none.yaml: No such file"]),
         (["game.py", "--max-time", "soon"], ["--max-time soon: expected seconds"]),
-        (["game.py", "--devices", "2"], ["--devices 2: nvn trains on one device so far"]),
+        (["game.py", "--devices", "2"], ["--devices 2: only 1 is supported"]),
         (["game.py", "--num-nodes", "2"], ["--num-nodes 2"]),
         (["game.py", "--strategy", "ddp"], ["--strategy ddp"]),
         (["game.py", "--precision", "16-mixed"], ["--precision 16-mixed", "bf16-mixed"]),

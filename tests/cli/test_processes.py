@@ -72,7 +72,7 @@ def test_a_signal_ends_a_run_cleanly(folder: Path, start: Start, number: signal.
     said, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert "interrupted: what was learned so far is saved" in said.splitlines()[-1]
+    assert "interrupted: the weights so far are saved" in said.splitlines()[-1]
     assert_saved(folder)
 
 
@@ -111,7 +111,7 @@ def test_a_signal_while_weights_are_written(folder: Path, start: Start) -> None:
     process.send_signal(signal.SIGINT)
     said, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "")
-    assert "interrupted: what was learned so far is saved" in said
+    assert "interrupted: the weights so far are saved" in said
     assert_saved(folder)
 
 
@@ -154,7 +154,7 @@ def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: St
     assert error.splitlines()[-1] == "ZeroDivisionError: division by zero"
     assert "nvn/" not in error
     assert "typer" not in error
-    assert "failed: what was learned so far is saved (steps: warmup 3, main 2;" in said
+    assert "failed: the weights so far are saved (steps: warmup 3, main 2;" in said
     assert (folder / "run" / "checkpoints" / "final" / "G.safetensors").exists()
 
 

@@ -146,20 +146,20 @@ def test_a_killed_sweep_goes_on_while_its_runs_do(folder: Path, start: Start) ->
     process = begin(folder, start)
     code, _, error = end_of(start(*WAITING))
     assert code == 1
-    assert error.startswith("error: another sweep is at work in out: wait until it ends")
+    assert error.startswith("error: another sweep is running in out: wait until it ends")
     process.kill()
     end_of(process)
     again = start(*WAITING)
     assert again.stdout is not None
     said = "".join(next(again.stdout) for _ in range(3))
     assert said.startswith("4 runs, 1 of them finished earlier; 2 at a time; in out\n")
-    assert said.count("of an earlier sweep is still at it; waiting for that") == 2
+    assert said.count("of an earlier sweep is still running it; waiting for it") == 2
     (folder / "go").touch()
     code, said, error = end_of(again)
     assert (code, error) == (0, "")
     assert begun(folder) == {"a0": 1, "a1": 1, "b0": 1, "b1": 1}
     assert "a     62.00 ± 1.41   0.5000 ± 0.0000" in said
-    assert said.splitlines()[-1] == "4 of 4 runs finished; all is in out"
+    assert said.splitlines()[-1] == "4 of 4 runs finished; results are in out"
 
 
 @pytest.mark.slow
@@ -175,7 +175,7 @@ def test_a_sweep_killed_with_its_runs_does_only_those_again(folder: Path, start:
     assert (code, error) == (0, "")
     assert "waiting" not in said
     assert begun(folder) == {"a0": 1, "a1": 2, "b0": 2, "b1": 1}
-    assert said.splitlines()[-1] == "4 of 4 runs finished; all is in out"
+    assert said.splitlines()[-1] == "4 of 4 runs finished; results are in out"
 
 
 @pytest.mark.slow
@@ -184,7 +184,9 @@ def test_a_signal_ends_a_sweep_and_its_runs(folder: Path, start: Start) -> None:
     process.send_signal(signal.SIGINT)
     code, said, error = end_of(process)
     assert (code, error) == (130, "")
-    last = "interrupted: 1 of 4 runs finished; all is in out; the same command goes on from here"
+    last = (
+        "interrupted: 1 of 4 runs finished; results are in out; the same command resumes the sweep"
+    )
     assert said.splitlines()[-1] == last
     assert not any(map(alive, pids(folder)))
     assert begun(folder) == {"a0": 1, "a1": 1, "b0": 1}
@@ -208,7 +210,7 @@ def test_a_failed_run_is_named_and_the_same_command_goes_on(folder: Path, start:
     code, said, error = end_of(start(*grid, "--metric", "score/acuracy"))
     assert code == 1
     assert said.startswith(f"2 runs, 1 of them finished earlier; in {out}\n")
-    assert f"2 of 2 runs finished; all is in {out}" in said
+    assert f"2 of 2 runs finished; results are in {out}" in said
     warning, *_ = error.splitlines()
     assert warning.startswith("warning: game.py has changed since 1 run of it finished.")
     assert "no run has measured it. Did you mean 'score/accuracy'?" in error

@@ -145,7 +145,7 @@ def test_a_run_is_shown(where: str, request: pytest.FixtureRequest, tmp_path: Pa
     assert f"{run.metrics['size']['norm']:.4g}" in said
     assert f"picture: {run.folder}/images/gray-000006.png" in said
     assert "finished (steps: warmup 3, main 6;" in said
-    assert f"everything is in {run.folder}" in said
+    assert f"results are in {run.folder}" in said
 
 
 def test_a_warning_stands_above_the_bar(

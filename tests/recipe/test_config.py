@@ -123,7 +123,7 @@ def test_a_setting_without_a_name_or_a_value(pair: str) -> None:
 
 
 def test_a_setting_that_is_a_value_and_a_group() -> None:
-    with pytest.raises(ConfigError, match="'a' has been set to a single value"):
+    with pytest.raises(ConfigError, match="'a' is already set to a single value"):
         read_settings(["a=1", "a.b=2"])
 
 

@@ -26,10 +26,10 @@ def phase(name: str = "p", steps: int = 1) -> nvn.Phase:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "a/b"}, "not fit for a folder"),
+        ({"name": "a/b"}, "no valid folder name"),
         ({"game": None}, "game: found None, expected nvn.Game"),
         ({"schedule": 3}, "schedule: found int, expected nvn.Schedule"),
-        ({"steps": 0}, "steps: found 0, expected a whole number from 1 up"),
+        ({"steps": 0}, "steps: found 0, expected an integer of at least 1"),
         ({"steps": True}, "steps: found True"),
         ({"phases": [3]}, "phases: found int, expected nvn.Phase"),
         ({"phases": 3}, "phases: found int, expected a list"),
@@ -37,10 +37,10 @@ def phase(name: str = "p", steps: int = 1) -> nvn.Phase:
         ({"phases": [phase(), phase()]}, "phases: the name 'p' is used twice"),
         ({"phases": [phase("main")]}, "'main' is the game itself"),
         ({"evaluations": [nvn.Evaluation("e", dict, 0)]}, "evaluations: 'e': every: found 0"),
-        ({"previews": [nvn.Preview("../p", dict)]}, "'../p' is not fit for a file name"),
+        ({"previews": [nvn.Preview("../p", dict)]}, "'../p' is no valid file name"),
         ({"evaluations": [nvn.Preview("p", dict)]}, "expected nvn.Evaluation"),
         ({"application": 3}, "application: found int, expected nvn.Application"),
-        ({"application": nvn.Application("a/b", max)}, "application: 'a/b' is not fit for a file"),
+        ({"application": nvn.Application("a/b", max)}, "application: 'a/b' is no valid file"),
         ({"application": nvn.Application("a", 3)}, "application: fn: found int"),  # type: ignore
     ],
 )

@@ -90,7 +90,7 @@ def test_what_is_swept_beats_set_beats_the_file_beats_the_preset(tmp_path: Path)
         ("width=1,", "a value is empty"),
         ("width=,1", "a value is empty"),
         ("width=1,,2", "is a value empty"),
-        ("widths=[1,2", "does a bracket or a quote not end"),
+        ("widths=[1,2", "a bracket or quote not closed"),
         ("seed=-1", "-1 is no seed"),
         ("seed=1.5", "1.5 is no seed"),
         ("seed=true", "true is no seed"),
@@ -127,7 +127,7 @@ def test_recipes_that_are_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this recipe is given twice"):
         make_grid(Request([path, path]))
     (namesake,) = write(tmp_path / "other", "mine")
-    with pytest.raises(ConfigError, match="has the same name, and tables go by names"):
+    with pytest.raises(ConfigError, match="has the same name, and tables name recipes"):
         make_grid(Request([path, namesake]))
 
 
@@ -135,7 +135,7 @@ def test_every_problem_is_told_once_with_a_run_that_has_it(tmp_path: Path) -> No
     problems = refused(
         tmp_path, "width=0,1", "bakbone=vgg", "seed=1,2", recipes=("a", "b"), folds=1
     )
-    assert problems[0] == "--folds 1: expected 2 or more parts"
+    assert problems[0] == "--folds 1: expected at least 2"
     for recipe, (first, second) in zip("ab", (problems[1:3], problems[3:]), strict=True):
         where = f"{recipe} width=0 bakbone=vgg seed=1 fold=0"
         assert first.startswith(f"{where}: width = 0: Input should be greater than or equal to 1")

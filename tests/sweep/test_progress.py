@@ -45,7 +45,7 @@ def test_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     board.ended(second, Result("failed", {}, "no data"), 2)
     assert (bar.done, bar.notes[-1], written) == (2, "", [1, 1])
     assert capsys.readouterr().out.splitlines() == [
-        "mine width=2: process 12 of an earlier sweep is still at it; waiting for that",
+        "mine width=2: process 12 of an earlier sweep is still running it; waiting for it",
         "mine width=1: finished in 1 min 1 s",
         "mine width=2: failed after 2.0 s: no data",
     ]

@@ -114,7 +114,7 @@ def test_a_metric_that_nobody_measured(tmp_path: Path) -> None:
     assert told(Result()) == []
     assert told(finished(accuracy=1, loss=2)) == [
         "--metric 'score/los': no run has measured it. Did you mean 'score/loss'?",
-        *("measured were:", "  score/accuracy", "  score/loss"),
+        *("measured metrics:", "  score/accuracy", "  score/loss"),
     ]
 
 

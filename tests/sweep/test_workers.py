@@ -275,7 +275,7 @@ def test_no_run_is_left_behind_by_an_error(tmp_path: Path, program: list[str]) -
 def test_two_sweeps_in_one_folder(tmp_path: Path) -> None:
     with (
         exclusive(tmp_path / "new"),
-        pytest.raises(RunError, match="another sweep is at work in"),
+        pytest.raises(RunError, match="another sweep is running in"),
         exclusive(tmp_path / "new"),
     ):
         pass

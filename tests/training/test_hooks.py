@@ -65,9 +65,9 @@ class Unmarked:
     [
         (Misspelled(), "there is no hook 'evaluatde'. Did you mean 'evaluated'?"),
         (WrongArgument(), "no argument 'metric'. Did you mean 'metrics'?"),
-        (Unmarked(), "Unmarked.evaluated has a hook's name but would never be called"),
-        (object(), "plugin object has no function marked @nvn.training.hooks.hook"),
-        (Listener, "plugin Listener is a class: give an instance"),
+        (Unmarked(), "Unmarked.evaluated has the name of a hook but is not marked"),
+        (object(), "plugin object has no function marked @nvn.plugins.hook"),
+        (Listener, "plugin Listener is a class: pass an instance"),
     ],
 )
 def test_what_is_wrong_with_a_plugin_is_said(plugin: object, message: str) -> None:

@@ -58,7 +58,7 @@ def test_all_that_does_not_fit_is_said_and_nothing_loaded(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there are no weights"), (b"", "not a whole"), (b"x" * 100, "not a whole")],
+    [(None, "there are no weights"), (b"", "not a complete"), (b"x" * 100, "not a complete")],
 )
 def test_files_that_are_no_weights(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "w.safetensors"
@@ -78,7 +78,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, network().state_dict(), {})
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RunError, match="not a whole"):
+    with pytest.raises(RunError, match="not a complete"):
         load_weights(path, network())
 
 
