@@ -1,4 +1,4 @@
-"""The energy library: what players minimize and maximize, each with its formula and its paper.
+"""The energy library: losses and penalties, each with its formula and its paper.
 
     from nvn import energies as en
 
@@ -7,15 +7,15 @@
     G.minimizes(en.mse(fake, peak) + 0.002 * adv.fool(D(fake)))
 
 - adversarial: `Minimax`, `NonSaturating`, `Hinge`, `LeastSquares`, `Wasserstein`; on pairs,
-  `RelativisticPaired`. For families of your own: `ZeroSum` and `GeneralSum`.
+  `RelativisticPaired`. For losses of your own: `ZeroSum` and `GeneralSum`.
 - penalties: `r1`, `r2`, `gradient_penalty`, with `interpolate` and `uniform_weights`.
 - reconstruction: `l1`, `mse`, `l2`, `perceptual`, `feature_matching`.
 - classification: `cross_entropy`.
 
-Everything here takes values of a game and returns an energy (`interpolate`: a value); none calls a
-player. Energies compute in float32 at least (a bfloat16 tensor is raised to it; float64 stays),
-and nothing is broadcast: shapes that differ are a ValueError. Letters: N samples, C classes, K
-features, … any further dimensions.
+Each takes values of a game and returns an energy (`interpolate`: a value); none calls a player.
+Energies compute in float32 at least (bfloat16 is promoted, float64 stays), and nothing is
+broadcast: shapes that differ are a ValueError. Letters: N samples, C classes, K features, … any
+further dimensions.
 """
 
 from nvn.energies.adversarial import (

@@ -1,4 +1,4 @@
-"""What the energies share: precision, and the refusal to broadcast."""
+"""Shared by the energies: precision, and shape checks that refuse to broadcast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nvn import pytree
 
 
 def precise(t: Tensor) -> Tensor:
-    """Return `t` in float32 at least: float64 stays, bfloat16, float16 and integers are raised.
+    """Return `t` in float32 at least: bfloat16, float16 and integers are promoted.
 
     A mean over a batch of bfloat16 keeps two or three digits: too few for a loss or its record.
     """
@@ -22,7 +22,7 @@ def precise(t: Tensor) -> Tensor:
 
 
 def check_same_shape(energy: str, a: Tensor, b: Tensor) -> None:
-    """Raise unless `a` and `b` have one shape.
+    """Raise unless `a` and `b` have the same shape.
 
     Broadcasting (N, 1) against (N,) would compare every sample with every other, silently.
 
@@ -44,23 +44,24 @@ def check_same_features(energy: str, a: Tensor, b: Tensor) -> None:
 
 
 def pairs(energy: str, a: Any, b: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the tensors of two trees of the same form, side by side.
+    """Yield the tensors of two trees of the same structure, in pairs.
 
     Raises:
-        ValueError: the trees have different forms; both are described.
+        ValueError: the trees have different structures; both are named.
     """
-    forms = pytree.key(a, _form_of_leaf), pytree.key(b, _form_of_leaf)
-    if forms[0] != forms[1]:
+    structures = pytree.key(a, _leaf_type), pytree.key(b, _leaf_type)
+    if structures[0] != structures[1]:
         raise ValueError(
-            f"{energy}: expected two trees of the same form, found {forms[0]} and {forms[1]}"
+            f"{energy}: expected two trees of the same structure, "
+            f"found {structures[0]} and {structures[1]}"
         )
     yield from zip(pytree.leaves(a), pytree.leaves(b), strict=True)
 
 
-def _form_of_leaf(leaf: Any) -> str:
+def _leaf_type(leaf: Any) -> str:
     return type(leaf).__name__
 
 
 def _mismatch(energy: str, a: Tensor, b: Tensor, expected: str) -> ValueError:
-    found = f"{tuple(a.shape)} and {tuple(b.shape)}"
-    return ValueError(f"{energy}: found the shapes {found}; expected {expected}")
+    shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+    return ValueError(f"{energy}: found the shapes {shapes}; expected {expected}")

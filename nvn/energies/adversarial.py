@@ -1,20 +1,20 @@
-"""Adversarial families: what a critic's logits on real and on made samples cost.
+"""Adversarial losses of a critic's logits on real and on generated samples.
 
-A family gives three energies. The critic minimizes `real(D(x))` and `fake(D(G(z)))`; who wants to
-pass for real minimizes `fool(D(G(z)))`. With l a logit and σ the logistic function, D = σ(l) is the
+Each is a family of three energies. The critic minimizes `real(D(x))` and `fake(D(G(z)))`; the
+generator minimizes `fool(D(G(z)))`. With l a logit and σ the logistic function, D = σ(l) is the
 probability of real; each energy is the mean of this over all elements of the logits:
 
-    family            real           fake           fool
+    loss              real           fake           fool
     Minimax           −log σ(l)      −log(1 − σ(l))  −fake
     NonSaturating     −log σ(l)      −log(1 − σ(l))  −log σ(l)
     Hinge             max(0, 1 − l)  max(0, 1 + l)   −l
     LeastSquares      ½(l − b)²      ½(l − a)²       ½(l − c)²
     Wasserstein       −l             l               −fake
 
-Logits are a tensor (N, …) of any further dimensions (a patch critic has them), never probabilities.
-Logarithms are natural: energies are in nats. A critic that judges at several scales may return a
-list of logits; every scale counts the same. (The sum over scales, pix2pixHD's eq. 3, is that times
-their number.) A critic that returns other things beside its logits is asked for `D(x)[0]`.
+Logits are a tensor (N, …), with further dimensions if the critic is a patch critic; they are never
+probabilities. Logarithms are natural: energies are in nats. A multi-scale critic may return a list
+of logits, one tensor per scale; all scales have the same weight. (The sum over scales, pix2pixHD's
+eq. 3, is that times their number.) If a critic returns more than its logits, pass `D(x)[0]`.
 """
 
 from __future__ import annotations
@@ -34,38 +34,37 @@ from nvn.game.game import Energy, Value, WeightedSum, energy
 Logits: TypeAlias = Value | Sequence[Value]
 
 
-# --- what a family is -------------------------------------------------------------------------
+# --- base classes -----------------------------------------------------------------------------
 
 
 class AdversarialLoss(ABC):
     """Three energies of a critic's logits. Derive from `ZeroSum` or `GeneralSum`.
 
-    A family is compared by equality: make it a frozen dataclass, and equal families give the same
-    energies. Its `on_…` methods are elementwise, on tensors of float32 or float64.
+    Losses are compared by equality: make yours a frozen dataclass, so that equal losses give the
+    same energies. The `on_…` methods are elementwise, on tensors of float32 or float64.
     """
 
     saturates: ClassVar[bool] = False
-    """Whether `fake` is flat where the critic is sure: maximizing it, a losing player learns little
-    from it."""
+    """Whether the gradient of `fake` vanishes where the critic is confident."""
 
     @abstractmethod
     def on_real(self, logits: Tensor) -> Tensor:
-        """Return the critic's loss at each logit of a real sample."""
+        """Return the critic's loss for each logit of a real sample."""
 
     @abstractmethod
     def on_fake(self, logits: Tensor) -> Tensor:
-        """Return the critic's loss at each logit of a made sample."""
+        """Return the critic's loss for each logit of a generated sample."""
 
     @abstractmethod
     def fool(self, logits: Logits) -> Energy | WeightedSum:
-        """Return what its maker minimizes, of the logits of a made sample."""
+        """Return the generator's energy, of logits of generated samples."""
 
     def real(self, logits: Logits) -> Energy:
-        """Return what the critic minimizes, of its logits of a real sample."""
+        """Return the critic's energy, of logits of real samples."""
         return energy(LogitLoss(self, type(self).on_real), name="real")(logits)
 
     def fake(self, logits: Logits) -> Energy:
-        """Return what the critic minimizes, of its logits of a made sample."""
+        """Return the critic's energy, of logits of generated samples."""
         loss = LogitLoss(self, type(self).on_fake, saturating=self.saturates)
         return energy(loss, name="fake")(logits)
 
@@ -74,28 +73,28 @@ Family = AdversarialLoss  # its earlier name
 
 
 class ZeroSum(AdversarialLoss):
-    """A family in which the maker's gain is the critic's loss: one energy serves both."""
+    """A loss in which the generator maximizes the critic's energy `fake`."""
 
     def fool(self, logits: Logits) -> WeightedSum:
-        """Return −fake(logits): the very same energy, weighed by −1."""
+        """Return −fake(logits): the same energy, with weight −1."""
         return -self.fake(logits)
 
 
 class GeneralSum(AdversarialLoss):
-    """A family in which the maker has an energy of its own."""
+    """A loss in which the generator has an energy of its own."""
 
     @abstractmethod
     def on_fool(self, logits: Tensor) -> Tensor:
-        """Return the maker's loss at each logit of a made sample."""
+        """Return the generator's loss for each logit of a generated sample."""
 
     def fool(self, logits: Logits) -> Energy:
-        """Return what the maker minimizes, of the logits of a made sample."""
+        """Return the generator's energy, of logits of generated samples."""
         return energy(LogitLoss(self, type(self).on_fool), name="fool")(logits)
 
 
 @dataclass(frozen=True)
 class LogitLoss:
-    """The function inside an adversarial energy: the mean of a family's loss over its logits."""
+    """The function inside an adversarial energy: an elementwise loss, averaged over logits."""
 
     family: AdversarialLoss
     loss: Callable[[Any, Tensor], Tensor]
@@ -108,7 +107,7 @@ class LogitLoss:
         return _mean([self.loss(self.family, precise(t)).mean() for t in _scales(logits)])
 
 
-# --- the families -----------------------------------------------------------------------------
+# --- losses -----------------------------------------------------------------------------------
 
 
 @final
@@ -118,7 +117,7 @@ class Minimax(ZeroSum):
 
     V = E log D(x) + E log(1 − D(G(z))) is −(real + fake): the critic maximizes V by minimizing
     real + fake, and log 4 of it remain where D = ½ everywhere. `fool` is log(1 − D), which
-    saturates: it is flat where the critic is sure of the fake.
+    saturates: its gradient vanishes where the critic is confident that the sample is generated.
     """
 
     saturates = True
@@ -135,9 +134,10 @@ class Minimax(ZeroSum):
 @final
 @dataclass(frozen=True)
 class NonSaturating(GeneralSum):
-    """Goodfellow et al. 2014, section 3 (arXiv 1406.2661): the maker minimizes −log D(G(z)).
+    """Goodfellow et al. 2014, section 3 (arXiv 1406.2661): the generator minimizes −log D(G(z)).
 
-    The critic's energies are Minimax's. `fool` pulls hardest where the critic is sure of the fake.
+    The critic's energies are Minimax's. The gradient of `fool` is largest where the critic is
+    confident that the sample is generated.
     """
 
     saturates = True
@@ -187,9 +187,9 @@ class LeastSquares(GeneralSum):
     of squares (CycleGAN's) is this at twice the weight.
 
     Attributes:
-        a: The logit the critic wants of made samples.
-        b: The logit the critic wants of real samples.
-        c: The logit the maker wants. The defaults are the paper's eq. 9; a=−1, b=1, c=0 (its eq. 8)
+        a: The critic's target for generated samples.
+        b: The critic's target for real samples.
+        c: The generator's target. The defaults are the paper's eq. 9; a=−1, b=1, c=0 (its eq. 8)
             satisfies b − c = 1 and b − a = 2, which makes it Pearson's χ² divergence.
     """
 
@@ -236,28 +236,28 @@ class Wasserstein(ZeroSum):
 class RelativisticPaired:
     """Jolicoeur-Martineau 2018, "The relativistic discriminator" (arXiv 1807.00734), paired: RpGAN.
 
-    The critic judges which of a pair is real: σ(l − l′) is the probability that l is the real
+    The critic decides which of a pair is real: σ(l − l′) is the probability that l is the real
     one's logit. Huang et al. 2024 ("The GAN is dead", R3GAN, arXiv 2501.05441, eq. 2) use it with
-    `r1` and `r2`; as there, the maker's energy is the non-saturating one.
+    `r1` and `r2`; as there, the generator's energy is the non-saturating one.
 
-    The i-th real sample is paired with the i-th made one, element by element: same shapes.
+    The i-th real sample is paired with the i-th generated one: the logits have the same shape.
     """
 
     def critic(self, real_logits: Logits, fake_logits: Logits) -> Energy:
-        """Return −E log σ(real − fake), in nats: what the critic minimizes.
+        """Return −E log σ(real − fake), in nats: the critic's energy.
 
         Raises:
-            ValueError: when computed, if the shapes differ.
+            ValueError: when it is computed, if the shapes differ.
         """
         return energy(PairedLoss("critic", saturating=True), name="critic")(
             real_logits, fake_logits
         )
 
     def fool(self, fake_logits: Logits, real_logits: Logits) -> Energy:
-        """Return −E log σ(fake − real), in nats: what the maker minimizes. Mind the order.
+        """Return −E log σ(fake − real), in nats: the generator's energy. Note the order.
 
         Raises:
-            ValueError: when computed, if the shapes differ.
+            ValueError: when it is computed, if the shapes differ.
         """
         return energy(PairedLoss("fool"), name="fool")(fake_logits, real_logits)
 
@@ -292,12 +292,12 @@ def _minus_log_sigmoid(x: Tensor) -> Tensor:
 
 
 def _scales(logits: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return the logits as one tensor a scale.
+    """Return the logits as a sequence of tensors, one per scale.
 
     Raises:
         TypeError: `logits` is neither a tensor nor a list of tensors.
-        ValueError: the tensors can't be the scales of one critic: they differ in the number of
-            samples or of dimensions. (Logits beside features, most often.)
+        ValueError: the tensors cannot be the scales of one critic: they differ in the number of
+            samples or of dimensions. (Most often these are logits and features.)
     """
     scales = [logits] if isinstance(logits, Tensor) else logits
     if not isinstance(scales, list | tuple) or not all(isinstance(t, Tensor) for t in scales):

@@ -1,4 +1,4 @@
-"""How far a classifier's answer is from the truth."""
+"""Classification losses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def cross_entropy(logits: Value, labels: Value, *, label_smoothing: float = 0.0)
     7, arXiv 1512.00567), and the energy cannot fall to zero. A uniform guess costs log C.
 
     Args:
-        logits: (N, C), or (N, C, …) for an answer per position.
+        logits: (N, C), or (N, C, …) for one classification per position.
         labels: Classes 0 … C − 1, integers (N,) or (N, …); or probabilities P, of the logits'
-            shape. Integers of −100 are left out of the mean.
+            shape. Labels of −100 are ignored.
         label_smoothing: ε, from 0 to 1.
 
     Raises:
-        GameError: `label_smoothing` is no number from 0 to 1.
+        GameError: `label_smoothing` is not from 0 to 1.
     """
     if not 0.0 <= label_smoothing <= 1.0:
         found = f"cross_entropy(…, label_smoothing={label_smoothing!r})"

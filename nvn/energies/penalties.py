@@ -1,9 +1,9 @@
-"""Gradient penalties: how steep a critic may be, and where.
+"""Gradient penalties.
 
 All are energies of `nvn.gradient(logits, x)`: for each of the N samples the gradient of its logits
-(of their sum, if a critic gives several) with respect to that sample. ‖·‖ is the Euclidean norm
-over everything but N. So it is for critics that treat samples alone: batch normalization in a
-critic mixes the samples' gradients, and Gulrajani et al. leave it out.
+(of their sum, if there are several) with respect to that sample. ‖·‖ is the Euclidean norm over all
+dimensions but N. This holds for critics that treat samples independently: batch normalization in a
+critic mixes the gradients of samples, and Gulrajani et al. leave it out.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ def r1(logits: Value, x: Value) -> Energy:
     """Return ½ E‖∂ logits/∂x‖², x real: Mescheder et al. 2018, eq. 9 (arXiv 1801.04406).
 
     The ½ is inside, so the weight is the papers' γ: `10 * en.r1(D(real), real)` is γ = 10, as in
-    eq. 9 and in StyleGAN2's `r1_gamma`. Mind that the code of Mescheder et al. (GAN_stability)
+    eq. 9 and in StyleGAN2's `r1_gamma`. Note that the code of Mescheder et al. (GAN_stability)
     leaves the ½ out: its `reg_param: 10` is γ = 20, a weight of 20 here.
 
     Args:
-        logits: What a critic says of `x`: a tensor (N, …).
+        logits: A critic's logits of `x`: a tensor (N, …).
         x: The samples: a tensor (N, …).
     """
     return energy(half_squared_norm, name="r1")(gradient(logits, x))
 
 
 def r2(logits: Value, x: Value) -> Energy:
-    """Return ½ E‖∂ logits/∂x‖², x made: Mescheder et al. 2018, eq. 10 (arXiv 1801.04406).
+    """Return ½ E‖∂ logits/∂x‖², x generated: Mescheder et al. 2018, eq. 10 (arXiv 1801.04406).
 
-    The formula is `r1`'s and so is the ½; what differs is where: `en.r2(D(fake), fake)`.
+    The formula is that of `r1`, with the ½, at generated samples: `en.r2(D(fake), fake)`.
     """
     return energy(half_squared_norm, name="r2")(gradient(logits, x))
 
@@ -54,18 +54,18 @@ def half_squared_norm(g: Tensor) -> Tensor:
 def gradient_penalty(logits: Value, at: Value, target: float = 1.0) -> Energy:
     """Return E(‖∂ logits/∂at‖ − target)²: Gulrajani et al. 2017, eq. 3 (arXiv 1704.00028).
 
-    Without a ½. The paper's weight is λ = 10, its points lie between real and made samples:
+    Without a ½. The paper's weight is λ = 10, its points are between real and generated samples:
 
         weights = game.sample("weights", en.uniform_weights)
         between = en.interpolate(real, fake, weights)
         D.minimizes(… + 10 * en.gradient_penalty(D(between), between))
 
     Args:
-        logits: What a critic says of `at`: a tensor (N, …).
+        logits: A critic's logits of `at`: a tensor (N, …).
         at: The points: a tensor (N, …).
-        target: The norm wanted. 0 is twice `r1`, wherever the points are.
+        target: The target norm. With 0 the energy is twice `r1`.
     """
-    option = {} if target == 1.0 else {"target": float(target)}  # the default stays unsaid
+    option = {} if target == 1.0 else {"target": float(target)}  # the name omits the default
     return energy(squared_excess_of_norm, name="gradient_penalty")(gradient(logits, at), **option)
 
 
@@ -85,7 +85,7 @@ def interpolate(real: Value, fake: Value, weights: Value) -> Value:
     Args:
         real: The samples at w = 1, of shape (N, …).
         fake: The samples at w = 0, of the same shape.
-        weights: A number a sample: (N,), or (N, 1, …, 1). See `uniform_weights`.
+        weights: One number per sample: (N,), or (N, 1, …, 1). See `uniform_weights`.
     """
     return value(between, name="interpolate")(real, fake, weights)
 
@@ -94,15 +94,15 @@ def between(real: Tensor, fake: Tensor, weights: Tensor) -> Tensor:
     """Return w·real + (1 − w)·fake of samples (N, …), in their dtype.
 
     Raises:
-        ValueError: the samples' shapes differ, or there is not one weight a sample.
+        ValueError: the samples' shapes differ, or there is not one weight per sample.
     """
     check_same_shape("interpolate", real, fake)
     if weights.shape[:1] != real.shape[:1] or weights.numel() != len(weights):
-        found = f"weights of shape {tuple(weights.shape)} for samples {tuple(real.shape)}"
-        raise ValueError(f"interpolate: found {found}; expected one weight a sample")
+        shapes = f"weights of shape {tuple(weights.shape)} for samples {tuple(real.shape)}"
+        raise ValueError(f"interpolate: found {shapes}; expected one weight per sample")
     w = precise(weights).reshape(-1, *[1] * (real.ndim - 1))
     mixed = w * precise(real) + (1.0 - w) * precise(fake)
-    # Back to what the critic would see of a sample: it may compute in bfloat16.
+    # Back to the samples' dtype: the critic may compute in bfloat16.
     return mixed.to(torch.promote_types(real.dtype, fake.dtype))
 
 
@@ -112,16 +112,16 @@ def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Ten
     For `game.sample("weights", en.uniform_weights)`.
 
     Raises:
-        ValueError: the batch has no tensor with samples, or its tensors differ in their number.
+        ValueError: the batch has no tensor with samples, or tensors with different numbers of them.
     """
     leaves = pytree.leaves(dict(batch))
     tensors = [t for t in leaves if isinstance(t, Tensor) and t.ndim > 0]
     lengths = {len(t) for t in tensors}
     if len(lengths) != 1:
-        found = [tuple(t.shape) for t in tensors]
+        shapes = [tuple(t.shape) for t in tensors]
         raise ValueError(
-            f"uniform_weights: the number of samples is not clear from the shapes {found} of the "
-            "batch; give game.sample a function that draws for the samples you mean"
+            f"uniform_weights: the number of samples is ambiguous, the batch has the shapes {shapes}; "
+            "give game.sample a function that draws the weights you need"
         )
     weights = torch.rand(lengths.pop(), generator=generator, device=generator.device)
     return weights.to(tensors[0].device)

@@ -1,4 +1,4 @@
-"""Distances between what was made and what was wanted: in pixels, and in features.
+"""Reconstruction losses: distances in pixels, and in features.
 
     energy             of (N, …) tensors a, b                  its unit
     l1                 mean of |a − b|                         a's
@@ -7,8 +7,8 @@
     perceptual         Σ over layers of mse                    the features', squared
     feature_matching   Σ over layers of ‖E a − E b‖²           the features', squared
 
-Gradients flow into both arguments, as far as they depend on a player who minimizes. Shapes that
-differ raise: broadcasting would compare every sample with every other.
+Both arguments are differentiated, as far as they depend on the player that minimizes. Shapes that
+differ are a ValueError: broadcasting would compare every sample with every other.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ def l2(a: Value, b: Value) -> Energy:
 
 
 def mean_absolute_error(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean of |a − b|, of tensors of one shape."""
+    """Return the mean of |a − b|, of tensors of the same shape."""
     check_same_shape("l1", a, b)
     return (precise(a) - precise(b)).abs().mean()
 
 
 def mean_squared_error(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean of (a − b)², of tensors of one shape."""
+    """Return the mean of (a − b)², of tensors of the same shape."""
     check_same_shape("mse", a, b)
     return (precise(a) - precise(b)).square().mean()
 
 
 def mean_squared_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return (1/N) Σ_n ‖a_n − b_n‖², of tensors of one shape (N, …)."""
+    """Return (1/N) Σ_n ‖a_n − b_n‖², of tensors of the same shape (N, …)."""
     check_same_shape("l2", a, b)
     return (precise(a) - precise(b)).square().sum() / a.shape[0]
 
@@ -76,12 +76,12 @@ def perceptual(features_a: Any, features_b: Any) -> Energy:
     """Return Σ_j (1/P_j) E‖φ_j(a) − φ_j(b)‖²: Johnson et al. 2016, eq. 2 (arXiv 1603.08155).
 
     P_j is the number of features of layer j (the paper's C_j·H_j·W_j), so a layer is its `mse`.
-    The features are the caller's, of any player: `en.perceptual(E(fake), E(peak))`.
+    The features are given by the caller, of any player: `en.perceptual(E(fake), E(peak))`.
 
     Args:
-        features_a: A tensor (N, …), or a tree of such, one a layer j; as a value, or a tree of
-            values.
-        features_b: The same, of the same form and shapes.
+        features_a: A tensor (N, …), or a tree with one such tensor per layer j; as a value, or a
+            tree of values.
+        features_b: The same, with the same structure and shapes.
     """
     return energy(sum_of_squared_errors, name="perceptual")(features_a, features_b)
 
@@ -89,20 +89,20 @@ def perceptual(features_a: Any, features_b: Any) -> Energy:
 def feature_matching(features_a: Any, features_b: Any) -> Energy:
     """Return Σ_j ‖E φ_j(a) − E φ_j(b)‖²: Salimans et al. 2016, section 3.1 (arXiv 1606.03498).
 
-    The means are over the samples of the batch, so this energy couples samples: on several
-    processes each compares the means of its own part. For a distance sample by sample, see
+    The means are over the samples of the batch, so this energy couples samples: with several
+    processes, each compares the means of its own part of the batch. For a distance per sample, see
     `perceptual`.
 
     Args:
-        features_a: A tensor (N, …), or a tree of such, one a layer j; as a value, or a tree of
-            values. Usually a critic's: `D.method("features")(real)`.
-        features_b: The same, of the same form; the number of samples may differ.
+        features_a: A tensor (N, …), or a tree with one such tensor per layer j; as a value, or a
+            tree of values. Usually a critic's: `D.method("features")(real)`.
+        features_b: The same, with the same structure; the number of samples may differ.
     """
     return energy(squared_distance_of_means, name="feature_matching")(features_a, features_b)
 
 
 def sum_of_squared_errors(a: Any, b: Any) -> Tensor:
-    """Return Σ_j mean (a_j − b_j)², of trees of one form, leaf by leaf of one shape."""
+    """Return Σ_j mean (a_j − b_j)², of trees with the same structure and shapes."""
     return torch.stack([_layer_error(x, y) for x, y in pairs("perceptual", a, b)]).sum()
 
 

@@ -716,7 +716,7 @@ def test_feature_matching_does_not_broadcast(shapes):
 def test_features_of_different_form_raise(distance):
     x = random(2, 3)
     for a, b in (([x, x], [x]), ({"a": x}, {"b": x}), ([x], {"a": x}), (x, [x])):
-        with pytest.raises(ValueError, match="two trees of the same form"):
+        with pytest.raises(ValueError, match="two trees of the same structure"):
             energy_of(distance, a, b)
 
 
