@@ -1,4 +1,4 @@
-"""The command `nvn`: a verb is a few lines. Whatever is slow to import is imported by its verb."""
+"""The command `nvn`: a verb is a few lines. Slow imports are made by the verb that needs them."""
 
 from __future__ import annotations
 

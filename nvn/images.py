@@ -23,7 +23,7 @@ _SUFFIXES = frozenset(
         *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
     )
 )
-MADE_BY_US = "applied.yaml"  # lies in folders of results, whose pictures nobody wants as inputs
+MADE_BY_US = "applied.yaml"  # in folders of results, whose pictures are not taken as inputs
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What one iteration leaves behind."""
+"""The record of one iteration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROUPS = ("energies", "objectives", "gradient_norms")
 
 
 class Pending(NamedTuple):
-    """A number that is worked out when it is read: `combine` of some scalar tensors' numbers."""
+    """A number that is computed when it is read: `combine` of some scalar tensors' values."""
 
     tensors: Sequence[Tensor]
     combine: Callable[[Sequence[float]], float]
@@ -23,7 +23,7 @@ Scalar: TypeAlias = Tensor | Pending
 
 
 class Record:
-    """The numbers of one iteration, left on the device until somebody reads them.
+    """The numbers of one iteration, left on the device until they are read.
 
     An energy's value is the one that the iteration's last move with it saw. An objective is the
     sum of a player's weighted energies that depend on the player, at the player's last move; a

@@ -3,7 +3,7 @@
 On a terminal, long work shows a bar with the time left; elsewhere (a file, a pipe) a plain line now
 and then. `Reporter` is the plugin that shows a run; `progress` is for the long parts of recipes.
 
-What nobody reads ends no work: where the pipe is closed, or the terminal gone, nothing is printed.
+A closed pipe or terminal ends no work: output to it is discarded.
 """
 
 from nvn.console.bars import Bar, duration, progress

@@ -120,7 +120,7 @@ def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Ten
     if len(lengths) != 1:
         shapes = [tuple(t.shape) for t in tensors]
         raise ValueError(
-            f"uniform_weights: the number of samples is ambiguous, the batch has the shapes {shapes}; "
+            f"uniform_weights: the number of samples is ambiguous: the batch has shapes {shapes}; "
             "give game.sample a function that draws the weights you need"
         )
     weights = torch.rand(lengths.pop(), generator=generator, device=generator.device)

@@ -234,7 +234,7 @@ def this_program() -> list[str]:
 
 
 def run_command(cell: Cell, request: Request, accelerator: str, place: Path) -> tuple[str, ...]:
-    """Return the arguments of `nvn` that run a cell, as anybody can give them by hand."""
+    """Return the arguments of `nvn` that run a cell; they can be typed by hand too."""
     words = ["run", cell.given]
     if request.preset is not None:
         words += ["--preset", request.preset]
