@@ -49,18 +49,18 @@ def find_pictures(given: Iterable[Path]) -> tuple[PictureFile, ...]:
         DataError: If there is no file at all, or if a folder cannot be read.
     """
     given = list(given)
-    found: dict[Path, PictureFile] = {}
+    files: dict[Path, PictureFile] = {}
     for path in given:
         for each in _in_folder(path) if path.is_dir() else [PictureFile(path, Path(path.name))]:
-            found.setdefault(each.path.resolve(), each)
-    if not any(each.path.exists() for each in found.values()):
+            files.setdefault(each.path.resolve(), each)
+    if not any(each.path.exists() for each in files.values()):
         names = ", ".join(printable(path) for path in given)
         kinds = " ".join(sorted(_SUFFIXES))
         raise DataError(
             f"there are no pictures: {names or 'nothing was given'}. "
             f"Expected files, or folders with files that end in one of {kinds}"
         )
-    return tuple(found.values())
+    return tuple(files.values())
 
 
 def _in_folder(root: Path) -> Iterator[PictureFile]:

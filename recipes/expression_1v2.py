@@ -29,11 +29,13 @@ class Config(expression_gan.Config):
     presets: ClassVar[Presets] = extended(
         expression_gan.Config.presets, paper={"b": 2e-3, "c": 1.0}
     )
-    b: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on a peak seen, by D′ or C")
-    c: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
+    b: float = Field(
+        3e-3, ge=0, le=HEAVIEST, description="G's weight on the peak, as judged by D′ or C"
+    )
+    c: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on the cross-entropy of C")
     weak_negatives: bool = Field(False, description="D′ also learns that weak faces are no peaks")
     peakness: Literal["critic", "likelihood"] = Field(
-        "critic", description="who tells peaks: D′; or C, for whom a likely class makes a peak"
+        "critic", description="what judges peaks: D′, or the likelihood of the class by C"
     )
 
     def _problems(self) -> Iterator[str]:

@@ -29,9 +29,11 @@ class Config(expression_1v2.Config):
         paper={"ae": 2e-3, "be": 2e-3, "head": 0.0},
     )
     ae: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D")
-    be: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on a peak seen, by D′ or C")
+    be: float = Field(
+        3e-3, ge=0, le=HEAVIEST, description="E's weight on the peak, as judged by D′ or C"
+    )
     head: float = Field(
-        0.3, ge=0, le=HEAVIEST, description="E's weight on the class that its own head sees"
+        0.3, ge=0, le=HEAVIEST, description="E's weight on the cross-entropy of its own head"
     )
 
 

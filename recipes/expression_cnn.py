@@ -22,7 +22,7 @@ class Config(ExpressionConfig):
     """Settings of the baseline."""
 
     learns_peaks: bool = Field(
-        False, description="C learns real peaks too, as the C of the games does: a fairer baseline"
+        False, description="train C on real peaks too, as in the games: a fairer baseline"
     )
 
     @property

@@ -32,12 +32,12 @@ class Config(SketchConfig):
     """Settings of the game."""
 
     game: Literal["1v2", "2v2"] = Field(
-        "2v2", description="with E, who tells G and the critics what a drawing shows, or without"
+        "2v2", description="with the extractor E for G and the critics, or without"
     )
     ae: float = Field(2e-3, ge=0, le=HEAVIEST, description="2v2: E's weight on fooling D")
     be: float = Field(2e-3, ge=0, le=HEAVIEST, description="2v2: E's weight on fooling D′")
     head: float = Field(
-        0.3, ge=0, le=HEAVIEST, description="2v2: E's weight on the class its own head sees"
+        0.3, ge=0, le=HEAVIEST, description="2v2: E's weight on the cross-entropy of its own head"
     )
 
 

@@ -101,7 +101,7 @@ class LogitLoss:
     saturating: bool = False
 
     def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
-        """Map logits (N, …), or a list of such, one a scale, to a number of shape ()."""
+        """Map logits (N, …), or a list of them, one per scale, to a scalar of shape ()."""
         if isinstance(logits, Tensor):
             return self.loss(self.family, precise(logits)).mean()
         return _mean([self.loss(self.family, precise(t)).mean() for t in _scales(logits)])
@@ -301,11 +301,11 @@ def _scales(logits: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
     """
     scales = [logits] if isinstance(logits, Tensor) else logits
     if not isinstance(scales, list | tuple) or not all(isinstance(t, Tensor) for t in scales):
-        found = [type(t).__name__ for t in scales] if isinstance(scales, list | tuple) else scales
-        raise TypeError(f"logits are a tensor, or a list of tensors, one a scale; found {found}")
+        given = [type(t).__name__ for t in scales] if isinstance(scales, list | tuple) else scales
+        raise TypeError(f"logits are a tensor, or a list of tensors, one per scale; found {given}")
     if len({(t.shape[:1], t.ndim) for t in scales}) != 1:
         shapes = ", ".join(str(tuple(t.shape)) for t in scales)
-        raise ValueError(f"no scales of one critic: logits of the shapes [{shapes}]")
+        raise ValueError(f"not the scales of one critic: logits of the shapes [{shapes}]")
     return scales
 
 

@@ -52,13 +52,11 @@ class MagnifyingConfig(ExpressionConfig):
     )
 
     # the game
-    content: Content = Field("l1", description="how made peaks are compared with real ones")
-    adversarial: Family = Field(
-        "non_saturating", description="the family of the adversarial energies"
-    )
+    content: Content = Field("l1", description="content energy between generated and real peaks")
+    adversarial: Family = Field("non_saturating", description="adversarial loss")
     a: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
     classifier: Literal["frozen", "cotrained"] = Field(
-        "cotrained", description="C stays as it was pre-trained, or learns real and made faces"
+        "cotrained", description="C is frozen after pre-training, or co-trained"
     )
     algorithm1: bool = Field(False, description="each player moves alone, on a fresh batch")
     # networks

@@ -308,7 +308,7 @@ def test_a_critic_may_return_its_scales():
 )
 def test_what_is_no_list_of_scales_raises(logits):
     op = en.Hinge().real(Game("g").batch("x")).op
-    with pytest.raises(ValueError, match="no scales of one critic"):
+    with pytest.raises(ValueError, match="not the scales of one critic"):
         op.fn(logits)
 
 

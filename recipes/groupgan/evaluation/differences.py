@@ -56,7 +56,7 @@ class Differences:
         """Draw; of each class that two people show."""
         test = self.split.test
         shown = _couples(test, self.count)
-        if not shown:  # nobody is to lose a trained game by that
+        if not shown:  # do not fail a finished run
             return written("no two people of one class among those to test on:\nnothing to compare")
         weak = to_float(test.shown("weak"))
         with nvn.progress("comparing features", total=len(self.features) * len(weak)) as bar:

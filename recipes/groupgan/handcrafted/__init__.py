@@ -1,1 +1,1 @@
-"""Features of pictures that nobody learned, and the linear machine that tells classes by them."""
+"""Hand-crafted features of pictures, and a linear machine that classifies them."""

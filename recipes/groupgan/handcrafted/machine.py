@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 
 class Machine(nn.Linear):
-    """A linear machine that begins at nought: W = 0, where every class scores alike."""
+    """A zero-initialized linear machine: at W = 0 all classes have the same score."""
 
     def reset_parameters(self) -> None:
         """Set all weights to zero."""

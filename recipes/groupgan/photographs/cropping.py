@@ -20,7 +20,7 @@ MARGIN = 1.1  # side of the square seen, as a multiple of the face that was foun
 LOWER = 0.03  # of the face found: the square lies so much lower, for the chin
 SEARCHED = 240  # the shorter side that faces are searched at, in pixels
 SMALLEST = 48  # face found, in pixels of that
-GRAY = (128, 128, 128)  # beyond the edges: nought to the networks
+GRAY = (128, 128, 128)  # beyond the edges: maps to 0 after normalization
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ class Way:
 
         Both photographs are moved to where the face is then, and blended. The second weighs share²,
         not share: teeth that one of them does not show would be seen as a ghost. Around the face
-        all stays as it began: no motion can be told on a plain wall, and hair falls as it likes.
+        nothing moves: a plain wall has no measurable motion, and hair motion is not modeled.
         """
         motion = self.smile * self.face
         begun = before(places, motion, share)

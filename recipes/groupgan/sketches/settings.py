@@ -42,7 +42,7 @@ class SketchConfig(SplitConfig):
 
     # data
     data: Literal["freehand", "openmoji", "sketchy", "folder"] = Field(
-        "freehand", description="two sets that come along; Sketchy's own layout, or any folder"
+        "freehand", description="the data: a set that ships, Sketchy's layout, or any folder"
     )
     root: OwnPath | None = Field(
         None, description="the folder of sketchy, or of one's own drawings"
@@ -61,12 +61,10 @@ class SketchConfig(SplitConfig):
     content: Content = Field(
         "mse", description="how repaired drawings are compared with whole ones"
     )
-    adversarial: Family = Field(
-        "non_saturating", description="the family of the adversarial energies"
-    )
+    adversarial: Family = Field("non_saturating", description="adversarial loss")
     a: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
     b: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D′")
-    c: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on the class that C sees")
+    c: float = Field(2e-3, ge=0, le=HEAVIEST, description="G's weight on the cross-entropy of C")
     # training
     pretraining: int = Field(
         500, ge=1, le=MOST, description="steps of phase pretraining: C, E and the judge learn"
