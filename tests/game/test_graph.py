@@ -3,6 +3,7 @@
 import torch
 
 import nvn
+from nvn import energies as en
 from nvn.game.graph import (
     ancestors,
     batch_names,
@@ -194,3 +195,35 @@ def test_fingerprints_depend_on_structure_alone() -> None:
 
     assert calls(named=True) == calls(named=False)
     assert len(set(calls(named=True))) == 8
+
+
+def test_fingerprints_never_change() -> None:
+    """Random streams are keyed by them: other numbers would be other curves."""
+    game = nvn.Game("pinned")
+    x, y = game.batch("x", "y")
+    z = game.noise("z", (3, 2), like=x)
+    w = game.sample("w", lambda generator, batch: torch.rand(3, generator=generator))
+    G, D, C = game.player("G", linear()), game.player("D", linear()), game.frozen("C", linear())
+    fake = G(z)
+    mixed = nvn.value(torch.lerp, name="lerp")(x, fake, w)
+    pinned = {
+        x: 5209621433261710241,
+        z: 394528507565605950,
+        w: 10195699878585513455,
+        fake: 6551481502700989177,
+        G.method("forward", training=False)(z): 11045421071829843665,
+        C(fake): 5296567355392760704,
+        G.method("encode")(x, 2, [y, {"k": None}], flag=True, scale=0.5, by="s"): (
+            12967173262674459718
+        ),
+        mixed: 9070307254631947603,
+        fake["features"]: 9110384123888034819,
+        fake[:, 0, ..., None]: 7785207919770812120,
+        fake.stop_gradient(): 16941433043331293109,
+        nvn.gradient(D(mixed), mixed): 5124368777469701879,
+        en.NonSaturating().fool(D(fake)): 9874036549787168310,
+        en.r1(D(x), x): 4364210099486239434,
+        nvn.value(torch.add)(x, torch.ones(2)): 12322254598536884742,
+    }
+    found = fingerprints(ancestors(pinned))
+    assert {value: found[value] for value in pinned} == pinned
