@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.engine.optimizers import Optimizer, Plateau
     from nvn.errors import GameError, GameWarning, NvnError
-    from nvn.game.game import (
+    from nvn.game import (
         Energy,
         Game,
         Player,
+        Schedule,
         Team,
         Value,
         WeightedSum,
+        alternating,
         energy,
         gradient,
+        move,
+        simultaneous,
         value,
     )
-    from nvn.game.schedule import Schedule, alternating, move, simultaneous
     from nvn.planner.planner import Plan, plan
     from nvn.recipe.config import Config
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
@@ -39,10 +42,10 @@ if TYPE_CHECKING:
 _HOME = {
     "Application": "recipe.recipe",
     "Config": "recipe.config",
-    "Energy": "game.game",
+    "Energy": "game",
     "Engine": "engine.engine",
     "Evaluation": "recipe.recipe",
-    "Game": "game.game",
+    "Game": "game",
     "GameError": "errors",
     "GameWarning": "errors",
     "NvnError": "errors",
@@ -50,26 +53,26 @@ _HOME = {
     "Phase": "recipe.recipe",
     "Plan": "planner.planner",
     "Plateau": "engine.optimizers",
-    "Player": "game.game",
+    "Player": "game",
     "Preview": "recipe.recipe",
     "Recipe": "recipe.recipe",
     "Record": "records",
     "Run": "training.loop",
-    "Schedule": "game.schedule",
-    "Team": "game.game",
+    "Schedule": "game",
+    "Team": "game",
     "Trained": "training.trained",
-    "Value": "game.game",
-    "WeightedSum": "game.game",
-    "alternating": "game.schedule",
-    "energy": "game.game",
-    "gradient": "game.game",
-    "move": "game.schedule",
+    "Value": "game",
+    "WeightedSum": "game",
+    "alternating": "game",
+    "energy": "game",
+    "gradient": "game",
+    "move": "game",
     "plan": "planner.planner",
     "progress": "console",
-    "simultaneous": "game.schedule",
+    "simultaneous": "game",
     "train": "training.loop",
     "trained": "training.trained",
-    "value": "game.game",
+    "value": "game",
 }
 _SUBMODULES = ("data", "energies")
 

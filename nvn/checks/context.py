@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nvn.game.game import Game, Player
+from nvn.game.game import Game
 from nvn.game.graph import LossGraph
+from nvn.game.players import Player
 from nvn.game.schedule import Move, Schedule
-from nvn.game.values import Call, WeightedSum
+from nvn.game.traversal import called_players
+from nvn.game.values import Value, WeightedSum
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,13 @@ class Played:
         return tuple(move for schedule in self.schedules for move in schedule.moves)
 
     @property
-    def reached(self) -> frozenset[Player]:
-        """The players called by anything that any objective is computed from."""
-        return frozenset(n.op.player for n in self.graph.nodes if isinstance(n.op, Call))
+    def reached(self) -> frozenset[str]:
+        """The players called by anything that any objective is computed from, by name."""
+        return frozenset(called_players(n for n in self.graph.nodes if not self.is_foreign(n)))
+
+    def is_foreign(self, value: Value) -> bool:
+        """Tell whether a value is of another game."""
+        return value.table is not self.graph.table
 
     @property
     def scheduled(self) -> frozenset[Player]:

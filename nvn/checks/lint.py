@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from nvn.checks.context import Played
 from nvn.errors import Problem
-from nvn.game.graph import batch_names
-from nvn.game.values import Apply, Sample
+from nvn.game.ops import Apply, Sample
+from nvn.game.traversal import batch_names
 
 
 def unused_batch_names(played: Played) -> Iterator[Problem]:
@@ -23,21 +23,20 @@ def unused_batch_names(played: Played) -> Iterator[Problem]:
 
 def saturating_maximands(played: Played) -> Iterator[Problem]:
     """Yield the maximised energies whose gradient vanishes."""
-    for player in played.active:
-        for energy, where in player.maximized:
-            if isinstance(energy.op, Apply) and getattr(energy.op.fn, "saturating", False):
-                found = (
-                    f"`{player.name}` maximises `{energy}`, whose gradient vanishes when the "
-                    "critic is sure (Goodfellow et al. 2014, section 3)"
-                )
-                edit = f"`{player.name}.minimizes(adv.fool(…))` of en.NonSaturating()"
-                yield Problem(str(where), found, "", edit)
+    for told in played.game.table.notes.maximized:
+        if isinstance(told.energy.op, Apply) and told.energy.op.saturating:
+            found = (
+                f"`{told.player}` maximises `{told.energy}`, whose gradient vanishes when the "
+                "critic is sure (Goodfellow et al. 2014, section 3)"
+            )
+            edit = f"`{told.player}.minimizes(adv.fool(…))` of en.NonSaturating()"
+            yield Problem(str(told.where), found, "", edit)
 
 
 def unused_frozen(played: Played) -> Iterator[Problem]:
     """Yield the frozen players whom no objective uses."""
     for player in played.graph.players:
-        if player.frozen and player not in played.reached and not played.partial:
+        if player.frozen and player.name not in played.reached and not played.partial:
             found = f"the frozen `{player.name}` is called by nothing that anybody minimises"
             yield Problem(str(player.where), found, "", "remove it, if nothing else needs it")
 

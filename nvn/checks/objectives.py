@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from nvn.checks.context import Played
 from nvn.checks.values import foreign
 from nvn.errors import Problem
-from nvn.game.graph import roots
+from nvn.game.traversal import roots
 
 
 def foreign_objectives(played: Played) -> Iterator[Problem]:
     """Yield the values of other games in objectives."""
     for player, where, objective in played.objectives():
         for value in roots([objective]):
-            if value.game is not played.game:
+            if played.is_foreign(value):
                 yield foreign(played, where, f"`{player.name}` descends", value)
 
 
 def immovable_objectives(played: Played) -> Iterator[Problem]:
     """Yield the objectives that do not depend on who descends them."""
     for player, where, objective in played.objectives():
-        if player not in played.reached or player.frozen:
+        if player.name not in played.reached or player.frozen:
             continue  # told by another check
         if not played.graph.moving_terms(player, objective):
             yield Problem(

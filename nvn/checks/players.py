@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from nvn.checks.context import Played
 from nvn.errors import Problem
-from nvn.game.game import Player
+from nvn.game.players import Player
 
 
 def shared_modules(played: Played) -> Iterator[Problem]:
@@ -122,7 +122,7 @@ def frozen_who_move(played: Played) -> Iterator[Problem]:
 def foreign_players(played: Played) -> Iterator[Problem]:
     """Yield the players of other games in the schedules."""
     for player in sorted(played.scheduled - set(played.graph.players), key=lambda p: p.name):
-        found = f"the schedule moves `{player.name}`, a player of the game {player.game.name!r}"
+        found = f"the schedule moves `{player.name}`, a player of the game {player.table.game!r}"
         known = tuple(p.name for p in played.active)
         expected = f"players of {played.game.name!r}"
         yield Problem(str(player.where), found, expected, "schedule this game's players", known)
@@ -131,7 +131,7 @@ def foreign_players(played: Played) -> Iterator[Problem]:
 def unreached_players(played: Played) -> Iterator[Problem]:
     """Yield the players whom no objective uses."""
     for player in played.active:
-        if player not in played.reached:
+        if player.name not in played.reached:
             yield Problem(
                 str(player.where),
                 f"`{player.name}` is never called by anything that anybody minimises",
@@ -142,12 +142,12 @@ def unreached_players(played: Played) -> Iterator[Problem]:
 
 def aimless_players(played: Played) -> Iterator[Problem]:
     """Yield the players who minimise nothing."""
+    misguided = played.game.table.notes.misguided  # that is told already
     guided = {p for move in played.moves if move.toward is not None for p in move.players}
     for player in played.active:
         alone = any(m.toward is None and player in m.players for m in played.moves)
         idle = player not in guided and not played.partial
-        # Whoever was told to minimise what is no energy is told by the declaration.
-        if not (player.objective or player.misguided) and (alone or idle):
+        if not (player.objective or player.name in misguided) and (alone or idle):
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has no objective",

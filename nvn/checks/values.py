@@ -10,9 +10,10 @@ from torch import nn
 from nvn import pytree
 from nvn.checks.context import Played
 from nvn.errors import Problem, did_you_mean
-from nvn.game.game import Player, Team
-from nvn.game.graph import differentiable_path
-from nvn.game.values import Call, Gradient, Value
+from nvn.game.ops import Call, Gradient
+from nvn.game.players import Player, Team
+from nvn.game.traversal import differentiable_path
+from nvn.game.values import Value
 
 
 def wrong_values(played: Played) -> Iterator[Problem]:
@@ -24,21 +25,23 @@ def wrong_values(played: Played) -> Iterator[Problem]:
 
 def _foreign_inputs(played: Played, node: Value) -> Iterator[Problem]:
     for value in node.inputs:
-        if node.game is played.game is not value.game:
+        if played.is_foreign(value) and not played.is_foreign(node):
             yield foreign(played, str(node.where), f"`{node}` takes", value)
 
 
 def foreign(played: Played, where: str, use: str, value: Value) -> Problem:
     """Return the problem of a value that belongs to another game."""
-    found = f"{use} `{value}`, a value of the game {value.game.name!r}"
+    found = f"{use} `{value}`, a value of the game {value.table.game!r}"
     edit = f"declare `{value}` in this game: a value belongs to one game"
     return Problem(where, found, f"values of {played.game.name!r} alone", edit)
 
 
 def _unknown_method(played: Played, node: Value) -> Iterator[Problem]:
-    if not isinstance(node.op, Call):
+    players = {player.name: player for player in played.graph.players}
+    # No player of the game: one of another game, or whose name was taken. Told by other checks.
+    if not isinstance(node.op, Call) or played.is_foreign(node) or node.op.player not in players:
         return
-    player, name = node.op.player, node.op.method
+    player, name = players[node.op.player], node.op.method
     if not callable(getattr(player.module, name, None)):
         known = _methods(player.module)
         yield Problem(

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_shape, precise
-from nvn.game.game import Energy, Value, WeightedSum, energy
+from nvn.game import Energy, Value, WeightedSum, energy
 
 Logits: TypeAlias = Value | Sequence[Value]
 
@@ -66,8 +66,8 @@ class Family(ABC):
 
     def fake(self, logits: Logits) -> Energy:
         """Return what the critic minimises, of its logits of a made sample."""
-        judgement = Judgement(self, type(self).on_fake, saturating=self.saturates)
-        return energy(judgement, name="fake")(logits)
+        judgement = Judgement(self, type(self).on_fake)
+        return energy(judgement, name="fake", saturating=self.saturates)(logits)
 
 
 class ZeroSum(Family):
@@ -96,7 +96,6 @@ class Judgement:
 
     family: Family
     loss: Callable[[Any, Tensor], Tensor]
-    saturating: bool = False
 
     def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
         """Map logits (N, …), or a list of such, one a scale, to a number of shape ()."""
@@ -246,9 +245,8 @@ class RelativisticPaired:
         Raises:
             ValueError: when computed, if the shapes differ.
         """
-        return energy(Preference("critic", saturating=True), name="critic")(
-            real_logits, fake_logits
-        )
+        made = energy(Preference("critic"), name="critic", saturating=True)
+        return made(real_logits, fake_logits)
 
     def fool(self, fake_logits: Logits, real_logits: Logits) -> Energy:
         """Return −E log σ(fake − real), in nats: what the maker minimises. Mind the order.
@@ -264,7 +262,6 @@ class Preference:
     """The function inside a paired energy: −E log σ(winner − loser)."""
 
     name: str
-    saturating: bool = False
 
     def __call__(
         self, winner: Tensor | Sequence[Tensor], loser: Tensor | Sequence[Tensor]

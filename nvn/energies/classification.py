@@ -8,7 +8,7 @@ from torch import Tensor
 from nvn.callsite import caller
 from nvn.energies._tensors import precise
 from nvn.errors import GameError, Problem
-from nvn.game.game import Energy, Value, energy
+from nvn.game import Energy, Value, energy
 
 
 def cross_entropy(logits: Value, labels: Value, *, label_smoothing: float = 0.0) -> Energy:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nvn import pytree
 from nvn.energies._tensors import check_same_shape, precise
-from nvn.game.game import Energy, Value, energy, gradient, value
+from nvn.game import Energy, Value, energy, gradient, value
 
 # --- centred at zero --------------------------------------------------------------------------
 

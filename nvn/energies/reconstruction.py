@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_features, check_same_shape, pairs, precise
-from nvn.game.game import Energy, Value, energy
+from nvn.game import Energy, Value, energy
 
 # --- in pixels ----------------------------------------------------------------------------------
 

@@ -30,9 +30,9 @@ from nvn.engine.state import TrainState
 from nvn.engine.steppers import add_steppers, slot_of
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.errors import GameError, Problem, RunError, did_you_mean
-from nvn.game.game import Player, Team
-from nvn.game.graph import ancestors, batch_names, owner, roots
+from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
+from nvn.game.traversal import ancestors, batch_names, owner, roots
 from nvn.game.values import Term, Value
 from nvn.planner.compiler import compiled
 from nvn.planner.instructions import Keep
@@ -273,14 +273,14 @@ class Engine:
 
     def _refuse_foreign(self, wanted: Iterable[Value]) -> None:
         """Refuse values of another game, and of players who were not there yet."""
-        game, name = self.plan.graph.nodes[0].game, self.plan.graph.name
+        table, name = self.plan.graph.table, self.plan.graph.name
         for value in ancestors(wanted):
             player = owner(value)
-            if value.game is not game:
-                found = f"`{value}`, a value of the game {value.game.name!r}"
+            if value.table is not table:
+                found = f"`{value}`, a value of the game {value.table.game!r}"
                 problem = Problem("values(…)", found, f"values of {name!r} alone", "")
                 raise GameError([problem], name)
-            if player is not None and player.name not in self.state.modules:
+            if player is not None and player not in self.state.modules:
                 found = f"`{value}`, of a player declared after the plan was made"
                 problem = Problem("values(…)", found, "players of the plan", "plan the game anew")
                 raise GameError([problem], name)

@@ -22,8 +22,9 @@ from nvn.engine.operations import Operations, apart, detached, differentiable, m
 from nvn.engine.passes import bound_pull, can_learn, number_of
 from nvn.errors import RunError
 from nvn.game.graph import LossGraph, fingerprints, hashed
+from nvn.game.ops import Call, Noise, Sample
 from nvn.game.schedule import Fresh, Move
-from nvn.game.values import Call, Noise, Sample, Value
+from nvn.game.values import Value
 from nvn.planner.instructions import (
     Cut,
     Detach,

@@ -29,16 +29,10 @@ from nvn.engine.module_state import (
 )
 from nvn.engine.operations import Operations, apart, differentiable, mixed, no_path, where
 from nvn.errors import RunError
-from nvn.game.graph import (
-    ancestors,
-    called_players,
-    fingerprints,
-    gradients_of,
-    hashed,
-    reads,
-    roots,
-)
-from nvn.game.values import Call, Energy, Noise, Sample, Term, Value, WeightedSum
+from nvn.game.graph import fingerprints, hashed
+from nvn.game.ops import Call, Noise, Sample
+from nvn.game.traversal import ancestors, called_players, gradients_of, reads, roots
+from nvn.game.values import Energy, Term, Value, WeightedSum
 from nvn.planner.value_numbering import Turn
 
 Values = dict[Value, Any]
@@ -73,7 +67,7 @@ class Program:
         calls = [node for node in nodes if isinstance(node.op, Call)]
         return Program(
             nodes,
-            tuple(sorted({player.name for player in called_players(nodes)})),
+            tuple(sorted({*called_players(nodes)})),
             _still(nodes),
             frozenset(node.args[1] for node in gradients_of(nodes)),
             {node: (keys[node], tuple(sorted(read[node]))) for node in calls},
@@ -260,8 +254,8 @@ def _weighted(player: str, term: Term, values: Values, step: int) -> Tensor:
 
 def _still(nodes: Iterable[Value]) -> dict[Value, str]:
     calls = [(node, node.op) for node in nodes if isinstance(node.op, Call)]
-    moving = {op.player.name for _, op in calls if op.training}
-    quiet = {node: op.player.name for node, op in calls if not op.training}
+    moving = {op.player for _, op in calls if op.training}
+    quiet = {node: op.player for node, op in calls if not op.training}
     return {node: player for node, player in quiet.items() if player in moving}
 
 

@@ -17,18 +17,8 @@ from nvn import pytree
 from nvn.engine.module_state import mode
 from nvn.engine.placement import Placement
 from nvn.errors import DataError, RunError
-from nvn.game.values import (
-    Apply,
-    Batch,
-    Call,
-    Gradient,
-    Item,
-    Noise,
-    Op,
-    Sample,
-    StopGradient,
-    Value,
-)
+from nvn.game.ops import Apply, Batch, Call, Gradient, Item, Noise, Op, Sample, StopGradient
+from nvn.game.values import Value
 
 Operation: TypeAlias = Callable[[Any, Any, Mapping[str, Any], int], Any]
 """From arguments, keyword arguments, the batch and a seed to a value."""
@@ -51,7 +41,7 @@ class Operations:
 
     def device(self, op: Call, args: Any, kwargs: Any) -> torch.device:
         """Return where a call computes, and draws."""
-        return self._devices[op.player.name] or device_of((args, kwargs))
+        return self._devices[op.player] or device_of((args, kwargs))
 
     @property
     def devices(self) -> frozenset[torch.device]:
@@ -60,9 +50,9 @@ class Operations:
 
     def call(self, op: Call, *, training: bool) -> Callable[[Any, Any], Any]:
         """Return what calls a player's module: a function of arguments and keyword arguments."""
-        module, training = self._modules[op.player.name], training and op.training
+        module, training = self._modules[op.player], training and op.training
         calling, output = self._placement.calling, self._placement.output
-        forward = self._forwards.get(op.player.name, module)
+        forward = self._forwards.get(op.player, module)
 
         def called(args: Any, kwargs: Any) -> Any:
             function = forward if op.method == "forward" else getattr(module, op.method)

@@ -11,7 +11,7 @@ from torch import nn
 from nvn.engine.frame import Point
 from nvn.engine.optimizers import Stepper
 from nvn.errors import RunError, did_you_mean
-from nvn.game.game import Player
+from nvn.game.players import Player
 from nvn.records import Record
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nvn.engine.optimizers import Optimizer, Optimizers, Stepper, as_optimizer
 from nvn.engine.state import TrainState
 from nvn.errors import ConfigError, did_you_mean
-from nvn.game.game import Player
+from nvn.game.players import Player
 from nvn.game.schedule import Move
 from nvn.planner.planner import Plan
 

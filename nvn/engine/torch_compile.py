@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from nvn.errors import ConfigError, did_you_mean
-from nvn.game.graph import differentiable_path, gradients_of, owner
-from nvn.game.values import Value
+from nvn.game.traversal import differentiable_path, gradients_of, owner
 from nvn.planner.planner import Plan
 from nvn.planner.program import Played, Program
 
@@ -49,7 +48,7 @@ def obstacles(program: Program, player: str) -> Iterator[str]:
 def _second_order(played: Played, player: str) -> Iterator[str]:
     for node in gradients_of(played.computed):
         y, x = node.args
-        calls = [n for n in differentiable_path(x, y) if _is_call_of(n, player)]
+        calls = [n for n in differentiable_path(x, y) if owner(n) == player]
         if calls:
             yield f"`{calls[0]}` is differentiated twice, for `{node}`"
 
@@ -58,11 +57,6 @@ def _kept(played: Played, player: str) -> Iterator[str]:
     back = played.pulling
     for part in back.parts:
         passes = len({label for node in part for label in back.labels(node)})
-        calls = [node for node in part if _is_call_of(node, player)]
+        calls = [node for node in part if owner(node) == player]
         if passes > 1 and calls:
             yield f"{passes} backward passes go through `{calls[0]}` when {played.turn.move} move"
-
-
-def _is_call_of(node: Value, player: str) -> bool:
-    found = owner(node)
-    return found is not None and found.name == player

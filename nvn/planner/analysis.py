@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nvn.game.graph import LossGraph, differentiable_path, gradients_of
+from nvn.game.graph import LossGraph
+from nvn.game.traversal import differentiable_path, gradients_of
 from nvn.game.values import Value
 from nvn.planner.backward import pulling
 from nvn.planner.value_numbering import Number, Turn, Versions, versions
@@ -34,7 +35,7 @@ class Attachments:
         self.graph = graph
         self.turns = turns
         self.steps = steps
-        self.versions = versions(turns)
+        self.versions = versions(turns, graph.stateful)
         self.pullings = [pulling(graph, turn.terms) for turn in turns]
         self.computed = [*_computed(turns, self.versions)]
         self.pulled = self._pulled()

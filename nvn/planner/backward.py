@@ -12,15 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nvn.game.graph import (
-    LossGraph,
-    ancestors,
-    differentiable_path,
-    gradients_of,
-    is_cut,
-    owner,
-    roots,
-)
+from nvn.game.graph import LossGraph
+from nvn.game.traversal import ancestors, differentiable_path, gradients_of, is_cut, owner, roots
 from nvn.game.values import Energy, Term, Value, WeightedSum
 from nvn.planner.basis import Basis, Label, Rows, Way
 
@@ -119,7 +112,7 @@ class _Planner:
     def _sound(self, node: Value, basis: Callable[..., Basis]) -> Basis:
         """Return a basis of owners' rows, or of those who are upstream of all the region."""
         region, players, energies = self._region(node), self._players(node), self._energies(node)
-        owners = {player.name for n in region if (player := owner(n)) is not None}
+        owners = {player for n in region if (player := owner(n)) is not None}
         upstream = {p for p in players if all(p in self.need[n] for n in region)}
         found = (basis(players, energies, favoured) for favoured in (owners, upstream))
         sound = (b for b in found if self._is_sound(region, b))
@@ -226,10 +219,10 @@ class _Planner:
             ways: dict[str, Way] = {}
             for node in part:
                 player = owner(node)
-                if player is None or player.name not in self.need[node]:
+                if player is None or player not in self.need[node]:
                     continue
-                way = self.bases[node].ways[player.name]
-                if ways.setdefault(player.name, way) != way:
+                way = self.bases[node].ways[player]
+                if ways.setdefault(player, way) != way:
                     return part  # its parameters would be asked for in two ways at once
         return None
 

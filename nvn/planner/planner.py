@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from nvn.checks import loss_graph
 from nvn.errors import RunError
-from nvn.game.game import Game, Player
+from nvn.game.game import Game
 from nvn.game.graph import LossGraph
+from nvn.game.players import Player
 from nvn.game.schedule import Fresh, Move, Schedule
 from nvn.game.values import Term, Value, WeightedSum
 from nvn.planner.compiler import compiled

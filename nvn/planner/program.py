@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from nvn.game.graph import called_players, differentiable_path, gradients_of, owner
+from nvn.game.traversal import called_players, differentiable_path, gradients_of, owner
 from nvn.game.values import Value
 from nvn.planner.backward import Pulling
 from nvn.planner.instructions import Instruction
@@ -31,7 +31,7 @@ class Played:
     @property
     def forward(self) -> Counter[str]:
         """How often each player's module is called."""
-        return Counter(player.name for player in called_players(self.computed))
+        return Counter(called_players(self.computed))
 
     @property
     def backward(self) -> Counter[str]:
@@ -39,10 +39,10 @@ class Played:
         passes: Counter[str] = Counter()
         for node in self.pulling.need:
             if (player := owner(node)) is not None:
-                passes[player.name] += len(self.pulling.labels(node))
+                passes[player] += len(self.pulling.labels(node))
         for node in gradients_of(self.computed):
             y, x = node.args
-            passes.update(p.name for p in called_players(differentiable_path(x, y) - {x}))
+            passes.update(called_players(differentiable_path(x, y) - {x}))
         return passes
 
 

@@ -8,14 +8,14 @@ of that ask for the same tensor: it has one number, and is computed once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nvn.game.game import Player
-from nvn.game.graph import ancestors, roots
+from nvn.game.ops import Batch, Call, Noise, Sample
 from nvn.game.schedule import Fresh, Move
-from nvn.game.values import Batch, Call, Noise, Sample, Term, Value, WeightedSum
+from nvn.game.traversal import ancestors, roots
+from nvn.game.values import Term, Value, WeightedSum
 
 Number: TypeAlias = int
 
@@ -57,19 +57,20 @@ class Versions:
     kept: Mapping[str, Number]
 
 
-def versions(turns: Sequence[Turn]) -> tuple[Versions, ...]:
-    """Number the values of each turn of an iteration."""
-    numbering = _Numbering()
+def versions(turns: Sequence[Turn], stateful: Collection[str]) -> tuple[Versions, ...]:
+    """Number the values of each turn of an iteration.
+
+    Args:
+        turns: Who descends what, one after the other.
+        stateful: The players whose modules have buffers.
+    """
+    numbering = _Numbering(stateful)
     return tuple(numbering.of(turn) for turn in turns)
 
 
-def has_buffers(player: Player) -> bool:
-    """Tell whether a player's module has buffers."""
-    return any(True for _ in player.module.buffers())
-
-
 class _Numbering:
-    def __init__(self) -> None:
+    def __init__(self, stateful: Collection[str]) -> None:
+        self.stateful = stateful
         self.known: dict[Hashable, Number] = {}
         self.steps: Counter[str] = Counter()
         self.buffers: dict[str, Number] = {}
@@ -88,15 +89,15 @@ class _Numbering:
                 numbers[node] = self._number(node, inputs, *self._moment(node))
                 continue
             player = node.op.player
-            key = (node, inputs, self.steps[player.name], self.batches, self.draws)
-            if has_buffers(player):
+            key = (node, inputs, self.steps[player], self.batches, self.draws)
+            if player in self.stateful:
                 # In eval mode, the buffers are those that the turn starts with.
                 held = now if node.op.training else self.buffers
-                starts[node] = held.setdefault(player.name, self._number("buffers", player.name))
-                now.setdefault(player.name, starts[node])
+                starts[node] = held.setdefault(player, self._number("buffers", player))
+                now.setdefault(player, starts[node])
                 numbers[node] = self._number(*key, starts[node])
                 if node.op.training:
-                    ends[node] = now[player.name] = self._number("buffers after", numbers[node])
+                    ends[node] = now[player] = self._number("buffers after", numbers[node])
             else:
                 numbers[node] = self._number(*key)
         kept = {p: now[p] for p in turn.terms if p in now and now[p] != self.buffers.get(p)}

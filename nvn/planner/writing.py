@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nvn.game.graph import is_cut, owner
-from nvn.game.values import Call, Energy, Gradient, Value
+from nvn.game.ops import Call, Gradient
+from nvn.game.traversal import is_cut, owner
+from nvn.game.values import Energy, Value
 from nvn.planner.analysis import Attachments
 from nvn.planner.basis import Coefficient, Label
 from nvn.planner.instructions import (
@@ -98,7 +99,7 @@ class Writer:
             onward = isinstance(node.op, Gradient) and self.iteration.has_graph(number)
             self._emit(Evaluate(node, slot, inputs, onward, self._learners(node)))
             return
-        player = node.op.player.name
+        player = node.op.player
         learns = self._learns(node)
         start, end = self.version.starts.get(node), self.version.ends.get(node)
         state = None if start is None else self.slots.places.get(("state", start))
@@ -111,7 +112,7 @@ class Writer:
         return (
             turn is not None
             and player is not None
-            and player.name in self.iteration.pullings[turn].need[node]
+            and player in self.iteration.pullings[turn].need[node]
         )
 
     def _learners(self, node: Value) -> tuple[tuple[str, bool], ...]:
@@ -119,7 +120,7 @@ class Writer:
         learns: dict[str, bool] = {}
         for call in path:
             if (player := owner(call)) is not None:
-                learns[player.name] = learns.get(player.name, False) or self._learns(call)
+                learns[player] = learns.get(player, False) or self._learns(call)
         return tuple(learns.items())
 
     def _value(self, node: Value) -> Slot:
@@ -228,10 +229,10 @@ class Writer:
             if mixed := [*self._mixed(node, label)]:
                 cotangents.append((self._value(node), tuple(mixed)))
             player = owner(node)
-            if player is not None and player.name in self.back.need[node]:
-                way = self.back.bases[node].ways[player.name]
+            if player is not None and player in self.back.need[node]:
+                way = self.back.bases[node].ways[player]
                 if label in way:
-                    players[player.name] = self._scale(way[label])
+                    players[player] = self._scale(way[label])
             for value in self._cut_inputs(node):
                 if any(label in self.back.way(node, p) for p in self.back.need[value]):
                     leaf = self._leaf(value, node, self.index)

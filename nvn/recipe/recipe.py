@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nvn.errors import ConfigError, RunError, did_you_mean
-from nvn.game.game import Game
-from nvn.game.schedule import Schedule
+from nvn.game import Game, Schedule
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nvn.game.game import Player
 from nvn.game.graph import LossGraph
-from nvn.game.values import (
-    Apply,
-    Batch,
-    Call,
-    Energy,
-    Noise,
-    Sample,
-    Term,
-    Value,
-    expression,
-    written,
-)
+from nvn.game.ops import Apply, Batch, Call, Noise, Sample
+from nvn.game.players import Player
+from nvn.game.traversal import owner
+from nvn.game.values import Energy, Term, Value, written
 
 # --- text -----------------------------------------------------------------------------------------
 
@@ -50,14 +41,13 @@ def _player_lines(graph: LossGraph) -> Iterator[str]:
 
 
 def _value_lines(graph: LossGraph) -> Iterator[str]:
-    named = [v for v in graph.nodes if v in v.game.names and not isinstance(v, Energy)]
     for value in graph.nodes:
         if isinstance(value.op, Batch):
             yield f"{value} from the batch"
         elif isinstance(value.op, Noise | Sample):
             yield f"{value} drawn at random"
-        elif value in named:
-            yield f"{expression(value)} = {written(value)}"
+        elif value.name and not isinstance(value, Energy):
+            yield f"{value.name} = {written(value)}"
 
 
 def _weight_lines(graph: LossGraph) -> Iterator[str]:
@@ -107,7 +97,7 @@ def _boxes(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
         for player in members:
             yield f'  {_identifier("player", player.name)}(("{player.name}"))'
             for node in graph.nodes:
-                if isinstance(node.op, Call) and node.op.player is player:
+                if owner(node) == player.name:
                     yield f"  {ids[node]}{_shape(graph, node)}"
         if team is not None:
             yield "end"

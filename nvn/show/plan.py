@@ -9,8 +9,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nvn.game.graph import LossGraph, differentiable_path, gradients_of, owner
-from nvn.game.values import Call, Energy, Value, Weight, written
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Call
+from nvn.game.traversal import differentiable_path, gradients_of, owner
+from nvn.game.values import Energy, Value, Weight, written
 from nvn.planner.instructions import (
     Cut,
     Detach,
@@ -80,8 +82,8 @@ def _calls(nodes: Sequence[Value]) -> list[Value]:
 
 
 def _made_as(node: Value) -> str:
-    made, name = written(node), node.game.names.get(node)
-    return f"{name} = {made}" if name else made
+    made = written(node)
+    return f"{node.name} = {made}" if node.name else made
 
 
 def _gradient(graph: LossGraph, node: Value) -> Explained:
@@ -99,7 +101,7 @@ def _through(graph: LossGraph, played: Played, node: Value) -> Explained:
     energies = [e for e in graph.energies if any(back.carries(p, node, e) for p in back.need[node])]
     return {
         "call": graph.names[node],
-        "player": player.name,
+        "player": player,
         "passes": len(labels),
         "rank": min(basis.rank, len(labels)),
         "carried": [graph.names[x] if isinstance(x, Energy) else x for x in labels],

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -412,17 +411,13 @@ def test_maximizing_an_energy_that_saturates(family: en.Family) -> None:
         nvn.plan(small.game, small.schedule)
 
 
-def test_a_function_may_say_that_it_saturates() -> None:
-    @dataclass(frozen=True)
-    class Flat:
-        saturating: bool = True
-
-        def __call__(self, x: Tensor) -> Tensor:
-            return x.sigmoid().mean()
+def test_an_energy_may_be_declared_saturating() -> None:
+    def flat(x: Tensor) -> Tensor:
+        return x.sigmoid().mean()
 
     small = gan()
-    small.G.maximizes(0.5 * nvn.energy(Flat())(small.fake))
-    with pytest.warns(GameWarning, match=r"`G` maximises `Flat\(G\(z\)\)`"):
+    small.G.maximizes(0.5 * nvn.energy(flat, saturating=True)(small.fake))
+    with pytest.warns(GameWarning, match=r"`G` maximises `flat\(G\(z\)\)`"):
         nvn.plan(small.game, small.schedule)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import math
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from nvn import energies as en
 from nvn import pytree
 from nvn.energies import adversarial, classification, penalties, reconstruction
 from nvn.errors import GameError
-from nvn.game.game import Game, gradient
-from nvn.game.values import Apply, Batch, Call, Energy, Gradient, Item, Sample, StopGradient, Value
+from nvn.game.functions import gradient
+from nvn.game.game import Game
+from nvn.game.ops import Apply, Batch, Call, Gradient, Item, Sample, StopGradient
+from nvn.game.values import Energy, Value
 
 FAMILIES = [
     en.Minimax(),
@@ -50,6 +53,9 @@ def random(*shape, seed=0):
 # --- a tiny evaluator: enough of an engine to compute an energy ---------------------------------
 
 
+MODULES = weakref.WeakKeyDictionary()  # the players' modules of each game that game_of made
+
+
 def evaluate(value, batch, known=None):
     """Compute `value` from the batch up, every value once, with autograd."""
     known = {} if known is None else known
@@ -58,18 +64,18 @@ def evaluate(value, batch, known=None):
             lambda x: evaluate(x, batch, known) if isinstance(x, Value) else x,
             (value.args, dict(value.kwargs)),
         )
-        known[value] = _computed(value.op, args, kwargs, batch)
+        known[value] = _computed(value.op, args, kwargs, batch, MODULES.get(value.table))
     return known[value]
 
 
-def _computed(op, args, kwargs, batch):
+def _computed(op, args, kwargs, batch, modules):
     match op:
         case Batch(name):
             return batch[name].clone().requires_grad_(batch[name].is_floating_point())
         case Sample(_, fn):
             return fn(torch.Generator().manual_seed(7), batch)
         case Call(player, method, _):
-            return getattr(player.module, method)(*args, **kwargs)
+            return getattr(modules[player], method)(*args, **kwargs)
         case Apply(fn):
             return fn(*args, **kwargs)
         case Item(index):
@@ -84,6 +90,7 @@ def game_of(*names, **modules):
     game = Game("test")
     values = [game.batch(name) for name in names]
     players = [game.player(name, module) for name, module in modules.items()]
+    MODULES[game.table] = modules
     return game, *values, *players
 
 
@@ -414,12 +421,12 @@ def test_only_what_is_flat_where_the_critic_is_sure_is_marked_saturating():
         (type(family).__name__, part)
         for family in FAMILIES
         for part in ("real", "fake", "fool")
-        if isinstance(node := getattr(family, part)(x), Energy) and node.op.fn.saturating
+        if isinstance(node := getattr(family, part)(x), Energy) and node.op.saturating
     }
     assert marked == {("Minimax", "fake"), ("NonSaturating", "fake"), ("Hinge", "fake")}
-    assert PAIRED.critic(x, x).op.fn.saturating
-    assert not PAIRED.fool(x, x).op.fn.saturating
-    assert not getattr(en.mse(x, x).op.fn, "saturating", False)
+    assert PAIRED.critic(x, x).op.saturating
+    assert not PAIRED.fool(x, x).op.saturating
+    assert not en.mse(x, x).op.saturating
 
 
 def test_energies_read_like_their_expressions():

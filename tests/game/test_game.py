@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import nvn
 from nvn import energies as en
 from nvn.errors import GameError
-from nvn.game.values import Batch, Energy, Gradient, Noise, Value
+from nvn.game.ops import Batch, Gradient, Noise
+from nvn.game.values import Energy, Value
 from tests.small import linear, mean, square
 
 
@@ -338,10 +339,10 @@ def test_what_is_no_energy_is_told_with_everything_else(
 
 
 def test_an_error_that_ends_the_declaration_tells_what_was_noted_before(
-    G: nvn.Player, v: Value
+    game: nvn.Game, G: nvn.Player, v: Value
 ) -> None:
     for wrong in (lambda: 2 * v, lambda: G(torch.ones(3))):
-        G.game.problems.clear()
+        game.problems.clear()
         G.minimizes(v)
         with pytest.raises(GameError, match="2 problems with the game 'game'") as caught:
             wrong()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import nvn
-from nvn.planner.value_numbering import Versions, has_buffers, versions
+from nvn.planner.value_numbering import Versions, versions
 from tests.small import Gan, gan, linear, mean
 
 
@@ -23,7 +23,7 @@ def spectral() -> nn.Module:
 
 def numbered(small: Gan, *moves: Any) -> tuple[Versions, ...]:
     plan = nvn.plan(small.game, nvn.alternating(*moves), partial=True)
-    return versions(plan.turns(plan.whole))
+    return versions(plan.turns(plan.whole), plan.graph.stateful)
 
 
 def test_what_nobody_behind_it_has_changed_is_the_same() -> None:
@@ -104,9 +104,3 @@ def test_same_calls_from_the_same_buffers_are_one() -> None:
     first, second = numbered(small, small.D, small.G)
     assert first.numbers[small.fake] == second.numbers[small.fake]
     assert second.kept == {"G": first.ends[small.fake]}
-
-
-def test_who_has_buffers() -> None:
-    small = gan(critic=normed())
-    assert has_buffers(small.D)
-    assert not has_buffers(small.G)

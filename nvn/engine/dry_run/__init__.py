@@ -21,8 +21,10 @@ from nvn.engine.module_state import lent_attributes, lent_buffers, seeded
 from nvn.engine.operations import Operations, device_of
 from nvn.engine.placement import Placement
 from nvn.errors import GameError, Problem
-from nvn.game.graph import LossGraph, batch_names
-from nvn.game.values import Batch, Noise, Sample, Value
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Batch, Noise, Sample
+from nvn.game.traversal import batch_names
+from nvn.game.values import Value
 
 
 def check_batch(

@@ -24,8 +24,9 @@ from nvn.engine.interpreter import Interpreter
 from nvn.engine.module_state import learning
 from nvn.engine.operations import differentiable
 from nvn.errors import GameError, Problem, RunError
-from nvn.game.graph import (
-    LossGraph,
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Batch, Gradient, Sample
+from nvn.game.traversal import (
     ancestors,
     batch_names,
     called_players,
@@ -33,7 +34,7 @@ from nvn.game.graph import (
     gradients_of,
     owner,
 )
-from nvn.game.values import Batch, Energy, Gradient, Sample, Value
+from nvn.game.values import Energy, Value
 
 Parameters = Mapping[str, Mapping[str, nn.Parameter]]
 Values = dict[Value, Any]
@@ -84,7 +85,10 @@ class DryRun:
         if isinstance(node.op, Sample):
             given = dict(batch)
         before = {name: versions(value) for name, value in given.items()}
-        with learning(self._parameters, self._others(node)), innermost(owner(node)) as failing:
+        with (
+            learning(self._parameters, self._others(node)),
+            innermost(self._module(node)) as failing,
+        ):
             try:
                 result, leaves = self._computed(node, values, batch)
             except GameError as error:
@@ -103,6 +107,11 @@ class DryRun:
         yield from opaque(graph, node, result)
         values[node] = constant(result)
 
+    def _module(self, node: Value) -> nn.Module | None:
+        """Return the module that a node calls, if it is a call."""
+        name = owner(node)
+        return None if name is None else self.modules[name]
+
     def _others(self, node: Value) -> frozenset[str]:
         """Return who learns while a node is computed, so that its result tells who was used.
 
@@ -110,7 +119,7 @@ class DryRun:
         """
         if isinstance(node.op, Gradient):
             return frozenset()
-        return self._learners - {player.name for player in called_players([node])}
+        return self._learners.difference(called_players([node]))
 
     def _computed(
         self, node: Value, values: Values, batch: Mapping[str, Any]
