@@ -128,9 +128,10 @@ except SystemExit as end:
         "import nvn",
         HELP,
         HELP.replace('"--help"', '"recipes"'),
+        "import nvn.game.graph",
         "import nvn.recipe.recipe, nvn.recipe.loading",
     ],
-    ids=["import", "help", "recipes", "loading"],
+    ids=["import", "help", "recipes", "game", "loading"],
 )
 def test_torch_is_not_imported_without_need(code: str) -> None:
     slow = {"torch", "lightning_fabric", "numpy", "torchmetrics", "matplotlib"}

@@ -1,27 +1,19 @@
-"""The loss graph: who a gradient reaches, what a value depends on, what nodes are called."""
+"""The frozen game: what it holds, what nodes are called, what random streams are keyed by."""
 
+import pytest
 import torch
+from torch import nn
 
 import nvn
 from nvn import energies as en
 from nvn.game.graph import fingerprints, freeze, unique_names
 from nvn.game.traversal import (
     ancestors,
-    batch_names,
-    called_players,
-    differentiable_path,
-    gradients_of,
-    owner,
-    reach,
-    reads,
-    roots,
 )
-from nvn.game.values import Value
-from tests.small import Gan, gan, linear, mean
-
-
-def of(small: Gan, value: Value, find: object) -> frozenset[str]:
-    return find(ancestors([value]))[value]
+from nvn.game.values import (
+    Value,
+)
+from tests.small import gan, linear, mean
 
 
 def test_a_frozen_game_says_everything() -> None:
@@ -70,69 +62,18 @@ def test_values_in_weights_are_in_the_graph() -> None:
     assert balance in graph.nodes
 
 
-def test_a_gradient_reaches_everybody_upstream() -> None:
+def test_the_players_with_buffers_are_known() -> None:
+    small = gan(critic=nn.Sequential(linear(), nn.BatchNorm1d(3)))
+    graph = freeze(small.game, [small.schedule])
+    assert graph.stateful == {"D"}
+
+
+def test_players_are_found_by_name() -> None:
     small = gan()
-    assert of(small, small.fool, reach) == {"G", "D"}
-    assert of(small, small.judge, reach) == {"D"}
-    assert of(small, small.x, reach) == frozenset()
-
-
-def test_a_gradient_stops_where_it_is_told_to() -> None:
-    small = gan()
-    constant = small.D(small.fake.stop_gradient())
-    assert of(small, constant, reach) == {"D"}
-    assert of(small, constant, reads) == {"D", "G"}
-
-
-def test_a_gradient_stops_at_frozen_players_but_passes_through_them() -> None:
-    small = gan()
-    C = small.game.frozen("C", linear())
-    assert of(small, C(small.x), reach) == frozenset()
-    assert of(small, C(small.fake), reach) == {"G"}
-    assert of(small, C(small.x), reads) == {"C"}
-
-
-def test_no_gradient_flows_into_the_shape_of_noise() -> None:
-    small = gan()
-    noise = small.game.noise("w", 3, like=small.fake)
-    assert of(small, small.D(noise), reach) == {"D"}
-    assert not differentiable_path(small.fake, noise)
-
-
-def test_a_gradient_of_a_gradient_reaches_both() -> None:
-    small = gan()
-    slope = nvn.gradient(small.D(small.fake), small.fake)
-    assert of(small, slope, reach) == {"D", "G"}
-    assert gradients_of(ancestors([slope])) == (slope,)
-
-
-def test_the_differentiable_path_holds_what_lies_between() -> None:
-    small = gan()
-    D, fake, fool = small.D, small.fake, small.fool
-    assert differentiable_path(fake, fool) == {fake, D(fake), fool}
-    assert differentiable_path(fool, fake) == frozenset()
-    assert differentiable_path(fake, small.judge) == frozenset()
-    assert differentiable_path(fake, mean(D(fake.stop_gradient()))) == frozenset()
-    stopped = fake.stop_gradient()
-    assert stopped in differentiable_path(stopped, D(stopped))
-
-
-def test_the_differentiable_path_leaves_out_what_leads_nowhere() -> None:
-    small = gan()
-    C = small.game.frozen("C", linear())
-    target = C(small.fake)
-    near = nvn.energy(torch.dist)(small.fake, target.stop_gradient())
-    assert differentiable_path(small.fake, near) == {small.fake, near}
-
-
-def test_roots_are_energies_and_what_weighs_them() -> None:
-    small = gan()
-    weight = nvn.value(torch.mean)(small.x)
-    assert roots([2 * small.fool, weight * small.judge + small.fool]) == (
-        small.fool,
-        small.judge,
-        weight,
-    )
+    graph = freeze(small.game, [small.schedule])
+    assert graph.player("G") is small.G
+    with pytest.raises(KeyError, match="'C'"):
+        graph.player("C")
 
 
 def test_only_terms_that_depend_on_a_player_can_move_it() -> None:
@@ -153,19 +94,6 @@ def test_names_are_unique() -> None:
     names = unique_names(ancestors([one, two, *game.batch_values]))
     assert sorted(names.values()) == ["mean(x)", "mean(x) (2)", "x", "x (2)"]
     assert names[one] == "mean(x)"
-
-
-def test_calls_have_owners() -> None:
-    small = gan()
-    assert owner(small.fake) == "G"
-    assert owner(small.fool) is None
-    assert [*called_players(ancestors([small.fool]))] == ["G", "D"]
-
-
-def test_batch_names_are_those_of_the_nodes() -> None:
-    small = gan()
-    small.game.batch("unused")
-    assert batch_names(ancestors([small.fool])) == ("x",)
 
 
 def test_fingerprints_depend_on_structure_alone() -> None:

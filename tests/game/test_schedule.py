@@ -10,18 +10,8 @@ from tests.small import gan, linear, mean
 
 
 @pytest.fixture
-def game() -> nvn.Game:
-    return nvn.Game("game")
-
-
-@pytest.fixture
 def critics(game: nvn.Game) -> nvn.Team:
     return game.team("critics", D=linear(), Dp=linear())
-
-
-@pytest.fixture(name="G")
-def maker(game: nvn.Game) -> nvn.Player:
-    return game.player("G", linear())
 
 
 def test_alternating_moves_follow_one_another(critics: nvn.Team, G: nvn.Player) -> None:

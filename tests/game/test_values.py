@@ -1,4 +1,4 @@
-"""Values: what can be written with them, how sums of energies add up, how all of it reads."""
+"""Values: which are one, what arithmetic is theirs, how sums of energies add up and read."""
 
 import math
 from collections.abc import Callable
@@ -7,24 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import nvn
 from nvn import energies as en
 from nvn.callsite import caller
 from nvn.errors import GameError
 from nvn.game.ops import LONGEST, Item
-from nvn.game.values import Term, Value, Weight, WeightedSum, as_sum, expression, written
-from tests.small import linear, mean, square
-
-
-@pytest.fixture
-def game() -> nvn.Game:
-    return nvn.Game("game")
-
-
-@pytest.fixture
-def v(game: nvn.Game) -> Value:
-    return game.batch("v")
+from nvn.game.values import (
+    Term,
+    Value,
+    Weight,
+    WeightedSum,
+    as_sum,
+    expression,
+    written,
+)
+from tests.small import linear, mean, noted, square
 
 
 @pytest.fixture
@@ -114,6 +113,13 @@ def test_other_weights_are_refused(a: nvn.Energy, weight: object) -> None:
     (problem,) = caught.value.problems
     assert problem.where.startswith("test_values.py:")
     assert problem.expected == "a number, a function of the step, or a scalar value of the game"
+
+
+def test_players_are_no_weights(game: nvn.Game, G: nvn.Player, a: nvn.Energy) -> None:
+    """Though they can be called, as functions of the step can."""
+    for weight in (G, game.team("critics", D=linear())):
+        with pytest.raises(GameError, match=f"<{type(weight).__name__} .*> as a weight"):
+            weight * a
 
 
 def test_an_energy_as_a_weight_is_told_how(a: nvn.Energy, b: nvn.Energy) -> None:
@@ -247,6 +253,53 @@ def test_an_index_is_a_constant(v: Value) -> None:
             wrong()
 
 
+# --- the same call is the same value --------------------------------------------------------------
+
+
+def add(x: Tensor, y: Tensor) -> Tensor:
+    return x + y
+
+
+def test_the_same_call_is_the_same_value(G: nvn.Player, v: Value) -> None:
+    lift = nvn.value(add)
+    assert G(v) is G(v)
+    assert G(v, 1, [v, {"k": 2}], flag=True) is G(v, 1, [v, {"k": 2}], flag=True)
+    assert lift(G(v), v) is nvn.value(add)(G(v), v)
+    assert G(v).stop_gradient() is G(v).stop_gradient()
+    assert nvn.gradient(G(v), v) is nvn.gradient(G(v), v)
+    assert G.method("encode")(v) is G.method("encode")(v)
+
+
+def test_the_order_of_keywords_does_not_matter(G: nvn.Player, v: Value) -> None:
+    assert G(v, a=1, b=2) is G(v, b=2, a=1)
+
+
+def test_other_calls_are_other_values(game: nvn.Game, G: nvn.Player, v: Value) -> None:
+    w = game.batch("w")
+    calls = [
+        G(v),
+        G(w),
+        G(v, w),
+        G(w, v),
+        G(v, x=w),
+        G(v, 1),
+        G(v, 1.0),
+        G(v, True),
+        G([v]),
+        G((v,)),
+    ]
+    calls += [G.method("encode")(v), G.method("forward", training=False)(v), G({"v": v})]
+    assert len(set(calls)) == len(calls)
+
+
+def test_changing_an_argument_later_does_not_change_the_graph(G: nvn.Player, v: Value) -> None:
+    parts = [v, v]
+    joined = G(parts)
+    parts.append(v)
+    assert joined.args == ([v, v],)
+    assert G(parts) is not joined
+
+
 # --- names and expressions ----------------------------------------------------------------------
 
 
@@ -269,7 +322,8 @@ def test_names_stand_for_expressions(game: nvn.Game, v: Value) -> None:
     G = game.player("G", linear())
     fake = G(v).named("fake")
     assert fake is G(v)
-    assert str(fake) == "fake"
+    assert str(fake) == fake.name == "fake"
+    assert v.name is None
     assert str(mean(fake)) == "mean(fake)"
     assert written(fake) == "G(v)"
     assert isinstance(mean(fake).named("adv"), nvn.Energy)
@@ -322,3 +376,18 @@ def test_the_line_is_the_users_also_behind_the_library(game: nvn.Game, v: Value)
 def test_an_index_is_part_of_the_operation(v: Value) -> None:
     assert v["features"].op == Item("features")
     assert v["features"].args == (v,)
+
+
+def test_a_values_name_is_used_once(game: nvn.Game, v: Value) -> None:
+    mean(v).named("loss")
+    mean(v).named("loss")  # the same value
+    assert not game.problems
+    square(v).named("loss")
+    assert "a second value named 'loss'" in noted(game)
+
+
+def test_a_value_has_one_name(game: nvn.Game, v: Value) -> None:
+    mean(v).named("loss")
+    mean(v).named("cost")
+    assert "'cost' for the value already named 'loss'" in noted(game)
+    assert str(mean(v)) == "loss"
