@@ -79,7 +79,7 @@ def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
     return Optimizer(spec)
 
 
-class Stepper:
+class PlayerOptimizer:
     """One player's optimizer at work."""
 
     def __init__(
@@ -97,9 +97,12 @@ class Stepper:
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
-    def step(self, gradients: Sequence[Tensor | None]) -> Pending:
-        """Step along `gradients`, one for each parameter (None: untouched); return their norm."""
-        norm = _norm(gradients)
+    def step(self, gradients: Sequence[Tensor | None], *, norm: bool = True) -> Pending | None:
+        """Step along `gradients`, one for each parameter (None: untouched); return their norm.
+
+        The norm costs a kernel; without `norm`, None is returned.
+        """
+        length = _norm(gradients) if norm else None
         _assign(self._parameters, gradients)
         self._clip(gradients)
         self.optimizer.step()
@@ -110,7 +113,7 @@ class Stepper:
             parameter.grad = None
         if self._scheduler is not None and not isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step()
-        return norm
+        return length
 
     def metric(self, name: str, value: float) -> None:
         """Tell a plateau schedule a new value of a metric, if it is the one that it watches."""
@@ -157,7 +160,7 @@ def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
     return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
 
 
-def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | None]) -> None:
+def _assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
     """Give each parameter its gradient as `backward` would: laid out like it, and its own.
 
     torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused

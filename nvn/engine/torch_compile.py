@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 from nvn.errors import ConfigError, did_you_mean
 from nvn.game.traversal import differentiable_path, gradients_of, owner
 from nvn.planner.planner import Plan
-from nvn.planner.program import Played, Program
+from nvn.planner.turns import TurnPlan
 
 
 def compiled_forwards(
@@ -24,28 +24,28 @@ def compiled_forwards(
     """
     if not names:
         return {}
-    program = plan.program(plan.whole)
+    _, turns = plan.lowered(plan.whole)
     for name in names:
         if name not in modules:
             known, hint = ", ".join(modules), did_you_mean(name, modules)
             raise ConfigError(f"compile: there is no player {name!r}.{hint} Players: {known}")
-        if why := next(obstacles(program, name), None):
+        if why := next(obstacles(turns, name), None):
             raise ConfigError(f"compile: `{name}` cannot be compiled: {why}")
     return {name: torch.compile(modules[name]) for name in names}
 
 
-def obstacles(program: Program, player: str) -> Iterator[str]:
+def obstacles(turns: Iterable[TurnPlan], player: str) -> Iterator[str]:
     """Yield what keeps torch.compile from a player, in words; nothing if it may be compiled.
 
     A compiled backward pass runs once and whole: its graph cannot be kept for another pass, nor
     differentiated again.
     """
-    for played in program.turns:
+    for played in turns:
         yield from _second_order(played, player)
         yield from _kept(played, player)
 
 
-def _second_order(played: Played, player: str) -> Iterator[str]:
+def _second_order(played: TurnPlan, player: str) -> Iterator[str]:
     for node in gradients_of(played.computed):
         y, x = node.args
         calls = [n for n in differentiable_path(x, y) if owner(n) == player]
@@ -53,8 +53,8 @@ def _second_order(played: Played, player: str) -> Iterator[str]:
             yield f"`{calls[0]}` is differentiated twice, for `{node}`"
 
 
-def _kept(played: Played, player: str) -> Iterator[str]:
-    back = played.pulling
+def _kept(played: TurnPlan, player: str) -> Iterator[str]:
+    back = played.back
     for part in back.parts:
         passes = len({label for node in part for label in back.labels(node)})
         calls = [node for node in part if owner(node) == player]

@@ -13,6 +13,7 @@ from functools import partial
 
 from nvn import pytree
 from nvn.game.game import Game
+from nvn.game.modules import may_draw, parameter_count
 from nvn.game.players import Player
 from nvn.game.schedule import Schedule
 from nvn.game.traversal import ancestors, reach, reads, roots
@@ -35,6 +36,8 @@ class LossGraph:
         reach: The players whose parameters a gradient that starts at the node arrives at.
         reads: The players whose parameters the node's value depends on.
         stateful: The players whose modules have buffers, which their calls may change.
+        parameters: How many parameters each player has.
+        drawing: The players whose modules may draw random numbers.
     """
 
     name: str
@@ -47,6 +50,8 @@ class LossGraph:
     reach: Mapping[Value, frozenset[str]]
     reads: Mapping[Value, frozenset[str]]
     stateful: frozenset[str]
+    parameters: Mapping[str, int]
+    drawing: frozenset[str]
 
     @property
     def energies(self) -> tuple[Energy, ...]:
@@ -84,6 +89,8 @@ def freeze(game: Game, schedules: Iterable[Schedule]) -> LossGraph:
         reach=reach(nodes),
         reads=reads(nodes),
         stateful=frozenset(p.name for p in players if any(True for _ in p.module.buffers())),
+        parameters={p.name: parameter_count(p.module) for p in players},
+        drawing=frozenset(p.name for p in players if may_draw(p.module)),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from nvn.game.graph import LossGraph
@@ -51,6 +52,18 @@ class Pulling:
             basis = self.bases[node]
             return {label: self.rows.weight(label, label)} if label in basis.labels else {}
         return self.bases[node].ways.get(label, {})
+
+    def takers(self, value: Value) -> tuple[Value, ...]:
+        """Return the nodes of this plan that take a value."""
+        return self._takers.get(value, ())
+
+    @cached_property
+    def _takers(self) -> Mapping[Value, tuple[Value, ...]]:
+        found: dict[Value, list[Value]] = {}
+        for node in self.need:
+            for value in node.inputs:
+                found.setdefault(value, []).append(node)
+        return {value: tuple(nodes) for value, nodes in found.items()}
 
     def labels(self, node: Value) -> tuple[Label, ...]:
         """Return what passes through the node itself: in a region, other passes may go by."""

@@ -21,9 +21,9 @@ from nvn.game.graph import LossGraph
 from nvn.game.players import Player
 from nvn.game.schedule import Fresh, Move, Schedule
 from nvn.game.values import Term, Value, WeightedSum
-from nvn.planner.compiler import compiled
-from nvn.planner.program import Program
-from nvn.planner.value_numbering import Turn
+from nvn.planner.ir import Program
+from nvn.planner.lowering import LARGE, lower
+from nvn.planner.turns import Turn, TurnPlan
 
 if TYPE_CHECKING:
     from nvn.records import Record
@@ -59,11 +59,13 @@ class Plan:
         graph: The game, frozen and checked.
         schedule: Who moves when.
         moves: What each move of the schedule computes.
+        large: Parameters from which on a player's passes that share no graph are taken apart.
     """
 
     graph: LossGraph
     schedule: Schedule
     moves: tuple[MovePlan, ...]
+    large: int = LARGE
 
     @cached_property
     def whole(self) -> Pattern:
@@ -89,8 +91,12 @@ class Plan:
         return tuple(_pattern(m, step) if m.move.happens(step, last) else None for m in self.moves)
 
     def program(self, pattern: Pattern) -> Program:
-        """Compile the iterations that have a pattern."""
-        return compiled(self.graph, self.turns(pattern))
+        """Lower the iterations that have a pattern to a program."""
+        return self.lowered(pattern)[0]
+
+    def lowered(self, pattern: Pattern) -> tuple[Program, tuple[TurnPlan, ...]]:
+        """Return the program of the iterations that have a pattern, and what each turn does."""
+        return lower(self.graph, self.turns(pattern), large=self.large)
 
     def turns(self, pattern: Pattern) -> list[Turn]:
         """Return who descends what in the iterations that have a pattern, one after the other."""
@@ -115,9 +121,9 @@ class Plan:
         `{player: {"forward": n, "backward": n}}`: how often its module is called, and how often a
         gradient goes back through such a call (for its inputs, its parameters, or both at once).
         """
-        turns = self.program(self.whole).turns
-        forward = sum((played.forward for played in turns), Counter[str]())
-        backward = sum((played.backward for played in turns), Counter[str]())
+        _, turns = self.lowered(self.whole)
+        forward = sum((turn.forward for turn in turns), Counter[str]())
+        backward = sum((turn.backward for turn in turns), Counter[str]())
         names = [player.name for player in self.graph.players]
         return {n: {"forward": forward[n], "backward": backward[n]} for n in names}
 

@@ -13,20 +13,9 @@ from nvn.game.graph import LossGraph
 from nvn.game.ops import Call
 from nvn.game.traversal import differentiable_path, gradients_of, owner
 from nvn.game.values import Energy, Value, Weight, written
-from nvn.planner.instructions import (
-    Cut,
-    Detach,
-    Evaluate,
-    Forward,
-    Instruction,
-    Keep,
-    Pull,
-    Step,
-    Take,
-    View,
-)
+from nvn.planner.ir import Comment, Free, Return
 from nvn.planner.planner import Plan, heading
-from nvn.planner.program import Played
+from nvn.planner.turns import TurnPlan
 
 if TYPE_CHECKING:
     from nvn.engine.costs import Costs
@@ -42,8 +31,8 @@ def explained(plan: Plan, costs: Mapping[str, Costs]) -> Explained:
         plan: The plan.
         costs: What such an iteration costs, "planned" and "from scratch".
     """
-    program = plan.program(plan.whole)
-    turns = [_turn(plan.graph, played) for played in program.turns]
+    program, turn_plans = plan.lowered(plan.whole)
+    turns = [_turn(plan.graph, played) for played in turn_plans]
     through = [passed for turn in turns for passed in turn["through"]]
     return {
         "game": plan.graph.name,
@@ -55,12 +44,14 @@ def explained(plan: Plan, costs: Mapping[str, Costs]) -> Explained:
         "costs": {
             name: {"flops": cost.flops, "peak_bytes": cost.peak} for name, cost in costs.items()
         },
-        "instructions": [*instructions(program.instructions, program.names)],
+        "instructions": [
+            str(x) for x in program.instructions if not isinstance(x, Comment | Free | Return)
+        ],
     }
 
 
-def _turn(graph: LossGraph, played: Played) -> Explained:
-    back = played.pulling
+def _turn(graph: LossGraph, played: TurnPlan) -> Explained:
+    back = played.back
     calls = [node for node in back.need if owner(node) is not None]
     return {
         "move": heading(played.turn.move),
@@ -93,9 +84,9 @@ def _gradient(graph: LossGraph, node: Value) -> Explained:
     return {"of": graph.names[y], "by": graph.names[x], "through": [graph.names[n] for n in calls]}
 
 
-def _through(graph: LossGraph, played: Played, node: Value) -> Explained:
+def _through(graph: LossGraph, played: TurnPlan, node: Value) -> Explained:
     """Say how a move goes back through a call: the rows of weights, and the passes made of them."""
-    back, player = played.pulling, owner(node)
+    back, player = played.back, owner(node)
     assert player is not None
     basis, labels = back.bases[node], back.labels(node)
     energies = [e for e in graph.energies if any(back.carries(p, node, e) for p in back.need[node])]
@@ -230,35 +221,3 @@ def _cost_line(name: str, cost: Mapping[str, int | None], planned: Mapping[str, 
         ratio = f" ({number / planned[key]:.3f})" if number and planned[key] else ""
         line += f"{number:>18,}{ratio:<9}" if number is not None else ""
     return line.rstrip()
-
-
-# --- instructions -------------------------------------------------------------------------------
-
-
-def instructions(program: Sequence[Instruction], names: Sequence[str]) -> Iterator[str]:
-    """Yield a program's instructions, as a person would say them; drops are left out."""
-    for instruction in program:
-        match instruction:
-            case Take(fresh):
-                yield "take a new batch" if fresh is True else "draw the samples anew"
-            case Evaluate(node):
-                yield f"compute {_made_as(node)}"
-            case Forward(node, player, _, _, learns):
-                yield f"call {_made_as(node)}" + (f", {player} learning" if learns else "")
-            case Detach(source) | Cut(source) | View(source):
-                kind = {Detach: "detach", Cut: "cut", View: "view"}[type(instruction)]
-                yield f"{kind} {names[source]}"
-            case Pull():
-                yield _pull(instruction, names)
-            case Step(players):
-                yield f"step {', '.join(players)}"
-            case Keep(player):
-                yield f"keep the buffers of {player}"
-            case _:
-                continue
-
-
-def _pull(pull: Pull, names: Sequence[str]) -> str:
-    starts = [names[slot] for slot, _ in (*pull.seeds, *pull.cotangents)]
-    ends = [player for player, _ in pull.players] + [names[leaf] for leaf, _ in pull.leaves]
-    return f"go back with {pull.label} from {', '.join(starts)} to {', '.join(ends)}"

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 
 from nvn.engine.engine import Engine
-from nvn.engine.module_state import mode, seeded
+from nvn.engine.module_state import mode
+from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError
 from nvn.recipe.build import Streams, check_data, feed, make_engines, step_metrics
 from nvn.recipe.recipe import MAIN, Evaluation, Phase, Preview, Recipe

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nvn.engine.engine import Engine
-from nvn.engine.module_state import mode, seeded
+from nvn.engine.module_state import mode
+from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError, NvnWarning, RunError
 from nvn.images import rgb
 from nvn.recipe.build import make_engines

@@ -34,7 +34,7 @@ def batch(device: str = "cpu") -> dict[str, Tensor]:
     return {"real": torch.randn(SAMPLES, 2, device=device)}
 
 
-def declared(device: str = "cpu", *, plain: bool = False) -> nvn.Engine:
+def declared(device: str = "cpu", *, plain: bool = False, norms: bool = True) -> nvn.Engine:
     generator, critic = nets(device)
     game = nvn.Game("ring")
     real = game.batch("real")
@@ -43,7 +43,7 @@ def declared(device: str = "cpu", *, plain: bool = False) -> nvn.Engine:
     adv = en.NonSaturating()
     D.minimizes(adv.real(D(real)) + adv.fake(D(G(z))))
     G.minimizes(adv.fool(D(G(z))))
-    return nvn.Engine(nvn.plan(game, nvn.alternating(D, G)), optimizer, plain=plain)
+    return nvn.Engine(nvn.plan(game, nvn.alternating(D, G)), optimizer, plain=plain, norms=norms)
 
 
 class Expert:

@@ -1,6 +1,7 @@
 """The interpreter: values and gradients at one point, against autograd written by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,29 +11,29 @@ from torch.nn.utils import parametrizations
 
 import nvn
 from nvn import energies as en
-from nvn.engine.frame import Point
+from nvn.engine.counters import Counters
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.operations import Operations, describe
-from nvn.engine.placement import Placement
+from nvn.engine.precision import Precision
 from nvn.engine.state import TrainState
 from nvn.errors import DataError, RunError
 from nvn.game.values import Value, as_sum
 from tests.small import BATCH, Own, assert_same, gan, linear, mean, mlp, square, tensor
 
-START = Point(seed=0, step=0, batches=1, draws=1, steps={})
+START = Counters(seed=0, batches=1, draws=1)
 
 
 def interpreter(game: nvn.Game) -> Interpreter:
     state = TrainState.of(game.players.values(), seed=0)
     parameters = {name: list(group.values()) for name, group in state.parameters.items()}
-    return Interpreter(state.modules, parameters, Operations(state.modules, Placement(None)))
+    return Interpreter(state.modules, parameters, Operations(state.modules, Precision(None)))
 
 
 def compute(
     game: nvn.Game,
     value: Value,
     batch: Any = BATCH,
-    point: Point = START,
+    point: Counters = START,
     training: bool = True,
 ) -> Any:
     """Compute one value of a game."""
@@ -43,16 +44,17 @@ def pull(
     game: nvn.Game,
     energies: dict[str, Any],
     batch: Any = BATCH,
-    point: Point = START,
+    point: Counters = START,
+    number: int = 0,
     **options: Any,
 ) -> Any:
     """Return what players find who descend energies, by their names."""
     terms = {name: as_sum(energy).terms for name, energy in energies.items()}
-    return interpreter(game).pull(terms, batch, point, **options)
+    return interpreter(game).pull(terms, batch, point, number, **options)
 
 
-def point(**changes: Any) -> Point:
-    return START._replace(**changes)
+def point(**changes: Any) -> Counters:
+    return replace(START, **changes)
 
 
 # --- values -------------------------------------------------------------------------------------
@@ -143,7 +145,7 @@ def test_noise_is_drawn_once_for_each_draw_name_and_seed() -> None:
     z, w = game.noise("z", 3, like=x), game.noise("w", 3, like=x)
     first = compute(game, z)
     assert_same(compute(game, z), first)
-    assert_same(compute(game, z, point=point(batches=9, step=9, steps={"G": 3})), first)
+    assert_same(compute(game, z, point=point(batches=9, steps={"G": 3})), first)
     others = [
         compute(game, w),
         compute(game, z, point=point(draws=2)),
@@ -190,7 +192,7 @@ def test_a_mask_is_drawn_once_for_each_value_and_version() -> None:
     game, first, second = masks(nn.Dropout(0.5))
     mask = compute(game, first, ONES)
     assert_same(compute(game, first, ONES), mask)
-    assert_same(compute(game, first, ONES, point(step=5, steps={"other": 1})), mask)
+    assert_same(compute(game, first, ONES, point(steps={"other": 1})), mask)
     others = [compute(game, second, ONES)]
     others += [compute(game, first, ONES, point(**change)) for change in VERSIONS]
     assert not any(torch.equal(mask, other) for other in others)
@@ -258,7 +260,7 @@ def test_weights_are_functions_of_the_step() -> None:
     game = nvn.Game("game")
     P = game.player("P", Own(3.0))
     energy = (lambda step: 10.0 * step) * square(P())
-    assert pull(game, {"P": energy}, {}, point(step=7)).gradients["P"][0].tolist() == [70 * 6.0]
+    assert pull(game, {"P": energy}, {}, number=7).gradients["P"][0].tolist() == [70 * 6.0]
 
 
 def test_a_parameter_without_a_path_has_no_gradient() -> None:

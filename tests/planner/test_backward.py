@@ -18,8 +18,8 @@ total = nvn.value(lambda *ts: torch.stack(ts).sum(dim=0), name="total")
 def back(game: nvn.Game, *players: Any) -> Pulling:
     """Return how players go back who move together."""
     plan = nvn.plan(game, nvn.simultaneous(*players), partial=True)
-    (played,) = plan.program(plan.whole).turns
-    return played.pulling
+    (played,) = plan.lowered(plan.whole)[1]
+    return played.back
 
 
 def crowd(*names: str) -> tuple[nvn.Game, list[nvn.Player], nvn.Value]:

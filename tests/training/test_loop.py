@@ -409,7 +409,7 @@ def test_a_plateau_hears_evaluations_objectives_and_energies(out: Path, metric: 
     sgd = partial(torch.optim.SGD, lr=0.1)
     recipe = tiny(optimizers=nvn.Optimizer(sgd, schedule=plateau), phases=[], data=[DATA[0]])
     run = nvn.train(recipe, out=out)
-    assert run.engine.state.steppers["G"].optimizer.param_groups[0]["lr"] < 0.1
+    assert run.engine.state.optimizers["G"].optimizer.param_groups[0]["lr"] < 0.1
 
 
 def test_a_plateau_on_a_metric_that_nothing_gives(out: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import nvn
 from nvn import energies as en
-from nvn.engine.placement import Placement
+from nvn.engine.precision import CastModule, Precision
 from tests.small import BATCH, Gan, adam, assert_same, gan, linear, mlp, tensor, weights
 
 PRECISIONS = ["32-true", "64-true", "bf16-mixed"]
@@ -176,6 +176,16 @@ def test_outputs_come_back_in_single_precision_at_least() -> None:
         "half": torch.ones(1, dtype=torch.bfloat16),
         "rest": [torch.ones(1, dtype=torch.float64), torch.ones(1, dtype=torch.int64), None],
     }
-    found = Placement.output(given)
+    called = CastModule(nn.Identity(), lambda: given, None)
+    found = called()
     assert found["half"].dtype == torch.float32
     assert found["rest"] == given["rest"]
+
+
+def test_where_nothing_is_to_be_cast_modules_are_called_as_they_are() -> None:
+    module = linear()
+    for made in (None, fabric("32-true")):
+        assert Precision(made).calling(module) is module
+        assert Precision(made).applying(torch.mean) is torch.mean
+    assert isinstance(Precision(fabric("bf16-mixed")).calling(module), CastModule)
+    assert isinstance(Precision(None).calling(linear().to(torch.bfloat16)), CastModule)
