@@ -92,6 +92,7 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.phase = phase
+        self._fabric = fabric
         self._precision = Precision(fabric)
         self.state = TrainState.of(plan.graph.players, seed) if state is None else state
         if state is None:
@@ -105,10 +106,12 @@ class Engine:
             for name, module in self.state.modules.items()
         }
         self._streams = Streams(operations.devices)
+        self._computing = None if self._precision.trivial else self._precision.computing
         self._generators = Generators()
         self._plain = plain
         self._norms = norms
         self._playing: dict[Pattern, _Playing] = {}
+        self._steady: _Playing | None = None  # where every iteration has the same pattern
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
         self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
@@ -136,7 +139,7 @@ class Engine:
             raise RunError("engine.step in torch.inference_mode: nothing can be learnt there")
         state = self.state
         done = state.iterations.get(self.phase, 0)
-        playing = self._playing_of(self.plan.pattern(done, state.records.get(self.phase)))
+        playing = self._steady or self._next(done)
         feed = BatchFeed(batch, playing.batches, self._placed)
         norms: dict[str, Scalar] = {}
 
@@ -146,16 +149,28 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        if all(module.training is training for module, training in self._modes):
-            outcome = playing.play(run)
-        else:
-            with modes(self._modes):
-                outcome = playing.play(run)
+        outcome = self._played(playing, run)
         state.iterations[self.phase] = done + 1
-        record = Record.deferred(done + 1, lambda: (*outcome.numbers(), norms))
-        before = None if self.plan.steady else state.records.get(self.phase)
+        numbers = outcome.numbers
+        record = Record.deferred(done + 1, lambda: (*numbers(), norms))
+        before = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(before)
         return record
+
+    def _next(self, done: int) -> _Playing:
+        """Return how the next iteration is played."""
+        pattern = self.plan.pattern(done, self.state.records.get(self.phase))
+        playing = self._playing_of(pattern)
+        if self.plan.steady:
+            self._steady = playing
+        return playing
+
+    def _played(self, playing: _Playing, run: Iteration) -> Outcome:
+        for module, training in self._modes:
+            if module.training is not training:  # somebody has switched it, to look at something
+                with modes(self._modes):
+                    return playing.play(run)
+        return playing.play(run)
 
     def _iteration(
         self, feed: BatchFeed, counters: Counters, number: int, step: Stepping
@@ -166,7 +181,7 @@ class Engine:
             number,
             self._streams,
             self._generators,
-            self._precision.computing,
+            self._computing,
             step,
         )
 
@@ -189,7 +204,7 @@ class Engine:
 
     def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision; the first one is checked."""
-        placed = Batch(self._precision.batch(batch))
+        placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
         if not self._checked:
             self._check_placed(placed)
         return placed

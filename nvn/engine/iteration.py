@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -46,7 +47,7 @@ class Iteration:
         number: The number of the iteration, from 0: what weights are functions of.
         streams: The global random streams, to put back at the end.
         generators: For noise and samples.
-        computing: The context in which samples are drawn (their dtype).
+        computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.
 
     Attributes:
@@ -73,7 +74,7 @@ class Iteration:
         number: int,
         streams: Streams,
         generators: Generators,
-        computing: Callable[[], Any],
+        computing: Callable[[], Any] | None,
         step: Stepping,
     ) -> None:
         self.counters = counters
@@ -119,24 +120,31 @@ class Iteration:
         """
         if name in self._batch:
             return self._batch[name]
+        generator = self._generator(like.device, key)
+        if self._computing is None:
+            return standard_normal(shape, like, generator)
         with self._computing():
-            return standard_normal(shape, like, self._generator(like.device, key))
+            return standard_normal(shape, like, generator)
 
     def sample(self, name: str, function: Callable[..., Any], key: int) -> Any:
         """Return `function(generator, batch)`; an entry of the batch called `name` replaces it."""
         if name in self._batch:
             return self._batch[name]
-        with self._computing():
-            batch = dict(self._batch)
+        batch = dict(self._batch)
+        with self._computing() if self._computing is not None else nullcontext():
             return function(self._generator(device_of(batch), key), batch)
 
-    def require_path(self, player: str, gradients: Gradients) -> None:
+    @staticmethod
+    def require_path(player: str, gradients: Gradients) -> None:
         """Hold a player to having a gradient.
 
         Raises:
             RunError: It has none at all.
         """
-        if all(gradient is None for gradient in gradients):
+        for gradient in gradients:
+            if gradient is not None:  # the first one, most often
+                break
+        else:
             raise RunError(no_path(player))
 
     def step(self, player: str, gradients: Gradients, optimizer: str | None = None) -> None:

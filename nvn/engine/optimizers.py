@@ -87,6 +87,8 @@ class PlayerOptimizer:
     ) -> None:
         self._spec = spec
         self._parameters = list(parameters)
+        self._strides = [parameter.stride() for parameter in self._parameters]
+        self._clips = spec.clip_value is not None or spec.clip_norm is not None
         self.optimizer = spec.factory(self._parameters)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ConfigError(
@@ -100,11 +102,12 @@ class PlayerOptimizer:
     def step(self, gradients: Sequence[Tensor | None], *, norm: bool = True) -> Pending | None:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm.
 
-        The norm costs a kernel; without `norm`, None is returned.
+        The norm costs a kernel a parameter; without `norm`, None is returned.
         """
         length = _norm(gradients) if norm else None
-        _assign(self._parameters, gradients)
-        self._clip(gradients)
+        self._assign(gradients)
+        if self._clips:
+            self._clip()
         self.optimizer.step()
         # Fused optimizers change parameters without telling autograd: it would go back through a
         # graph of old values and new weights without a word.
@@ -139,41 +142,42 @@ class PlayerOptimizer:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
 
-    def _clip(self, gradients: Sequence[Tensor | None]) -> None:
+    def _assign(self, gradients: Sequence[Tensor | None]) -> None:
+        """Give each parameter its gradient as `backward` would: laid out like it, and its own.
+
+        torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
+        optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
+        """
+        seen: set[int] = set()
+        for parameter, gradient, strides in zip(
+            self._parameters, gradients, self._strides, strict=True
+        ):
+            if gradient is not None and not gradient.is_sparse:
+                memory = gradient.data_ptr()
+                if gradient.stride() != strides or memory in seen:
+                    gradient = torch.empty_like(parameter).copy_(gradient)
+                seen.add(memory)
+            parameter.grad = gradient
+
+    def _clip(self) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
-            gradients = [parameter.grad for parameter in self._parameters]
         if self._spec.clip_norm is not None:
-            total = torch.nn.utils.get_total_norm(_numbers(gradients))
+            gradients = [parameter.grad for parameter in self._parameters]
+            total = torch.nn.utils.get_total_norm(_dense(gradients))
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
 
 
 def _norm(gradients: Iterable[Tensor | None]) -> Pending:
-    return Pending(torch._foreach_norm(_numbers(gradients)), _length)
+    return Pending(torch._foreach_norm(_dense(gradients)), _length)
 
 
 def _length(norms: Sequence[float]) -> float:
     return math.hypot(*norms)
 
 
-def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
+def _dense(gradients: Iterable[Tensor | None]) -> list[Tensor]:
     return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
-
-
-def _assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
-    """Give each parameter its gradient as `backward` would: laid out like it, and its own.
-
-    torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
-    optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
-    """
-    seen: set[int] = set()
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is not None and gradient.layout is torch.strided:
-            memory = gradient.data_ptr()
-            if memory in seen or gradient.stride() != parameter.stride():
-                gradient = torch.empty_like(parameter).copy_(gradient)
-            seen.add(memory)
-        parameter.grad = gradient
 
 
 def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:

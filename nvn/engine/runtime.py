@@ -83,7 +83,7 @@ def vjp(
     *,
     retain_graph: bool = False,
     filled: Callable[[Tensor, float | Tensor], Tensor] = filled,
-) -> list[list[Tensor | None]]:
+) -> list[Sequence[Tensor | None]]:
     """Return the vector–Jacobian products of outputs, by one call of autograd.
 
     Args:
@@ -111,14 +111,18 @@ def vjp(
         elif output.requires_grad:  # not where a module has detached what it was given
             ends.append(output)
             given.append(filled(output, cotangent))
+    if ends and len(parameters) == 1 and not leaves:  # the usual case, with nothing to sort out
+        [own] = parameters
+        return [torch.autograd.grad(ends, own, given, retain_graph=retain_graph, allow_unused=True)]
     groups = [*parameters, *([t for t in tensors(x) if t.requires_grad] for x in leaves)]
-    starts = [tensor for group in groups for tensor in group]
+    starts: list[Tensor] = [tensor for group in groups for tensor in group]
     found: Sequence[Tensor | None] = [None] * len(starts)
     if ends:
         found = torch.autograd.grad(
             ends, starts, given, retain_graph=retain_graph, allow_unused=True
         )
-    parts, position = [], 0
+    parts: list[Sequence[Tensor | None]] = []
+    position = 0
     for group in groups:
         parts.append([*found[position : position + len(group)]])
         position += len(group)
