@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.energies._tensors import precise
 from nvn.errors import GameError, Problem
 from nvn.game.game import Energy, Value, energy
@@ -29,7 +29,7 @@ def cross_entropy(logits: Value, labels: Value, *, label_smoothing: float = 0.0)
     if not 0.0 <= label_smoothing <= 1.0:
         found = f"cross_entropy(…, label_smoothing={label_smoothing!r})"
         edit = "0.1 is the usual smoothing"
-        raise GameError([Problem(str(caller()), found, "a number from 0 to 1", edit)])
+        raise GameError([Problem(str(call_site()), found, "a number from 0 to 1", edit)])
     option = {"label_smoothing": float(label_smoothing)} if label_smoothing else {}
     return energy(mean_cross_entropy, name="cross_entropy")(logits, labels, **option)
 

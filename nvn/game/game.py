@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from nvn import pytree
-from nvn.callsite import Where, caller
+from nvn.callsite import CallSite, call_site
 from nvn.errors import GameError, Problem
 from nvn.game.values import (
     Apply,
@@ -54,9 +54,9 @@ class Player:
         self.module = module
         self.team = team
         self.frozen = frozen
-        self.where = caller()
+        self.where = call_site()
         self._objective = WeightedSum()
-        self.maximized: list[tuple[Energy, Where]] = []  # for the check of saturating energies
+        self.maximized: list[tuple[Energy, CallSite]] = []  # for the check of saturating energies
         self.misguided = False  # whether it was told to minimise what nobody can
 
     def __call__(self, *args: Any, **kwargs: Any) -> Value:
@@ -82,7 +82,7 @@ class Player:
                     f"pass `{self.name}(x)` to the function as an argument; a penalty takes "
                     f"`nvn.gradient({self.name}(x), x)`"
                 )
-                raise self.game.error(Problem(str(caller()), found, expected, edit))
+                raise self.game.error(Problem(str(call_site()), found, expected, edit))
             return self.game.node(op, args, kwargs)
 
         return call
@@ -95,7 +95,7 @@ class Player:
         """Subtract `x` from this player's objective: the same as `minimizes(-x)`."""
         total = self._as_sum(x)
         gains = (t.energy for t in total.terms if t.weight.factor > 0)
-        self.maximized += [(energy, caller()) for energy in gains]
+        self.maximized += [(energy, call_site()) for energy in gains]
         self.minimizes(-total)
 
     def _as_sum(self, x: Energy | WeightedSum) -> WeightedSum:
@@ -184,11 +184,11 @@ class Game:
             self._name_taken("team", name)
         if not modules:
             found, edit = f"the team {name!r} has no members", f"game.team({name!r}, G=…, E=…)"
-            self._note(Problem(str(caller()), found, "at least one player", edit))
+            self._note(Problem(str(call_site()), found, "at least one player", edit))
         for reserved in {"name", "members", "minimizes", "maximizes"} & modules.keys():
             found = f"a team member named {reserved!r}"
             expected = f"a name that Team does not use itself (`team.{reserved}`)"
-            self._note(Problem(str(caller()), found, expected, "rename it"))
+            self._note(Problem(str(call_site()), found, expected, "rename it"))
         members = tuple(
             self._add(Player(self, n, module, team=name, frozen=False))
             for n, module in modules.items()
@@ -232,7 +232,7 @@ class Game:
             inputs = [v.index for v in pytree.leaves((args, kwargs)) if isinstance(v, Value)]
             # Above every input's index, also those that (by mistake) come from another game.
             index = max([len(self._nodes), *(i + 1 for i in inputs)])
-            self._nodes[key] = kind(self, index, op, args, kwargs, caller())
+            self._nodes[key] = kind(self, index, op, args, kwargs, call_site())
         return self._nodes[key]
 
     @property
@@ -251,7 +251,7 @@ class Game:
         if self.names.setdefault(value, name) != name:
             found = f"{name!r} for the value already named {self.names[value]!r}"
             edit = "name it once: the same call is the same value"
-            self._note(Problem(str(caller()), found, "one name a value", edit))
+            self._note(Problem(str(call_site()), found, "one name a value", edit))
 
     def _named(self, op: Batch | Noise | Sample, args: tuple[Any, ...] = ()) -> Value:
         """Return an entry of the batch, or a sample: each has a name of its own."""
@@ -264,14 +264,14 @@ class Game:
             return value
         found = f"{op.name!r} names an entry of the batch, and a sample too ({first.where})"
         expected = "every name used once: an entry of a batch replaces the sample of its name"
-        self._note(Problem(str(caller()), found, expected, "rename one of the two"))
+        self._note(Problem(str(call_site()), found, expected, "rename one of the two"))
         return value
 
     def _add(self, player: Player) -> Player:
         if not NAME.fullmatch(player.name):
             expected = "letters, digits and . _ - only, starting with a letter"
             found = f"a player named {player.name!r}"
-            self._note(Problem(str(caller()), found, expected, "rename it: files bear its name"))
+            self._note(Problem(str(call_site()), found, expected, "rename it: files bear its name"))
         if player.name in self.players:
             self._name_taken("player", player.name)
         self.players.setdefault(player.name, player)
@@ -279,7 +279,9 @@ class Game:
 
     def _name_taken(self, kind: str, name: str) -> None:
         found = f"a second {kind} named {name!r}"
-        self._note(Problem(str(caller()), found, "every name used once", "rename one of the two"))
+        self._note(
+            Problem(str(call_site()), found, "every name used once", "rename one of the two")
+        )
 
     def _note(self, problem: Problem) -> None:
         self.problems.append(problem)
@@ -315,7 +317,7 @@ def gradient(y: Value, x: Value) -> Value:
         if not isinstance(given, Value):
             found = f"nvn.gradient(y, x) with a {type(given).__name__} as {role}"
             edit = "take the gradient of one value, such as a critic's output"
-            raise GameError([Problem(str(caller()), found, "two values of the game", edit)])
+            raise GameError([Problem(str(call_site()), found, "two values of the game", edit)])
     return y.game.node(Gradient(), (y, x))
 
 
@@ -327,7 +329,7 @@ def _lifted(fn: Callable[..., Any], name: str | None, kind: type[V]) -> Callable
         if not values:
             found = f"{op.name}(…) of no value"
             expected = "at least one value of a game among its arguments"
-            raise GameError([Problem(str(caller()), found, expected, "pass it a value")])
+            raise GameError([Problem(str(call_site()), found, expected, "pass it a value")])
         return cast(V, values[0].game.node(op, args, kwargs, kind))
 
     return lifted

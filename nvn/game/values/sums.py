@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeGuard
 
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.errors import GameError, Problem
 from nvn.game.values.weights import StepFunction, Symbol, Weight
 
@@ -47,7 +47,7 @@ class WeightedSum:
             if other == 0:  # the start of Python's sum()
                 return self
             found = f"the constant {other} is added to energies"
-            where = str(caller())
+            where = str(call_site())
             raise GameError([Problem(where, found, "a sum of energies alone", MOVES_NOBODY)])
         if not isinstance(other, EnergyArithmetic | WeightedSum):
             return NotImplemented
@@ -164,7 +164,7 @@ def as_sum(x: object) -> WeightedSum:
     if _is_value(x):
         found = f"{x!r}, which is no energy"
         edit = f"`nvn.energy(fn)({x})` makes an energy of a value: a scalar that can be minimised"
-    raise GameError([Problem(str(caller()), found, "an energy, or a sum of energies", edit)])
+    raise GameError([Problem(str(call_site()), found, "an energy, or a sum of energies", edit)])
 
 
 def _merged(terms: tuple[Term, ...]) -> tuple[Term, ...]:
@@ -213,7 +213,7 @@ def _as_float(number: numbers.Real) -> float:
 
 def _no_arithmetic(value: ValueArithmetic, what: str) -> Problem:
     return Problem(
-        str(caller()),
+        str(call_site()),
         f"{what} `{value}`, which is no energy: it is declared, not computed",
         "sums of energies, each times a number, a function of the step, or a scalar value",
         f"compute with it in a function of tensors, `nvn.value(fn)({value})`, or make it an energy "
@@ -236,7 +236,7 @@ def _is_step_function(x: object) -> TypeGuard[StepFunction]:
 
 def _bad_weight(found: str, edit: str) -> GameError:
     expected = "a number, a function of the step, or a scalar value of the game"
-    return GameError([Problem(str(caller()), found, expected, edit)])
+    return GameError([Problem(str(call_site()), found, expected, edit)])
 
 
 def _term(term: Term) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nvn import pytree
-from nvn.callsite import Where, caller
+from nvn.callsite import CallSite, call_site
 from nvn.errors import GameError, Problem
 from nvn.game.values.expressions import expression
 from nvn.game.values.ops import Item, Op, StopGradient
@@ -29,7 +29,7 @@ class Value(ValueArithmetic):
         op: Op,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        where: Where,
+        where: CallSite,
     ) -> None:
         self.game = game
         self.index = index  # position in the declaration, which is a topological order
@@ -83,5 +83,5 @@ def _constant_index(index: Any) -> Any:
     parts = [(e.start, e.stop, e.step) if isinstance(e, slice) else (e,) for e in entries]
     if any(isinstance(part, Value) for group in parts for part in group):
         edit = "write nvn.value(operator.getitem)(x, index) to index by a value"
-        raise GameError([Problem(str(caller()), "a value as an index", "a constant", edit)])
+        raise GameError([Problem(str(call_site()), "a value as an index", "a constant", edit)])
     return index
