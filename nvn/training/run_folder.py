@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nvn.errors import RunError
+from nvn.files import atomic_write, disk
 from nvn.show.plan import explained, text
 from nvn.training.buffer import Backlog
 from nvn.training.hooks import hook
-from nvn.training.weights import atomic_write, disk, save_players
+from nvn.training.weights import save_players
 
 if TYPE_CHECKING:
     from PIL.Image import Image
