@@ -12,10 +12,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
-    from nvn.console import progress
+    import nvn.files as files
+    import nvn.images as images
+    import nvn.plugins as plugins
+    from nvn.console import Bar, progress
     from nvn.engine.engine import Engine
-    from nvn.engine.optimizers import Optimizer, Plateau
-    from nvn.errors import GameError, GameWarning, NvnError
+    from nvn.engine.optimizers import Optimizer, OptimizerFactory, Plateau
+    from nvn.errors import (
+        ConfigError,
+        DataError,
+        GameError,
+        GameWarning,
+        NvnError,
+        NvnWarning,
+        Problem,
+        RunError,
+    )
     from nvn.game.game import (
         Energy,
         Game,
@@ -38,7 +50,10 @@ if TYPE_CHECKING:
 # Public name → the module that defines it. Submodules that are names of their own stand below.
 _HOME = {
     "Application": "recipe.recipe",
+    "Bar": "console",
     "Config": "recipe.config",
+    "ConfigError": "errors",
+    "DataError": "errors",
     "Energy": "game.game",
     "Engine": "engine.engine",
     "Evaluation": "recipe.recipe",
@@ -46,15 +61,19 @@ _HOME = {
     "GameError": "errors",
     "GameWarning": "errors",
     "NvnError": "errors",
+    "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
+    "OptimizerFactory": "engine.optimizers",
     "Phase": "recipe.recipe",
     "Plan": "planner.planner",
     "Plateau": "engine.optimizers",
     "Player": "game.game",
     "Preview": "recipe.recipe",
+    "Problem": "errors",
     "Recipe": "recipe.recipe",
     "Record": "records",
     "Run": "training.loop",
+    "RunError": "errors",
     "Schedule": "game.schedule",
     "Team": "game.game",
     "Trained": "training.trained",
@@ -71,12 +90,15 @@ _HOME = {
     "trained": "training.trained",
     "value": "game.game",
 }
-_SUBMODULES = ("data", "energies")
+_SUBMODULES = ("data", "energies", "files", "images", "plugins")
 
 # Spelt out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
     "Application",
+    "Bar",
     "Config",
+    "ConfigError",
+    "DataError",
     "Energy",
     "Engine",
     "Evaluation",
@@ -84,15 +106,19 @@ __all__ = [
     "GameError",
     "GameWarning",
     "NvnError",
+    "NvnWarning",
     "Optimizer",
+    "OptimizerFactory",
     "Phase",
     "Plan",
     "Plateau",
     "Player",
     "Preview",
+    "Problem",
     "Recipe",
     "Record",
     "Run",
+    "RunError",
     "Schedule",
     "Team",
     "Trained",
@@ -102,9 +128,12 @@ __all__ = [
     "data",
     "energies",
     "energy",
+    "files",
     "gradient",
+    "images",
     "move",
     "plan",
+    "plugins",
     "progress",
     "simultaneous",
     "train",

@@ -6,6 +6,7 @@ What comes out is always the same: RGB, 8 bits a channel, upright.
 from __future__ import annotations
 
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nvn.errors import DataError
 
-__all__ = ["Found", "find_pictures", "printable", "read_picture", "rgb"]
+__all__ = ["Found", "drawable", "find_pictures", "printable", "read_picture", "rgb"]
 
 # What is taken from a folder, where other files may lie too. A file that is named is always tried.
 # HEIC is not read without a plugin of Pillow's; better that its file is named than passed over.
@@ -143,3 +144,10 @@ def printable(path: Path | str) -> str:
     """Return a path as one line that can be printed, whatever bytes are in its name."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def drawable(text: str) -> str:
+    """Return text in the letters of Pillow's own font, ASCII: no accents, `?` for all others."""
+    letters = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,18 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from nvn.errors import ConfigError
 from nvn.records import Pending
 
-Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+class OptimizerFactory(Protocol):
+    """A function from a player's parameters to its optimizer: most often a `partial`.
+
+    >>> from functools import partial
+    >>> factory: OptimizerFactory = partial(torch.optim.Adam, lr=1e-4)
+    >>> factory([nn.Parameter(torch.zeros(3))]).param_groups[0]["lr"]
+    0.0001
+    """
+
+    def __call__(self, parameters: list[nn.Parameter], /) -> torch.optim.Optimizer:
+        """Return the optimizer of these parameters."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,16 @@ class Optimizer:
             advances with every step of the optimizer; or a `Plateau`.
     """
 
-    factory: Factory
+    factory: OptimizerFactory
     clip_norm: float | None = None
     clip_value: float | None = None
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
 
 
-Optimizers = Mapping[str, Factory | Optimizer] | Factory | Optimizer
+Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
 
 
-def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
+def as_optimizer(spec: OptimizerFactory | Optimizer) -> Optimizer:
     """Return `spec` with everything but the factory at its default, if it is only a factory.
 
     Raises:

@@ -4,7 +4,7 @@ A plugin is an object (or a module) with functions marked `@hook`, named as belo
 many of the arguments as it needs:
 
     class Printer:
-        @nvn.training.hooks.hook
+        @nvn.plugins.hook
         def evaluated(self, step, name, metrics):
             ...
 
@@ -106,7 +106,7 @@ def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
     marked = [name for name in functions if manager.parse_hookimpl_opts(plugin, name) is not None]
     if not marked:
         yield (
-            f"{_called(plugin)} has no function marked @nvn.training.hooks.hook; "
+            f"{_called(plugin)} has no function marked @nvn.plugins.hook; "
             f"the hooks are {', '.join(hooks)}"
         )
     for name, function in functions.items():
@@ -115,7 +115,7 @@ def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
         elif name in hooks:
             yield (
                 f"{_called(plugin)}.{name} has a hook's name but would never be called: "
-                "mark it @nvn.training.hooks.hook, or give it another name"
+                "mark it @nvn.plugins.hook, or give it another name"
             )
 
 

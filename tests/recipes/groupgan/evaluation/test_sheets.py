@@ -10,7 +10,7 @@ from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, shortene
 from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
 from PIL import Image, ImageFont
 
-from nvn.apply.contact_sheet import plain
+from nvn.images import drawable
 
 
 @pytest.mark.parametrize("size", [8, 48, 128, 256])
@@ -54,7 +54,7 @@ def test_of_names_that_are_too_long_the_start_is_kept() -> None:
 
 
 def test_text_is_in_letters_that_the_font_has() -> None:
-    assert plain("Ärger, é 怒\n") == "Arger, e ??"
+    assert drawable("Ärger, é 怒\n") == "Arger, e ??"
     font = ImageFont.load_default(20)
     missing = bytes(font.getmask("\uffff"))
     assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]
