@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from nvn.recipe.config import Config
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run, train
+    from nvn.training.loop import train
+    from nvn.training.run import Run
     from nvn.training.trained import Trained, trained
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
@@ -72,7 +73,7 @@ _HOME = {
     "Problem": "errors",
     "Recipe": "recipe.recipe",
     "Record": "records",
-    "Run": "training.loop",
+    "Run": "training.run",
     "RunError": "errors",
     "Schedule": "game.schedule",
     "Team": "game.game",

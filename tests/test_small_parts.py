@@ -9,7 +9,7 @@ import pytest
 
 from nvn.errors import ConfigError, RunError
 from nvn.training import stopping
-from nvn.training.buffer import Backlog
+from nvn.training.buffer import RecordBuffer
 from nvn.training.fabric import make_fabric
 from nvn.training.stopping import Stop, read_duration, stop_on_signals
 
@@ -17,7 +17,7 @@ from nvn.training.stopping import Stop, read_duration, stop_on_signals
 
 
 def test_a_backlog_is_due_when_there_is_enough() -> None:
-    backlog = Backlog[int](enough=3, seconds=60)
+    backlog = RecordBuffer[int](enough=3, seconds=60)
     assert [backlog.add(i) for i in range(3)] == [False, False, True]
     assert backlog.take() == [0, 1, 2]
     assert backlog.take() == []
@@ -25,7 +25,7 @@ def test_a_backlog_is_due_when_there_is_enough() -> None:
 
 
 def test_a_backlog_is_due_when_the_first_has_waited() -> None:
-    backlog = Backlog[int](enough=100, seconds=0.01)
+    backlog = RecordBuffer[int](enough=100, seconds=0.01)
     assert not backlog.add(0)
     time.sleep(0.02)
     assert backlog.add(1)

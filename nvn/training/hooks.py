@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run
+    from nvn.training.run import Run
 
 __all__ = ["Hooks", "hook", "plugin_manager"]
 
