@@ -186,10 +186,10 @@ def _result(attempt: _Attempt) -> Result:
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], stop: Stop) -> None:
     """End runs: gently, and by force those that don't; a second Ctrl-C does not wait."""
-    for process in processes:
-        process.terminate()
     deadline = time.monotonic() + _GRACE
     with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+        for process in processes:
+            process.terminate()
         for process in processes:
             process.wait(max(0.0, deadline - time.monotonic()))
     stop.save()
