@@ -42,6 +42,12 @@ class Plateau:
         patience: How many readings without improvement are borne.
         every: A reading is the mean of this many values (losses of single batches are noisy).
         min_lr: The learning rate is never lowered below this.
+
+    >>> from functools import partial
+    >>> Optimizer(
+    ...     partial(torch.optim.Adam, lr=1e-3), schedule=Plateau("accuracy", "max", patience=3)
+    ... ).schedule.factor
+    0.1
     """
 
     metric: str
@@ -63,6 +69,14 @@ class Optimizer:
         clip_norm: The gradient (clamped, if it is) is scaled down to this 2-norm if it is longer.
         schedule: A function from the optimizer to a torch learning-rate scheduler, which then
             advances with every step of the optimizer; or a `Plateau`.
+
+    A learning rate that is halved after each 100 steps of the player:
+
+    >>> from functools import partial
+    >>> adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.99))
+    >>> halved = partial(torch.optim.lr_scheduler.StepLR, step_size=100, gamma=0.5)
+    >>> Optimizer(adam, clip_norm=1.0, schedule=halved).clip_norm
+    1.0
     """
 
     factory: OptimizerFactory

@@ -1,15 +1,10 @@
 """Hooks: what a plugin can be told during a run, and the check that it asks for nothing else.
 
 A plugin is an object (or a module) with functions marked `@hook`, named as below, each taking as
-many of the arguments as it needs:
+many of the arguments as it needs.
 
-    class Printer:
-        @nvn.plugins.hook
-        def evaluated(self, step, name, metrics):
-            ...
-
-The training loop (loop.py) does nothing but step the engine and call these hooks; the run
-folder and the progress bars are plugins themselves.
+The training loop (loop.py) does nothing but step the engine and call these hooks; the run folder
+and the progress bars are plugins themselves.
 """
 
 from __future__ import annotations
@@ -37,7 +32,19 @@ hook = pluggy.HookimplMarker("nvn")
 
 
 class Hooks:
-    """Every hook there is. An error raised in one ends the run, after what was learnt is saved."""
+    """Every hook there is. An error raised in one ends the run, after what was learnt is saved.
+
+    A plugin for `nvn.train(recipe, plugins=[Printer()])`, called here by hand:
+
+    >>> import nvn
+    >>> class Printer:
+    ...     @nvn.plugins.hook
+    ...     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
+    ...         print(step, metrics)
+    >>> manager = plugin_manager([Printer()])
+    >>> _ = manager.hook.evaluated(step=50, name="line", metrics={"slope": 2.0})
+    50 {'slope': 2.0}
+    """
 
     @_specification
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:

@@ -79,6 +79,28 @@ def train(
         GameError: Listing every problem with the game.
         NvnError: If something else does not fit, or if an objective is no longer finite. Like any
             error from the recipe's own code, it is raised after what was learnt has been saved.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> def line() -> nvn.Recipe:
+    ...     game = nvn.Game("line")
+    ...     x, y = game.batch("x", "y")
+    ...     f = game.player("f", torch.nn.Linear(1, 1))
+    ...     f.minimizes(en.mse(f(x), y))
+    ...     inputs = torch.linspace(-1.0, 1.0, 64)[:, None]
+    ...     return nvn.Recipe(
+    ...         name="line",
+    ...         game=game,
+    ...         schedule=nvn.alternating(f),
+    ...         optimizers=partial(torch.optim.SGD, lr=0.5),
+    ...         data=nvn.data.TensorBatches({"x": inputs, "y": 2 * inputs}, batch_size=16),
+    ...         steps=200,
+    ...     )
+
+    >>> run = nvn.train(line, out="a line")
+    >>> run.outcome, run.steps, run.weights["f"]["weight"].round(decimals=3)
+    ('finished', {'main': 200}, tensor([[2.]]))
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)

@@ -32,6 +32,26 @@ class Run:
         pictures: The latest picture of each preview.
         seconds: How long it took.
         error: What it failed with.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> recipe = nvn.Recipe(
+    ...     name="line",
+    ...     game=game,
+    ...     schedule=nvn.alternating(f),
+    ...     optimizers=partial(torch.optim.SGD, lr=0.1),
+    ...     data=[{"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-2.0], [2.0]])}],
+    ...     steps=100,
+    ... )
+
+    >>> run = nvn.train(recipe, out="run of a line")
+    >>> run.outcome, run.steps, sorted(path.name for path in run.folder.iterdir())
+    ('finished', {'main': 100}, ['checkpoints', 'metrics.jsonl', 'plan.txt', 'run.yaml'])
     """
 
     recipe: Recipe
