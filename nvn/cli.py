@@ -169,10 +169,10 @@ def graph(
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
+    from nvn.files import atomic_write
     from nvn.recipe.build import make_graph
     from nvn.show import draw
     from nvn.show import svg as picture
-    from nvn.training.weights import atomic_write
 
     drawn = make_graph(source.build(chosen))
     if svg is not None:

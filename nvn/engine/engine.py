@@ -75,6 +75,20 @@ class Engine:
 
     Raises:
         ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
+
+    >>> import nvn
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), partial(torch.optim.SGD, lr=0.1))
+    >>> batch = {"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-2.0], [2.0]])}
+    >>> before, *_, after = [engine.step(batch).energies["mse(f(x), y)"] for _ in range(50)]
+    >>> before > 1e-3 > after
+    True
+    >>> engine.values({"x": torch.tensor([[3.0]])}, [f(x)])[0].round()
+    tensor([[6.]])
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,18 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from nvn.errors import ConfigError
 from nvn.records import Pending
 
-Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+class OptimizerFactory(Protocol):
+    """A function from a player's parameters to its optimizer: most often a `partial`.
+
+    >>> from functools import partial
+    >>> factory: OptimizerFactory = partial(torch.optim.Adam, lr=1e-4)
+    >>> factory([nn.Parameter(torch.zeros(3))]).param_groups[0]["lr"]
+    0.0001
+    """
+
+    def __call__(self, parameters: list[nn.Parameter], /) -> torch.optim.Optimizer:
+        """Return the optimizer of these parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,12 @@ class Plateau:
         patience: How many readings without improvement are borne.
         every: A reading is the mean of this many values (losses of single batches are noisy).
         min_lr: The learning rate is never lowered below this.
+
+    >>> from functools import partial
+    >>> Optimizer(
+    ...     partial(torch.optim.Adam, lr=1e-3), schedule=Plateau("accuracy", "max", patience=3)
+    ... ).schedule.factor
+    0.1
     """
 
     metric: str
@@ -52,18 +69,26 @@ class Optimizer:
         clip_norm: The gradient (clamped, if it is) is scaled down to this 2-norm if it is longer.
         schedule: A function from the optimizer to a torch learning-rate scheduler, which then
             advances with every step of the optimizer; or a `Plateau`.
+
+    A learning rate that is halved after each 100 steps of the player:
+
+    >>> from functools import partial
+    >>> adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.99))
+    >>> halved = partial(torch.optim.lr_scheduler.StepLR, step_size=100, gamma=0.5)
+    >>> Optimizer(adam, clip_norm=1.0, schedule=halved).clip_norm
+    1.0
     """
 
-    factory: Factory
+    factory: OptimizerFactory
     clip_norm: float | None = None
     clip_value: float | None = None
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
 
 
-Optimizers = Mapping[str, Factory | Optimizer] | Factory | Optimizer
+Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
 
 
-def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
+def as_optimizer(spec: OptimizerFactory | Optimizer) -> Optimizer:
     """Return `spec` with everything but the factory at its default, if it is only a factory.
 
     Raises:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 __all__ = [
-    "Streams",
+    "PhaseData",
     "check_data",
     "check_recipe",
     "feed",
@@ -90,8 +90,8 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
         ConfigError: If optimizers or learning rates do not fit.
         DataError: If the data are no batches.
     """
-    streams = Streams(recipe, sampled=True)
-    check_data(make_engines(recipe, seed=seed), streams, recipe.all_phases)
+    data = PhaseData(recipe, sampled=True)
+    check_data(make_engines(recipe, seed=seed), data, recipe.all_phases)
 
 
 def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explained:
@@ -106,12 +106,12 @@ def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explaine
         hint = did_you_mean(phase, phases)
         raise ConfigError(f"there is no phase {phase!r}.{hint} Phases: {', '.join(phases)}")
     engine = make_engines(recipe, seed=seed)[phase]
-    batch = Streams(recipe, sampled=True).of(phases[phase]).peek()
+    batch = PhaseData(recipe, sampled=True).of(phases[phase]).peek()
     engine.check(batch)
     return explained(engine.plan, engine.costs(batch))
 
 
-def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:
+def check_data(engines: Mapping[str, Engine], data: PhaseData, phases: Iterable[Phase]) -> None:
     """Make the data, and check each phase's first batch, which is not taken.
 
     Raises:
@@ -120,7 +120,7 @@ def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable
     """
     problems: dict[Problem, None] = {}  # each once, also if several phases have it
     for phase in phases:
-        batch, engine = streams.of(phase).peek(), engines[phase.name]
+        batch, engine = data.of(phase).peek(), engines[phase.name]
         problems |= dict.fromkeys(replaced_draws(_computed(phase.schedule.objectives), batch))
         try:
             engine.check(batch)
@@ -139,13 +139,13 @@ def _problems_with_data(recipe: Recipe) -> list[Problem]:
     graph = freeze(recipe.game, [phase.schedule for phase in phases])
     moving = {player for phase in phases for player in phase.schedule.players}
     idle = [player.objective for player in players if player not in moving]
-    streams = Streams(recipe, sampled=True)
+    data = PhaseData(recipe, sampled=True)
     problems: dict[Problem, None] = {}
     with suppress(Exception):  # of the recipe's data, for one
         for phase in phases:
             objectives = [*phase.schedule.objectives, *(idle if phase.name == MAIN else [])]
             nodes = [node for node in _computed(objectives) if node in graph.names]
-            batch, needed = streams.of(phase).peek(), sound(recipe.game, graph, nodes)
+            batch, needed = data.of(phase).peek(), sound(recipe.game, graph, nodes)
             problems |= dict.fromkeys(replaced_draws(needed, batch))
             problems |= dict.fromkeys(batch_problems(graph, needed, batch))
     return [*problems]
@@ -156,7 +156,7 @@ def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
     return ancestors(roots(objectives))
 
 
-class Streams:
+class PhaseData:
     """The phases' data: made when first needed, read on where phases share them."""
 
     def __init__(self, recipe: Recipe, sampled: bool = False) -> None:
