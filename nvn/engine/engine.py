@@ -37,7 +37,7 @@ from nvn.game.values import Term, Value
 from nvn.planner.compiler import compiled
 from nvn.planner.instructions import Keep
 from nvn.planner.planner import Pattern, Plan
-from nvn.planner.value_numbering import Turn
+from nvn.planner.turns import Turn
 from nvn.records import Record, Scalar
 
 if TYPE_CHECKING:

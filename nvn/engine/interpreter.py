@@ -39,7 +39,7 @@ from nvn.game.graph import (
     roots,
 )
 from nvn.game.values import Call, Energy, Noise, Sample, Term, Value, WeightedSum
-from nvn.planner.value_numbering import Turn
+from nvn.planner.turns import Turn
 
 Values = dict[Value, Any]
 

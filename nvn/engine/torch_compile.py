@@ -55,10 +55,10 @@ def _second_order(played: Played, player: str) -> Iterator[str]:
 
 
 def _kept(played: Played, player: str) -> Iterator[str]:
-    back = played.pulling
-    for part in back.parts:
-        passes = len({label for node in part for label in back.labels(node)})
-        calls = [node for node in part if _is_call_of(node, player)]
+    back = played.backward_plan
+    for segment in back.segments:
+        passes = len({x for node in segment for x in back.passes[node]})
+        calls = [node for node in segment if _is_call_of(node, player)]
         if passes > 1 and calls:
             yield f"{passes} backward passes go through `{calls[0]}` when {played.turn.move} move"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from nvn import pytree
 from nvn.game.game import Game, Player
@@ -59,6 +59,11 @@ class LossGraph:
     def energies(self) -> tuple[Energy, ...]:
         """Every energy of the graph, in the order declared."""
         return tuple(node for node in self.nodes if isinstance(node, Energy))
+
+    @cached_property
+    def gradient_paths(self) -> Mapping[Value, frozenset[Value]]:
+        """What lies between x and y, both included, for each ∂y/∂x among the nodes."""
+        return {g: differentiable_path(g.args[1], g.args[0]) for g in gradients_of(self.nodes)}
 
     def moving_terms(self, player: Player, objective: WeightedSum) -> tuple[Term, ...]:
         """Return the terms of `objective` that depend on `player`: the others cannot move it."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nvn.game.graph import LossGraph, differentiable_path, gradients_of
+from nvn.game.graph import LossGraph, gradients_of
 from nvn.game.values import Value
-from nvn.planner.backward import pulling
-from nvn.planner.value_numbering import Number, Turn, Versions, versions
+from nvn.planner.backward import backward_plan
+from nvn.planner.turns import Turn
+from nvn.planner.value_numbering import Number, Versions, versions
 
 
 class Attachments:
@@ -22,7 +23,7 @@ class Attachments:
         graph: The game.
         turns: Who descends what, one after the other.
         versions: The numbers of each turn.
-        pullings: How each turn goes back.
+        backward_plans: How each turn goes back.
         computed: What each turn computes.
         pulled: The turn that pulls through each version, for those that are pulled through.
         paths: What lies between x and y, both included, for each ∂y/∂x.
@@ -35,20 +36,20 @@ class Attachments:
         self.turns = turns
         self.steps = steps
         self.versions = versions(turns)
-        self.pullings = [pulling(graph, turn.terms) for turn in turns]
+        self.backward_plans = [backward_plan(graph, turn.terms) for turn in turns]
         self.computed = [*_computed(turns, self.versions)]
         self.pulled = self._pulled()
-        self.paths = {
-            g: differentiable_path(g.args[1], g.args[0]) for g in gradients_of(graph.nodes)
-        }
+        self.paths = graph.gradient_paths
         self.traced = self._traced()
         self.held = self._held()
 
     def _pulled(self) -> dict[Number, int]:
         """Return the turn that pulls through each version, for those that are pulled through."""
         found: dict[Number, int] = {}
-        for index, (back, version) in enumerate(zip(self.pullings, self.versions, strict=True)):
-            for node in back.need:
+        for index, (back, version) in enumerate(
+            zip(self.backward_plans, self.versions, strict=True)
+        ):
+            for node in back.needed_by:
                 assert found.setdefault(version.numbers[node], index) == index
         return found
 

@@ -9,7 +9,7 @@ from nvn.planner.analysis import Attachments
 from nvn.planner.instructions import Instruction, Take
 from nvn.planner.lifetimes import with_drops
 from nvn.planner.program import Played, Program
-from nvn.planner.value_numbering import Turn
+from nvn.planner.turns import Turn
 from nvn.planner.writing import Slots, Writer
 
 
@@ -31,7 +31,7 @@ def compiled(graph: LossGraph, turns: Sequence[Turn], *, steps: bool = True) -> 
 
 
 def _played(iteration: Attachments) -> tuple[Played, ...]:
-    parts = (iteration.turns, iteration.computed, iteration.versions, iteration.pullings)
+    parts = (iteration.turns, iteration.computed, iteration.versions, iteration.backward_plans)
     return tuple(
         Played(turn, tuple(now), tuple(n for n in version.numbers if n not in now), back)
         for turn, now, version, back in zip(*parts, strict=True)

@@ -22,7 +22,7 @@ from nvn.game.schedule import Fresh, Move, Schedule
 from nvn.game.values import Term, Value, WeightedSum
 from nvn.planner.compiler import compiled
 from nvn.planner.program import Program
-from nvn.planner.value_numbering import Turn
+from nvn.planner.turns import Turn
 
 if TYPE_CHECKING:
     from nvn.records import Record

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from nvn.game.graph import called_players, differentiable_path, gradients_of, owner
 from nvn.game.values import Value
-from nvn.planner.backward import Pulling
+from nvn.planner.backward import BackwardPlan
 from nvn.planner.instructions import Instruction
-from nvn.planner.value_numbering import Turn
+from nvn.planner.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Played:
         turn: The turn.
         computed: The values that are computed in it.
         reused: The values that it asks for and that are there already.
-        pulling: How it goes back.
+        backward_plan: How it goes back.
     """
 
     turn: Turn
     computed: tuple[Value, ...]
     reused: tuple[Value, ...]
-    pulling: Pulling
+    backward_plan: BackwardPlan
 
     @property
     def forward(self) -> Counter[str]:
@@ -37,9 +37,9 @@ class Played:
     def backward(self) -> Counter[str]:
         """How often a gradient goes back through a call of each player."""
         passes: Counter[str] = Counter()
-        for node in self.pulling.need:
+        for node, through in self.backward_plan.passes.items():
             if (player := owner(node)) is not None:
-                passes[player.name] += len(self.pulling.labels(node))
+                passes[player.name] += len(through)
         for node in gradients_of(self.computed):
             y, x = node.args
             passes.update(p.name for p in called_players(differentiable_path(x, y) - {x}))

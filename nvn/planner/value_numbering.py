@@ -13,31 +13,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from nvn.game.game import Player
-from nvn.game.graph import ancestors, roots
-from nvn.game.schedule import Fresh, Move
-from nvn.game.values import Batch, Call, Noise, Sample, Term, Value, WeightedSum
+from nvn.game.graph import ancestors
+from nvn.game.values import Batch, Call, Noise, Sample, Value
+from nvn.planner.turns import Turn
 
 Number: TypeAlias = int
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One repetition of a move.
-
-    Attributes:
-        move: The move.
-        terms: What each mover descends; movers with nothing to descend are left out.
-        takes: Whether it begins with a new batch (True), new draws ("noise") or neither.
-    """
-
-    move: Move
-    terms: Mapping[str, tuple[Term, ...]]
-    takes: Fresh
-
-    @property
-    def wanted(self) -> tuple[Value, ...]:
-        """The energies, and the values that weigh them."""
-        return roots(WeightedSum(group) for group in self.terms.values())
 
 
 @dataclass(frozen=True)

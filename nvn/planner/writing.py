@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from nvn.game.graph import is_cut, owner
+from nvn.game.graph import owner
 from nvn.game.values import Call, Energy, Gradient, Value
 from nvn.planner.analysis import Attachments
-from nvn.planner.basis import Coefficient, Label
+from nvn.planner.backward import EdgeKind
+from nvn.planner.basis import Coefficient, Pass
 from nvn.planner.instructions import (
     Cut,
     Detach,
@@ -39,7 +39,6 @@ class Slots:
     def __init__(self) -> None:
         self.places: dict[Hashable, Slot] = {}
         self.names: list[str] = []
-        self._ways: list[Any] = []
 
     def slot(self, key: Hashable, name: str) -> Slot:
         """Return the slot of something; a new one the first time."""
@@ -47,12 +46,6 @@ class Slots:
             self.places[key] = len(self.names)
             self.names.append(name)
         return self.places[key]
-
-    def interned(self, ways: Any) -> int:
-        """Return a number that stands for `ways`, which need not be hashable."""
-        if ways not in self._ways:
-            self._ways.append(ways)
-        return self._ways.index(ways)
 
 
 class Writer:
@@ -68,9 +61,9 @@ class Writer:
         self.index = index
         self.turn = iteration.turns[index]
         self.version = iteration.versions[index]
-        self.back = iteration.pullings[index]
-        self.part = {node: i for i, part in enumerate(self.back.parts) for node in part}
-        self.left: dict[tuple[Slot, int], dict[Label, Slot]] = {}  # cotangents, by leaf and part
+        self.back = iteration.backward_plans[index]
+        self.part = self.back.segment_of
+        self.left: dict[tuple[Slot, int], dict[Pass, Slot]] = {}  # cotangents, by leaf and part
 
     def write(self) -> None:
         """Write: compute, report, go back, step."""
@@ -78,8 +71,8 @@ class Writer:
             self._compute(node)
         if self.turn.terms:
             self._report()
-        for number, part in enumerate(self.back.parts):
-            self._pull(number, sorted(part, key=lambda v: v.index))
+        for number, segment in enumerate(self.back.segments):
+            self._pull(number, segment)
         if self.iteration.steps and self.turn.terms:
             self._emit(Step(tuple(self.turn.terms), self.turn.move))
             for player, number in self.version.kept.items():
@@ -111,7 +104,7 @@ class Writer:
         return (
             turn is not None
             and player is not None
-            and player.name in self.iteration.pullings[turn].need[node]
+            and player.name in self.iteration.backward_plans[turn].needed_by[node]
         )
 
     def _learners(self, node: Value) -> tuple[tuple[str, bool], ...]:
@@ -140,11 +133,15 @@ class Writer:
             if self.iteration.is_traced(value, node):
                 return self._value(value)
         turn = self._turn(node)
-        if turn is None or is_cut(node) or value not in self.iteration.pullings[turn].need:
+        if turn is None:
             return self._constant(value)
-        if (value, node) in self.iteration.pullings[turn].cuts:
-            return self._leaf(value, node, turn)
-        return self._value(value)
+        match self.iteration.backward_plans[turn].kind(value, node):
+            case EdgeKind.CONSTANT:
+                return self._constant(value)
+            case EdgeKind.LEAF:
+                return self._leaf(value, node, turn)
+            case EdgeKind.LIVE:
+                return self._value(value)
 
     def _constant(self, value: Value) -> Slot:
         number = self.version.numbers[value]
@@ -154,10 +151,8 @@ class Writer:
 
     def _leaf(self, value: Value, node: Value, turn: int) -> Slot:
         """Return the leaf in place of `value` for `node`: shared by all that pull in one way."""
-        back = self.iteration.pullings[turn]
-        part = next(i for i, part in enumerate(back.parts) if node in part)
-        ways = {player: back.way(node, player) for player in back.need[value]}
-        key = ("leaf", self.version.numbers[value], turn, part, self.slots.interned(ways))
+        leaf = self.iteration.backward_plans[turn].leaf_of[value, node]
+        key = ("leaf", self.version.numbers[value], turn, leaf)
         return self._made(Cut, key, value, "cut")
 
     def _source(self, value: Value) -> Slot:
@@ -169,15 +164,17 @@ class Writer:
         takers = [] if turn is None else self._takers(value, turn)
         if number not in self.iteration.traced and (turn is None or not takers):
             return self._made(Cut, ("source", number), value, "as an origin")
-        if turn is not None and takers and (value, takers[0]) in self.iteration.pullings[turn].cuts:
-            return self._leaf(value, takers[0], turn)
+        if turn is not None and takers:
+            back = self.iteration.backward_plans[turn]
+            if back.kind(value, takers[0]) is EdgeKind.LEAF:
+                return self._leaf(value, takers[0], turn)
         return self._made(View, ("view", number), value, "as an origin")
 
     def _takers(self, value: Value, turn: int) -> list[Value]:
         """Return what takes `value` on the way to a gradient by it and is pulled in `turn`."""
         return [
             node
-            for node in self.iteration.pullings[turn].need
+            for node in self.iteration.backward_plans[turn].needed_by
             if value in node.inputs
             and self.iteration.is_source(value, node)
             and self.iteration.pulled.get(self.version.numbers.get(node, -1)) == turn
@@ -213,31 +210,32 @@ class Writer:
     # --- back ---
 
     def _pull(self, number: int, part: Sequence[Value]) -> None:
-        labels = dict.fromkeys(x for node in part for x in self.back.labels(node))
-        passes = [self._pass(number, part, label) for label in labels]
-        for i, found in enumerate(passes):
-            self._emit(replace(found, retain=i + 1 < len(passes)))
+        passes = dict.fromkeys(x for node in part for x in self.back.passes[node])
+        pulls = [self._pass(number, part, passed) for passed in passes]
+        for i, pull in enumerate(pulls):
+            self._emit(replace(pull, retain=i + 1 < len(pulls)))
 
-    def _pass(self, number: int, part: Sequence[Value], label: Label) -> Pull:
+    def _pass(self, number: int, part: Sequence[Value], passed: Pass) -> Pull:
         seeds, cotangents = [], []
         players: dict[str, Scale] = {}
         leaves: dict[Slot, Slot] = {}
         for node in part:
-            if isinstance(node, Energy) and (weight := self.back.rows.weight(label, node)):
+            if isinstance(node, Energy) and (weight := passed.weight(node)):
                 seeds.append((self._value(node), self._scale(weight)))
-            if mixed := [*self._mixed(node, label)]:
+            if mixed := [*self._mixed(node, passed)]:
                 cotangents.append((self._value(node), tuple(mixed)))
             player = owner(node)
-            if player is not None and player.name in self.back.need[node]:
-                way = self.back.bases[node].ways[player.name]
-                if label in way:
-                    players[player.name] = self._scale(way[label])
+            if player is not None and player.name in self.back.needed_by[node]:
+                way = self.back.coefficients(node, self.back.matrix.row(player.name))
+                if passed in way:
+                    players[player.name] = self._scale(way[passed])
             for value in self._cut_inputs(node):
-                if any(label in self.back.way(node, p) for p in self.back.need[value]):
+                rows = map(self.back.matrix.row, self.back.needed_by[value])
+                if any(passed in self.back.coefficients(node, row) for row in rows):
                     leaf = self._leaf(value, node, self.index)
-                    leaves[leaf] = self._cotangent(leaf, number, label, value)
+                    leaves[leaf] = self._cotangent(leaf, number, passed, value)
         return Pull(
-            self.names[label] if isinstance(label, Energy) else label,
+            passed.name,
             tuple(seeds),
             tuple(cotangents),
             tuple(players.items()),
@@ -246,29 +244,26 @@ class Writer:
         )
 
     def _cut_inputs(self, node: Value) -> list[Value]:
-        return [v for v in node.inputs if (v, node) in self.back.cuts]
+        return [v for v in node.inputs if (v, node) in self.back.cut_edges]
 
-    def _cotangent(self, leaf: Slot, part: int, label: Label, value: Value) -> Slot:
-        name = self.names[label] if isinstance(label, Energy) else label
+    def _cotangent(self, leaf: Slot, part: int, passed: Pass, value: Value) -> Slot:
         slot = self.slots.slot(
-            ("cotangent", self.index, leaf, part, label),
-            f"cotangent of {self.names[value]}, {name}",
+            ("cotangent", self.index, leaf, part, passed),
+            f"cotangent of {self.names[value]}, {passed}",
         )
-        self.left.setdefault((leaf, part), {})[label] = slot
+        self.left.setdefault((leaf, part), {})[passed] = slot
         return slot
 
-    def _mixed(self, value: Value, label: Label) -> Iterator[tuple[Slot, Scale]]:
-        """Yield the cotangents that a pass with `label` goes on from at `value`, with factors."""
-        if label not in self.back.labels(value):
+    def _mixed(self, value: Value, passed: Pass) -> Iterator[tuple[Slot, Scale]]:
+        """Yield the cotangents that a pass goes on from at `value`, with factors."""
+        if passed not in self.back.passes.get(value, ()):
             return
         seen: set[tuple[Slot, int]] = set()
-        for node in self.back.need:
-            if (value, node) not in self.back.cuts:
-                continue
+        for node in self.back.cut_takers.get(value, ()):
             key = (self._leaf(value, node, self.index), self.part[node])
             if key in seen:
                 continue
             seen.add(key)
-            for passed, coefficient in self.back.way(node, label).items():
-                if passed in self.left.get(key, {}):
-                    yield self.left[key][passed], self._scale(coefficient)
+            for x, coefficient in self.back.coefficients(node, passed).items():
+                if x in self.left.get(key, {}):
+                    yield self.left[key][x], self._scale(coefficient)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nvn.game.graph import LossGraph, differentiable_path, gradients_of, owner
-from nvn.game.values import Call, Energy, Value, Weight, written
+from nvn.game.values import Call, Value, Weight, written
 from nvn.planner.instructions import (
     Cut,
     Detach,
@@ -58,8 +58,8 @@ def explained(plan: Plan, costs: Mapping[str, Costs]) -> Explained:
 
 
 def _turn(graph: LossGraph, played: Played) -> Explained:
-    back = played.pulling
-    calls = [node for node in back.need if owner(node) is not None]
+    back = played.backward_plan
+    calls = [node for node in back.needed_by if owner(node) is not None]
     return {
         "move": heading(played.turn.move),
         "takes": {True: "a new batch", "noise": "new draws", False: ""}[played.turn.takes],
@@ -93,24 +93,25 @@ def _gradient(graph: LossGraph, node: Value) -> Explained:
 
 def _through(graph: LossGraph, played: Played, node: Value) -> Explained:
     """Say how a move goes back through a call: the rows of weights, and the passes made of them."""
-    back, player = played.pulling, owner(node)
+    back, player = played.backward_plan, owner(node)
     assert player is not None
-    basis, labels = back.bases[node], back.labels(node)
-    energies = [e for e in graph.energies if any(back.carries(p, node, e) for p in back.need[node])]
+    basis, passes = back.bases[node], back.passes[node]
+    energies = [
+        e for e in graph.energies if any(back.carries(p, node, e) for p in back.needed_by[node])
+    ]
     return {
         "call": graph.names[node],
         "player": player.name,
-        "passes": len(labels),
-        "rank": min(basis.rank, len(labels)),
-        "carried": [graph.names[x] if isinstance(x, Energy) else x for x in labels],
+        "passes": len(passes),
+        "rank": min(basis.rank, len(passes)),
+        "carried": [x.name for x in passes],
         "energies": [graph.names[e] for e in energies],
-        "matrix": {p: [_sum(back.rows.weight(p, e)) for e in energies] for p in back.need[node]},
+        "matrix": {
+            p: [_sum(back.matrix.row(p).weight(e)) for e in energies] for p in back.needed_by[node]
+        },
         "made_of": {
-            p: {
-                graph.names[x] if isinstance(x, Energy) else x: _sum(c)
-                for x, c in basis.ways[p].items()
-            }
-            for p in back.need[node]
+            p: {x.name: _sum(c) for x, c in back.coefficients(node, back.matrix.row(p)).items()}
+            for p in back.needed_by[node]
         },
     }
 

@@ -9,17 +9,17 @@ import torch
 import nvn
 from nvn import energies as en
 from nvn.game.values import Value
-from nvn.planner.backward import Pulling
+from nvn.planner.backward import BackwardPlan
 from tests.small import gan, linear, mean, square
 
 total = nvn.value(lambda *ts: torch.stack(ts).sum(dim=0), name="total")
 
 
-def back(game: nvn.Game, *players: Any) -> Pulling:
+def back(game: nvn.Game, *players: Any) -> BackwardPlan:
     """Return how players go back who move together."""
     plan = nvn.plan(game, nvn.simultaneous(*players), partial=True)
     (played,) = plan.program(plan.whole).turns
-    return played.pulling
+    return played.backward_plan
 
 
 def crowd(*names: str) -> tuple[nvn.Game, list[nvn.Player], nvn.Value]:
@@ -31,9 +31,9 @@ def crowd(*names: str) -> tuple[nvn.Game, list[nvn.Player], nvn.Value]:
     return game, players, J(total(*(player(x) for player in players)))
 
 
-def written(found: Pulling, node: Value) -> list[str]:
+def written(found: BackwardPlan, node: Value) -> list[str]:
     """Return what passes through a node, in words."""
-    return [str(label) for label in found.labels(node)]
+    return [x.name for x in found.passes[node]]
 
 
 # --- one pass where one will do ---------------------------------------------------------------
@@ -44,9 +44,9 @@ def test_one_player_goes_back_in_one_piece() -> None:
     small = gan()
     small.D.minimizes(mean(small.D(small.D(small.x))) + en.r1(small.D(small.x), small.x))
     found = back(small.game, small.D)
-    assert not found.cuts
-    assert len(found.parts) == 1
-    assert all(basis.labels == ("D",) for basis in found.bases.values())
+    assert not found.cut_edges
+    assert len(found.segments) == 1
+    assert all(written(found, node) == ["D"] for node in found.needed_by)
 
 
 def test_one_pass_serves_a_minimax_pair() -> None:
@@ -56,8 +56,10 @@ def test_one_pass_serves_a_minimax_pair() -> None:
     judged = small.D(small.fake)
     assert written(found, judged) == ["D"]
     assert written(found, small.fake) == ["G"]
-    assert {str(w) for way in found.way(judged, "G").values() for w in way} == {"-1"}
-    assert found.cuts == {(small.fake, judged)}
+    assert {
+        str(w) for way in found.coefficients(judged, found.matrix.row("G")).values() for w in way
+    } == {"-1"}
+    assert found.cut_edges == {(small.fake, judged)}
 
 
 def test_eight_generators_pass_once_through_each_of_two_critics() -> None:
@@ -72,16 +74,16 @@ def test_eight_generators_pass_once_through_each_of_two_critics() -> None:
     for k, maker in enumerate(makers, start=1):
         maker.minimizes(k * fools[0] + 0.5 * k * fools[1])
     found = back(game, *critics, *makers)
-    assert [len(found.labels(critic(made))) for critic in critics] == [1, 1]
-    assert [len(found.labels(maker(x))) for maker in makers] == [1] * 8
+    assert [len(found.passes[critic(made)]) for critic in critics] == [1, 1]
+    assert [len(found.passes[maker(x)]) for maker in makers] == [1] * 8
     assert written(found, made) == ["G7"]  # whose row is the longest stands for all
 
 
 def test_what_nobody_pulls_through_is_left_out() -> None:
     small = gan()
     found = back(small.game, small.G)
-    assert small.D(small.x) not in found.need
-    assert found.need[small.D(small.fake)] == ("G",)
+    assert small.D(small.x) not in found.needed_by
+    assert found.needed_by[small.D(small.fake)] == ("G",)
 
 
 # --- cuts -------------------------------------------------------------------------------------
@@ -93,8 +95,8 @@ def test_teammates_with_one_objective_are_not_cut() -> None:
     for player in (A, B):
         player.minimizes(mean(judged) + square(judged))
     found = back(game, A, B)
-    assert not {edge for edge in found.cuts if judged in edge}
-    assert len(found.labels(judged)) == 1
+    assert not {edge for edge in found.cut_edges if judged in edge}
+    assert len(found.passes[judged]) == 1
 
 
 def test_energies_that_pass_one_by_one_do_so_from_the_start() -> None:
@@ -105,10 +107,10 @@ def test_energies_that_pass_one_by_one_do_so_from_the_start() -> None:
     B.minimizes(one - two)
     C.minimizes(one + 2 * two)
     found = back(game, A, B, C)
-    assert found.labels(judged) == (one, two)
-    assert found.labels(one) == (one,)
-    assert found.labels(two) == (two,)
-    assert not {edge for edge in found.cuts if judged in edge}
+    assert found.passes[judged] == (found.matrix.unit(one), found.matrix.unit(two))
+    assert written(found, one) == [str(one)]
+    assert written(found, two) == [str(two)]
+    assert not {edge for edge in found.cut_edges if judged in edge}
 
 
 def test_energies_do_not_pass_one_by_one_where_that_costs_more() -> None:
@@ -138,25 +140,25 @@ def test_a_penalty_is_not_cut_on_its_way() -> None:
     small.D.minimizes(penalty)
     small.G.minimizes(2 * penalty)
     found = back(small.game, small.D, small.G)
-    slope = next(node for node in found.need if str(node).startswith("gradient("))
-    assert (judged, slope) not in found.cuts
-    assert next(part for part in found.parts if slope in part) >= {judged, slope}
+    slope = next(node for node in found.needed_by if str(node).startswith("gradient("))
+    assert (judged, slope) not in found.cut_edges
+    assert {judged, slope} <= {*found.segments[found.segment_of[slope]]}
 
 
-def test_parts_come_after_those_that_give_them_cotangents() -> None:
+def test_segments_come_after_those_that_give_them_cotangents() -> None:
     small = gan()
     small.G.minimizes(mean(small.fake))
     found = back(small.game, small.D, small.G)
-    place = {node: i for i, part in enumerate(found.parts) for node in part}
-    assert found.cuts
-    assert all(place[value] > place[node] for value, node in found.cuts)
+    assert found.cut_edges
+    segment = found.segment_of
+    assert all(segment[value] > segment[node] for value, node in found.cut_edges)
 
 
-def test_every_node_is_in_exactly_one_part() -> None:
+def test_every_node_is_in_exactly_one_segment() -> None:
     small = gan()
     found = back(small.game, small.D, small.G)
-    nodes = [node for part in found.parts for node in part]
-    assert sorted(nodes, key=id) == sorted(found.need, key=id)
+    nodes = [node for segment in found.segments for node in segment]
+    assert sorted(nodes, key=id) == sorted(found.needed_by, key=id)
 
 
 def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
@@ -169,9 +171,8 @@ def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
     small.G.minimizes(beside)
     small.D.minimizes(2.5 * beside)
     found = back(game, small.D, small.G)
-    for value, node in found.cuts:
-        for player in found.need[value]:
-            for label in found.way(value, player):
-                rows = found.rows
-                if rows.touches(label, found.below[node]) and label != player:
-                    assert found.way(node, label), f"{label} at {node}"
+    for value, node in found.cut_edges:
+        for player in found.needed_by[value]:
+            for x in found.coefficients(value, found.matrix.row(player)):
+                if x.touches(found.energies_below[node]) and x.name != player:
+                    assert found.coefficients(node, x), f"{x} at {node}"

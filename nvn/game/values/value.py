@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nvn import pytree
@@ -38,7 +39,7 @@ class Value(ValueArithmetic):
         self.kwargs = kwargs
         self.where = where
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Value, ...]:
         """The values that this one is computed from, each once, in the order written."""
         found = (v for v in pytree.leaves((self.args, dict(self.kwargs))) if isinstance(v, Value))
