@@ -36,6 +36,8 @@ def smallest_basis(
     The smallest game that needs the last: A descends e1 + e2, B e1 - e2, C e1 + 2·e2. Before: three
     directions, none of which is a sum of the others. After: e1 and e2 pass, one by one.
     """
+    if len(players) == 1:  # most nodes of most moves: the player's own row
+        return matrix.per_player(players)
     directions = matrix.directions(players, energies, preferred)
     rows = {d.representative: matrix.restricted(d.representative, energies) for d in directions}
     basis = matrix.combined(directions, energies, reduce_rank(rows, preferred))

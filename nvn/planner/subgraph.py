@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -57,9 +57,8 @@ def subgraph(graph: LossGraph, matrix: WeightMatrix, terms: Terms) -> Subgraph:
     energies = _energies_below(nodes, terms)
     needed_by = _needed_by(graph, matrix, terms, energies)
     edges = [(v, n) for n in needed_by if not is_cut(n) for v in n.inputs if v in needed_by]
-    regions = tuple(
-        _region(nodes, needed_by, energies) for nodes in _uncut(graph, edges, needed_by)
-    )
+    groups = _uncut(graph, edges, needed_by)
+    regions = tuple(_region(group, terms, needed_by, energies) for group in groups)
     region_of = {node: region for region in regions for node in region.nodes}
     between = tuple((v, n) for v, n in edges if region_of[v] is not region_of[n])
     return Subgraph(needed_by, energies, between, regions, region_of)
@@ -135,6 +134,7 @@ def _waits(groups: Sequence[Sequence[Value]], edges: Sequence[Edge]) -> dict[int
 
 def _region(
     nodes: Sequence[Value],
+    movers: Iterable[str],
     needed_by: Mapping[Value, tuple[str, ...]],
     energies_below: Mapping[Value, frozenset[Energy]],
 ) -> Region:
@@ -143,6 +143,8 @@ def _region(
         (node,) = nodes
         return Region((node,), needed_by[node], energies_below[node], owners)
     nodes = sorted(nodes, key=lambda n: n.index)
-    players = tuple(dict.fromkeys(p for n in nodes for p in needed_by[n]))
+    # In the movers' order, as at every node: so that the same player represents a direction.
+    met = {p for n in nodes for p in needed_by[n]}
+    players = tuple(p for p in movers if p in met)
     energies = frozenset[Energy]().union(*(energies_below[n] for n in nodes))
     return Region(tuple(nodes), players, energies, owners)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from nvn.game.game import Player
@@ -54,6 +55,7 @@ class _Numbering:
         self.steps: Counter[str] = Counter()
         self.buffers: dict[str, Number] = {}
         self.batches = self.draws = 0
+        self.stateful = cache(has_buffers)  # walks a module
 
     def of(self, turn: Turn) -> Versions:
         self.batches += turn.takes is True
@@ -69,7 +71,7 @@ class _Numbering:
                 continue
             player = node.op.player
             key = (node, inputs, self.steps[player.name], self.batches, self.draws)
-            if has_buffers(player):
+            if self.stateful(player):
                 # In eval mode, the buffers are those that the turn starts with.
                 held = now if node.op.training else self.buffers
                 starts[node] = held.setdefault(player.name, self._number("buffers", player.name))
