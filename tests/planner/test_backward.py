@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any
 
+import pytest
 import torch
+from hypothesis import given
 
 import nvn
 from nvn import energies as en
 from nvn.game.values import Value
-from nvn.planner.backward import BackwardPlan
-from tests.small import gan, linear, mean, square
+from nvn.planner.backward import BackwardPlan, EdgeKind, backward_plan
+from nvn.planner.rank_reduction import MAX_SEARCH
+from tests.games.specs import GameSpec
+from tests.games.strategies import Taste, examples, games
+from tests.games.styles import declare
+from tests.planner.exact import faults
+from tests.small import Own, gan, linear, mean, mlp, sgd, square, tensor
 
 total = nvn.value(lambda *ts: torch.stack(ts).sum(dim=0), name="total")
 
@@ -34,6 +43,88 @@ def crowd(*names: str) -> tuple[nvn.Game, list[nvn.Player], nvn.Value]:
 def written(found: BackwardPlan, node: Value) -> list[str]:
     """Return what passes through a node, in words."""
     return [x.name for x in found.passes[node]]
+
+
+# --- the worked example of backward.py ---------------------------------------------------------
+
+
+class Paired(torch.nn.Linear):
+    """Takes the sum of its inputs."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(torch.stack(inputs).sum(dim=0))
+
+
+def test_the_worked_example() -> None:
+    game = nvn.Game("2v2")
+    weak, peak, label = game.batch("weak", "peak", "label")
+    G, E, D, Dp = (game.player(name, Paired(3, 3)) for name in ("G", "E", "D", "Dp"))
+    C = game.frozen("C", Paired(3, 3))
+    f = E(weak)
+    fake = G(weak, f)
+    judged, peaked, recognized = D(fake, f), Dp(fake, f), C(fake)
+    fool_D, fool_Dp = mean(judged), mean(peaked)
+    mse, ce = en.mse(fake, peak), en.cross_entropy(recognized, label)
+    G.minimizes(0.002 * fool_D + 0.002 * fool_Dp + mse + 0.1 * ce)
+    E.minimizes(0.002 * fool_D + 0.002 * fool_Dp + ce)
+    found = back(game, G, E)
+
+    def made(node: Value) -> dict[str, dict[str, str]]:
+        return {
+            player: {
+                x.name: " + ".join(map(str, c))
+                for x, c in found.coefficients(node, found.matrix.row(player)).items()
+            }
+            for player in found.needed_by[node]
+        }
+
+    for node in (judged, fool_D, peaked, fool_Dp):
+        assert made(node) == {"G": {"G": "1"}, "E": {"G": "1"}}
+    for node in (recognized, ce):
+        assert made(node) == {"G": {"E": "0.1"}, "E": {"E": "1"}}
+    assert made(mse) == {"G": {"G": "1"}}
+    assert made(fake) == {"G": {"G": "1"}, "E": {"E": "1"}}
+    assert made(f) == {"E": {"E": "1"}}
+
+    uses = [(fake, judged), (fake, peaked), (fake, recognized), (f, judged), (f, peaked)]
+    assert found.cut_edges == {*uses}
+    assert all(found.kind(*edge) is EdgeKind.LEAF for edge in uses)
+    assert found.kind(f, fake) is found.kind(fake, mse) is EdgeKind.LIVE
+    assert found.kind(weak, fake) is found.kind(label, ce) is EdgeKind.CONSTANT
+    at_fake, shared, at_C, at_f, shared_f = (found.leaf_of[edge] for edge in uses)
+    assert at_fake == shared
+    assert at_f == shared_f
+    assert len({at_fake, at_C, at_f}) == 3
+    assert {frozenset(segment) for segment in found.segments} == {
+        frozenset([judged, peaked, fool_D, fool_Dp]),
+        frozenset([recognized, ce]),
+        frozenset([mse, fake, f]),
+    }
+    assert found.segments[-1] == (f, fake, mse)
+    assert not [*faults(game_graph(game), found)]
+
+
+def game_graph(game: nvn.Game) -> Any:
+    players = [p for p in game.players.values() if p.objective]
+    return nvn.plan(game, nvn.simultaneous(*players), partial=True).graph
+
+
+# --- exactly what everybody wants ---------------------------------------------------------------
+
+
+@examples(60)
+@given(games(Taste(slopes=True, related=True, moves=True, kinds=("dropout",), modes=True)))
+def test_everybody_gets_exactly_what_it_descends(spec: GameSpec) -> None:
+    """Random games: node by node and edge by edge, without computing anything."""
+    declared = declare(spec, spec.modules())
+    everybody = nvn.simultaneous(*(declared.game.players[p.name] for p in spec.active))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of weights that are all zero
+        plans = [nvn.plan(declared.game, s, partial=True) for s in (declared.schedule, everybody)]
+    for plan in plans:
+        for turn in plan.turns(plan.whole):
+            found = backward_plan(plan.graph, turn.terms)
+            assert not [*faults(plan.graph, found)]
 
 
 # --- one pass where one will do ---------------------------------------------------------------
@@ -161,6 +252,28 @@ def test_every_node_is_in_exactly_one_segment() -> None:
     assert sorted(nodes, key=id) == sorted(found.needed_by, key=id)
 
 
+def test_gradients_that_lie_between_one_another_stay_in_one_piece() -> None:
+    """Two by px and two by pz, each pair with one of the other's between: all four together."""
+    game = nvn.Game("between")
+    x, z = game.batch("x", "z")
+    D, F, P, Q = (game.player(name, mlp(seed=i)) for i, name in enumerate("DFPQ"))
+    px, pz, add = P(x), Q(z), nvn.value(torch.add, name="add")
+    first = nvn.gradient(D(px), px)
+    other = nvn.gradient(F(pz), pz)
+    second = nvn.gradient(D(add(px, other)), px)
+    last = nvn.gradient(F(add(pz, first)), pz)
+    goal = en.mse(second, last)
+    for player, weight in ((D, 1.0), (F, -2.0), (P, 3.0), (Q, 0.5)):
+        player.minimizes(weight * goal)
+    found = back(game, D, F, P, Q)
+    assert len({found.segment_of[node] for node in (first, other, second, last)}) == 1
+    plan = nvn.plan(game, nvn.simultaneous(D, F, P, Q))
+    batch = {"x": tensor(4, 3), "z": tensor(4, 3, seed=1)}
+    engines = (nvn.Engine(plan, sgd, plain=plain) for plain in (False, True))
+    planned, plain = (engine.gradients(batch, list("DFPQ")) for engine in engines)
+    torch.testing.assert_close(planned, plain)
+
+
 def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
     """D's row may not stand for G's on the way to a slope, for G goes by another way too."""
     small = gan()
@@ -176,3 +289,56 @@ def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
             for x in found.coefficients(value, found.matrix.row(player)):
                 if x.touches(found.energies_below[node]) and x.name != player:
                     assert found.coefficients(node, x), f"{x} at {node}"
+
+
+# --- many players -------------------------------------------------------------------------------
+
+
+def many(makers: int, critics: int) -> tuple[nvn.Game, list[nvn.Player], list[nvn.Player]]:
+    """What all makers make together, every critic judges; every maker weighs every judgement."""
+    game = nvn.Game("many")
+    G = [game.player(f"G{i}", Own()) for i in range(makers)]
+    D = [game.player(f"D{k}", Own()) for k in range(critics)]
+    made = total(*(maker() for maker in G))
+    judged = [mean(critic(made)) for critic in D]
+    for i, maker in enumerate(G):
+        maker.minimizes(
+            sum(((1.0 + (i * k + i) % 7) * e for k, e in enumerate(judged)), 0.0 * judged[0])
+        )
+    for critic, energy in zip(D, judged, strict=True):
+        critic.minimizes(-energy)
+    return game, G, D
+
+
+def calls(makers: int, critics: int, kind: str) -> int:
+    """Count the calls of Python functions while every turn's way back is planned."""
+    game, G, D = many(makers, critics)
+    schedules = {
+        "together": nvn.simultaneous(*G, *D),
+        "as teams": nvn.alternating(tuple(D), tuple(G)),
+        "one by one": nvn.alternating(*D, *G),
+    }
+    plan = nvn.plan(game, schedules[kind])
+    turns = plan.turns(plan.whole)
+    count = 0
+
+    def called(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        for turn in turns:
+            backward_plan(plan.graph, turn.terms)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("kind", ["together", "as teams", "one by one"])
+def test_planning_grows_as_players_times_energies(kind: str) -> None:
+    """Twice the makers and twice the critics: four times the work, by count, at most."""
+    assert MAX_SEARCH < 12  # beyond it, no smaller basis is searched for
+    small, large = calls(12, 12, kind), calls(24, 24, kind)
+    assert large <= 4 * small
