@@ -11,8 +11,8 @@ D and G alternate, x a batch, z noise, fake = G(z); both descend mean(D(fake)), 
           D's buffers    nothing: they are those D comes with            3
           D(fake)        fake (2), D's 0 steps, D's buffers (3)          4, leaves buffers 5, kept
           mean(D(fake))  D(fake) (4)                                     6
-    G     x, z, fake     as before: G has not stepped                    0, 1, 2: not computed again
-          D(fake)        fake (2), D's 1 step, D's buffers (5)           7, leaves buffers 8, dropped
+    G     x, z, fake     as before: G has not stepped                    0, 1, 2: reused
+          D(fake)        fake (2), D's 1 step, D's buffers (5)           7, leaves buffers 8, lost
           mean(D(fake))  D(fake) (7)                                     9
 """
 
