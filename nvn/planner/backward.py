@@ -195,7 +195,12 @@ def _bases(matrix: WeightMatrix, part: Subgraph) -> dict[Region, Basis]:
 
 
 def _sound(matrix: WeightMatrix, part: Subgraph, region: Region, basis: MakeBasis) -> Basis:
-    """Return a basis of owners' rows, or of those who are upstream of all the region."""
+    """Return a basis of a region that what takes its values can make something of.
+
+    Of rows of the owners, if that will do; of those who are upstream of all the region, as for a
+    slope beside what it is compared with (tests/games/test_planned.py); else each player's own, as
+    for slopes side by side of two players' calls (tests/planner/test_backward.py, `goes_by`).
+    """
     upstream = {p for p in region.players if all(p in part.needed_by[n] for n in region.nodes)}
     for preferred in (region.owners, upstream):
         found = basis(region.players, region.energies, preferred)
@@ -227,6 +232,10 @@ def _settled(
 
     A pass that carries one energy cannot be made of passes that carry several. Where it would
     take more passes further down than the rows' number, the players' rows pass instead.
+
+    Before: A descends e1 + e2, B e1 - e2, C e1 + 2·e2; e1 and e2 pass through what they make
+    together, A's row through e1. After: e1's pass through e1. (Of random games, one in fifty needs
+    this; "weights of two values" in tests/games/test_planned.py does.)
     """
     single = {r for r, basis in bases.items() if all(x.player is None for x in basis.passes)}
     if not single:  # there are never fewer energies than directions

@@ -82,7 +82,11 @@ def _tangled(
 def _in_two_ways(
     matrix: WeightMatrix, part: Subgraph, bases: Bases, segment: Iterable[Region]
 ) -> bool:
-    """Tell whether a player's calls in a segment make its row of passes in different ways."""
+    """Tell whether a player's calls in a segment make its row of passes in different ways.
+
+    As when G descends e1 + e2, D 1e-30·e1 + 1e-20·e2, on two calls of D: G's pass stands for D's
+    at both, times 1e-30 at one and 1e-20 at the other; one call would give D the unscaled sum.
+    """
     ways: dict[str, Mapping[Pass, Coefficient]] = {}
     for region in segment:
         for node in region.nodes if region.owners else ():

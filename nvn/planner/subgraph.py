@@ -115,7 +115,8 @@ def _uncut(
         groups.setdefault(x, set()).update(n for n in (*path - {x}, node) if n in needed_by)
     found = united([*((n,) for n in needed_by), *filter(None, groups.values())])
     # What lies between nodes of a group belongs to it too, and groups that lie between one another
-    # are one: else no order of going through them one by one would do.
+    # are one, for else no order of going through them one by one would do. The latter takes four
+    # slopes: two by f and two by g, of values made of each other's (test_backward.py).
     while circle := cycle(_waits(found, edges)):
         joined = tuple(node for i in circle for node in found[i])
         found = [*(group for i, group in enumerate(found) if i not in circle), joined]

@@ -267,11 +267,63 @@ def test_gradients_that_lie_between_one_another_stay_in_one_piece() -> None:
         player.minimizes(weight * goal)
     found = back(game, D, F, P, Q)
     assert len({found.segment_of[node] for node in (first, other, second, last)}) == 1
-    plan = nvn.plan(game, nvn.simultaneous(D, F, P, Q))
-    batch = {"x": tensor(4, 3), "z": tensor(4, 3, seed=1)}
+    assert_as_plain(game, [D, F, P, Q])
+
+
+def in_two_ways(*, apart: bool) -> tuple[nvn.Game, list[nvn.Player], list[Value]]:
+    """G's row stands for D's at two calls of D, but as two different multiples: D's are too short.
+
+    What D judges is made of one value of G's, or of two.
+    """
+    game = nvn.Game("two ways")
+    x, z = game.batch("x", "z")
+    D, G = game.player("D", linear(seed=1)), game.player("G", linear(seed=2))
+    fake = G(z)
+    other = G(x) if apart else nvn.value(torch.sub, name="sub")(fake, x)
+    one, two = mean(D(fake)), square(D(other))
+    G.minimizes(one + two)
+    D.minimizes(1e-30 * one + 1e-20 * two)
+    return game, [D, G], [D(fake), D(other)]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_call_of_autograd_asks_for_parameters_in_one_way(apart: bool) -> None:
+    """One call would add up D's two gradients before they are multiplied."""
+    game, players, calls = in_two_ways(apart=apart)
+    found = back(game, *players)
+    assert [written(found, call) for call in calls] == [["G"], ["G"]]
+    assert len({found.segment_of[call] for call in calls}) == 2
+    assert_as_plain(game, players)
+
+
+def test_no_pass_goes_by_for_a_player_who_is_not_below_it() -> None:
+    """Two slopes by x, of P's call and of Q's: neither of the two is upstream of the other.
+
+    P's row is a multiple of Q's, but Q's pass may not serve P at P(x): H(P(x)) takes it too,
+    through which no pass of Q's goes.
+    """
+    game = nvn.Game("side by side")
+    x = game.batch("x")
+    P, Q = game.player("P", mlp(seed=1)), game.player("Q", mlp(seed=2))
+    H = game.frozen("H", mlp(seed=3))
+    p, q = P(x), Q(x)
+    slopes = en.mse(nvn.gradient(p, x), nvn.gradient(q, x))
+    beside = en.mse(H(p), q)
+    P.minimizes(slopes + beside)
+    Q.minimizes(2.5 * slopes + 2.5 * beside)
+    found = back(game, P, Q)
+    assert written(found, p) == ["P"]
+    assert written(found, q) == ["Q"]
+    assert_as_plain(game, [P, Q])
+
+
+def assert_as_plain(game: nvn.Game, players: list[nvn.Player]) -> None:
+    plan = nvn.plan(game, nvn.simultaneous(*players))
+    names = [player.name for player in players]
+    batch = {name: tensor(4, 3, seed=i) for i, name in enumerate(("x", "z"))}
     engines = (nvn.Engine(plan, sgd, plain=plain) for plain in (False, True))
-    planned, plain = (engine.gradients(batch, list("DFPQ")) for engine in engines)
-    torch.testing.assert_close(planned, plain)
+    planned, plain = (engine.gradients(batch, names) for engine in engines)
+    torch.testing.assert_close(planned, plain, rtol=1e-5, atol=0 if names == ["D", "G"] else 1e-7)
 
 
 def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
