@@ -9,14 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from nvn import pytree
 from nvn.game.game import Game
 from nvn.game.modules import may_draw, parameter_count
 from nvn.game.players import Player
 from nvn.game.schedule import Schedule
-from nvn.game.traversal import ancestors, reach, reads, roots
+from nvn.game.traversal import (
+    ancestors,
+    differentiable_path,
+    gradients_of,
+    reach,
+    reads,
+    roots,
+)
 from nvn.game.values import Energy, Term, Value, ValueTable, WeightedSum, expressions
 
 
@@ -65,6 +72,11 @@ class LossGraph:
             KeyError: There is none.
         """
         return {player.name: player for player in self.players}[name]
+
+    @cached_property
+    def gradient_paths(self) -> Mapping[Value, frozenset[Value]]:
+        """What lies between x and y, both included, for each ∂y/∂x among the nodes."""
+        return {g: differentiable_path(g.args[1], g.args[0]) for g in gradients_of(self.nodes)}
 
     def moving_terms(self, player: Player, objective: WeightedSum) -> tuple[Term, ...]:
         """Return the terms of `objective` that depend on `player`: the others cannot move it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from nvn.game.schedule import Fresh, Move
 from nvn.game.traversal import called_players, owner, roots
 from nvn.game.values import Energy, Term, Value, WeightedSum
-from nvn.planner.backward import Pulling
+from nvn.planner.backward import BackwardPlan
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TurnPlan:
         turn: The turn.
         computed: The values that are computed in it.
         reused: The values that it asks for and that are there already.
-        back: How it goes back.
+        backward_plan: How it goes back.
         through_gradients: How often the gradients that are values (∂y/∂x) go back through a call of
             each player.
     """
@@ -79,7 +79,7 @@ class TurnPlan:
     turn: Turn
     computed: tuple[Value, ...]
     reused: tuple[Value, ...]
-    back: Pulling
+    backward_plan: BackwardPlan
     through_gradients: Counter[str]
 
     @property
@@ -91,7 +91,7 @@ class TurnPlan:
     def backward(self) -> Counter[str]:
         """How often a gradient goes back through a call of each player."""
         passes = Counter(self.through_gradients)
-        for node in self.back.need:
+        for node, through in self.backward_plan.passes.items():
             if (player := owner(node)) is not None:
-                passes[player] += len(self.back.labels(node))
+                passes[player] += len(through)
         return passes
