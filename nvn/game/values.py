@@ -18,6 +18,7 @@ import numbers
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeGuard
 
 from nvn import pytree
@@ -84,7 +85,7 @@ class Value(Declared):
         self.kwargs = kwargs
         self.where = where
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Value, ...]:
         """The values that this one is computed from, each once, in the order written."""
         found = (v for v in pytree.leaves((self.args, dict(self.kwargs))) if isinstance(v, Value))

@@ -341,7 +341,7 @@ class _Turn:
                 self._compute_call(node)
             case _:
                 self._compute_other(node)
-        if isinstance(node, Energy) and node in self.turn.energies:
+        if isinstance(node, Energy) and node in self.turn.descends:
             self._record(node)
 
     def _compute_other(self, node: Value) -> None:

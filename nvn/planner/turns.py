@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from nvn.game.schedule import Fresh, Move
 from nvn.game.traversal import called_players, owner, roots
@@ -31,10 +32,15 @@ class Turn:
         """The energies, and the values that weigh them."""
         return roots(WeightedSum(group) for group in self.terms.values())
 
-    @property
+    @cached_property
     def energies(self) -> tuple[Energy, ...]:
         """The energies that anybody descends, each once."""
         return tuple(dict.fromkeys(t.energy for group in self.terms.values() for t in group))
+
+    @cached_property
+    def descends(self) -> frozenset[Energy]:
+        """The same, to look them up."""
+        return frozenset(self.energies)
 
     def lines(self, names: Mapping[Value, str]) -> tuple[str, ...]:
         """Say who moves, and down what."""

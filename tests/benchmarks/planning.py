@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import nvn
+from nvn.planner.emit import Emitter
 from tests.benchmarks.arena import mean_square, together
 
 KINDS = ("makers at once", "in a chain", "all at once", "teams", "one by one")
@@ -61,6 +62,7 @@ def measured(makers: int, critics: int, kind: str) -> tuple[float, float, int, i
     plan = nvn.plan(game, schedule)
     planned = time.process_time()
     program, turns = plan.lowered(plan.whole)
+    compile(Emitter(program).emit().text, "loop", "exec")
     compiled = time.process_time()
     passes = sum(turn.backward.total() for turn in turns)
     return planned - start, compiled - planned, len(program.instructions), passes
