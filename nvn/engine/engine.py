@@ -23,10 +23,10 @@ from nvn.engine.counters import Counters
 from nvn.engine.dry_run import check_batch
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
-from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, nobody_steps
+from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
 from nvn.engine.module_state import lent_attributes, lent_buffers, modes
 from nvn.engine.operations import Operations
-from nvn.engine.optimizers import Optimizers
+from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.precision import Precision
 from nvn.engine.seeding import Generators, Streams
 from nvn.engine.state import TrainState, add_optimizers
@@ -157,8 +157,11 @@ class Engine:
         feed = BatchFeed(batch, playing.batches, self._placed)
         norms: dict[str, Scalar] = {}
 
-        def step(player: str, optimizer: str, gradients: Gradients) -> None:
-            norm = state.optimizers[optimizer].step(gradients, norm=self._norms)
+        def step(player: str, optimizer: str, gradients: Gradients | None) -> None:
+            try:
+                norm = state.optimizers[optimizer].step(gradients, norm=self._norms)
+            except NoGradientError:
+                raise RunError(no_path(player)) from None
             if norm is not None:
                 norms[player] = norm
 
@@ -180,6 +183,8 @@ class Engine:
         return playing
 
     def _played(self, playing: _Playing, run: Iteration) -> Outcome:
+        for optimizer in self.state.optimizers.values():
+            optimizer.clear()
         for module, training in self._modes:
             if module.training is not training:  # somebody has switched it, to look at something
                 with modes(self._modes):

@@ -17,8 +17,8 @@ from nvn.errors import RunError
 from nvn.records import Scalar
 
 Gradients: TypeAlias = Sequence[Tensor | None]
-Stepping: TypeAlias = Callable[[str, str, Gradients], None]
-"""Steps a player, with the optimizer of a name, along its gradients."""
+Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
+"""Steps a player, with the optimizer of a name, along its gradients (None: what `.grad` has)."""
 
 
 class Outcome(NamedTuple):
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
     gradients: Mapping[str, Gradients]
 
 
-def nobody_steps(player: str, optimizer: str, gradients: Gradients) -> None:
+def nobody_steps(player: str, optimizer: str, gradients: Gradients | None) -> None:
     """Step nobody: what an iteration is given that only looks."""
 
 
@@ -147,9 +147,13 @@ class Iteration:
         else:
             raise RunError(no_path(player))
 
-    def step(self, player: str, gradients: Gradients, optimizer: str | None = None) -> None:
-        """Step a player along its gradients, with an optimizer of another name than its own."""
-        self.require_path(player, gradients)
+    def step(
+        self, player: str, gradients: Gradients | None = None, optimizer: str | None = None
+    ) -> None:
+        """Step a player along its gradients, or along what has been added up in `.grad`.
+
+        With `optimizer`, by one of another name than the player's.
+        """
         self._step(player, optimizer or player, gradients)
         self.counters.stepped(player)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -104,6 +104,10 @@ def as_optimizer(spec: OptimizerFactory | Optimizer) -> Optimizer:
     return Optimizer(spec)
 
 
+class NoGradientError(RuntimeError):
+    """A player is to step, but nothing has a gradient."""
+
+
 class PlayerOptimizer:
     """One player's optimizer at work."""
 
@@ -124,13 +128,29 @@ class PlayerOptimizer:
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
-    def step(self, gradients: Sequence[Tensor | None], *, norm: bool = True) -> Pending | None:
+    def clear(self) -> None:
+        """Forget what is in the parameters' `.grad`, from a backward pass of somebody else's."""
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad = None
+
+    def step(
+        self, gradients: Sequence[Tensor | None] | None = None, *, norm: bool = True
+    ) -> Pending | None:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm.
 
-        The norm costs a kernel a parameter; without `norm`, None is returned.
+        Without `gradients`, along what has been added up in the parameters' `.grad`. The norm costs
+        a kernel a parameter; without `norm`, None is returned.
+
+        Raises:
+            NoGradientError: There is nothing to step along.
         """
-        length = _norm(gradients) if norm else None
-        self._assign(gradients)
+        if gradients is not None:
+            self._assign(gradients)
+        found = [p.grad for p in self._parameters if p.grad is not None]
+        if not found:
+            raise NoGradientError
+        length = Pending(torch._foreach_norm(_dense(found)), _length) if norm else None
         if self._clips:
             self._clip()
         self.optimizer.step()
@@ -188,21 +208,21 @@ class PlayerOptimizer:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
         if self._spec.clip_norm is not None:
-            gradients = [parameter.grad for parameter in self._parameters]
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
             total = torch.nn.utils.get_total_norm(_dense(gradients))
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
-
-
-def _norm(gradients: Iterable[Tensor | None]) -> Pending:
-    return Pending(torch._foreach_norm(_dense(gradients)), _length)
 
 
 def _length(norms: Sequence[float]) -> float:
     return math.hypot(*norms)
 
 
-def _dense(gradients: Iterable[Tensor | None]) -> list[Tensor]:
-    return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
+def _dense(gradients: list[Tensor]) -> list[Tensor]:
+    """Return the numbers of gradients, of sparse ones those that are there."""
+    for gradient in gradients:
+        if gradient.is_sparse:
+            return [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    return gradients
 
 
 def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:

@@ -237,7 +237,8 @@ class _Turn:
         self.weights = self._weights()
         # Cotangents that earlier passes have left, by the leaf and the part of its taker.
         self.left: dict[tuple[Slot, int], dict[Pass, Slot]] = {}
-        self.totals: dict[str, Slot] = {}
+        self.totals: dict[str, Slot | None] = {}
+        self.scaled = self._scaled_players()
         self.through_gradients: Counter[str] = Counter()
 
     def _weights(self) -> dict[Energy, list[Value]]:
@@ -265,7 +266,7 @@ class _Turn:
 
     def _finish(self) -> None:
         if not self.it.steps:
-            self.it.gradients |= self.totals
+            self.it.gradients |= {p: total for p, total in self.totals.items() if total is not None}
             return
         if len(self.turn.terms) > 1:
             self.it.emit(ir.RequirePaths(tuple((p, self.totals[p]) for p in self.turn.terms)))
@@ -607,12 +608,16 @@ class _Turn:
                 leaves[leaf] = self._cotangent(leaf, part, carried, value)
         for player_name in scales:
             self.it.require_grad(player_name, True)
+        into = tuple(p for p in scales if p not in self.scaled)
+        self.totals |= dict.fromkeys(into)
+        scales = {p: scale for p, scale in scales.items() if p in self.scaled}
         found = {p: self._gradients_slot(p, scale) for p, scale in scales.items()}
         self.it.emit(
             ir.Backward(
                 carried.name,
                 tuple(energies),
                 tuple(values),
+                into,
                 tuple(found.items()),
                 tuple(leaves.items()),
                 retain_graph,
@@ -620,6 +625,21 @@ class _Turn:
         )
         for player_name, scale in scales.items():
             self._accumulate(player_name, scale, found[player_name])
+
+    def _scaled_players(self) -> frozenset[str]:
+        """Return the players whose gradients are not simply added up in `.grad`.
+
+        That is whose row is a multiple of another's at any call, or who only wants to look.
+        """
+        if not self.it.steps:
+            return frozenset(self.turn.terms)
+        return frozenset(
+            player
+            for node in self.back.needed_by
+            if (player := owner(node)) in self.back.needed_by[node]
+            for coefficient in self.back.coefficients(node, self.back.matrix.row(player)).values()
+            if self._scale(coefficient) != ONE
+        )
 
     def _leaves_of(self, node: Value, carried: Pass) -> list[Value]:
         """Return the values in whose place a node has leaves, at which somebody wants the pass."""
