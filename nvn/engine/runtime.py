@@ -78,7 +78,7 @@ def filled(energy: Tensor, amount: float | Tensor) -> Tensor:
 def backward(
     outputs: Sequence[Any],
     cotangents: Sequence[Any],
-    into: Sequence[nn.Parameter],
+    into: Sequence[nn.Parameter] | None = None,
     *,
     retain_graph: bool = False,
     filled: Callable[[Tensor, float | Tensor], Tensor] = filled,
@@ -89,7 +89,7 @@ def backward(
         outputs: Energies (scalars), and values of any form.
         cotangents: What each starts with: a number or a scalar tensor for an energy; for a value,
             a list with a tensor, or None, for each of its tensors that gradients can be taken of.
-        into: The parameters.
+        into: The parameters; all that require gradients, if None.
         retain_graph: Whether another pass goes through the same graph.
         filled: Makes what a pass starts with at an energy.
     """

@@ -44,6 +44,7 @@ class LossGraph:
         reads: The players whose parameters the node's value depends on.
         stateful: The players whose modules have buffers, which their calls may change.
         parameters: How many parameters each player has.
+        learnable: The players with parameters that require gradients, frozen ones too.
         drawing: The players whose modules may draw random numbers.
     """
 
@@ -58,6 +59,7 @@ class LossGraph:
     reads: Mapping[Value, frozenset[str]]
     stateful: frozenset[str]
     parameters: Mapping[str, int]
+    learnable: frozenset[str]
     drawing: frozenset[str]
 
     @property
@@ -102,6 +104,9 @@ def freeze(game: Game, schedules: Iterable[Schedule]) -> LossGraph:
         reads=reads(nodes),
         stateful=frozenset(p.name for p in players if any(True for _ in p.module.buffers())),
         parameters={p.name: parameter_count(p.module) for p in players},
+        learnable=frozenset(
+            p.name for p in players if any(w.requires_grad for w in p.module.parameters())
+        ),
         drawing=frozenset(p.name for p in players if may_draw(p.module)),
     )
 

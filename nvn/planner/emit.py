@@ -194,7 +194,7 @@ class Emitter:
         cotangents += [mixed(mixture) for _, mixture in x.values]
         into = [f"*{self.name(player)}_params" for player in x.into]
         own = _list(into) if len(into) != 1 else into[0].removeprefix("*")
-        parts = [_list(outputs), _list(cotangents), own]
+        parts = [_list(outputs), _list(cotangents), *([] if x.alone else [own])]
         parts += (
             [_list(f"{self.name(player)}_params" for player, _ in x.players)] if x.writes else []
         )

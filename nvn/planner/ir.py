@@ -394,6 +394,7 @@ class Backward(Instruction):
         energies: The energies that it starts from, with the weights that it carries.
         values: The values that it goes on from, each with the cotangents to mix.
         into: The players whose parameters it ends at, their gradients added up in `.grad`.
+        alone: Whether these are all the leaves that the graph has: then nobody need name them.
         players: Those whose gradients are kept apart, to be scaled, and where they go.
         leaves: The leaves that it ends at, and where their cotangents go.
         retain_graph: Whether another pass goes through the same graph.
@@ -403,9 +404,10 @@ class Backward(Instruction):
     energies: tuple[tuple[Scale, Slot], ...]
     values: tuple[tuple[Slot, Mixture], ...]
     into: tuple[str, ...]
-    players: tuple[tuple[str, Slot], ...]
-    leaves: tuple[tuple[Slot, Slot], ...]
-    retain_graph: bool
+    players: tuple[tuple[str, Slot], ...] = ()
+    leaves: tuple[tuple[Slot, Slot], ...] = ()
+    retain_graph: bool = False
+    alone: bool = False
 
     @property
     def reads(self) -> tuple[Slot, ...]:

@@ -166,7 +166,7 @@ class _Iteration:
         self.constants: dict[str, Any] = {}
         self.constant_names: dict[int, str] = {}
         # What module parameters do now: a RequiresGrad is written only where that changes.
-        self.requires_grad = {p.name: True for p in graph.players if not p.frozen}
+        self.requires_grad = {p.name: True for p in graph.players if p.name in graph.learnable}
         # The version of its buffers that each player's module holds at this point.
         self.held_buffers: dict[str, Number] = {}
         self.uses_of_buffers = Counter(
@@ -621,6 +621,7 @@ class _Turn:
                 tuple(found.items()),
                 tuple(leaves.items()),
                 retain_graph,
+                self._is_alone(part) and not scales,
             )
         )
         for player_name, scale in scales.items():
@@ -640,6 +641,14 @@ class _Turn:
             for coefficient in self.back.coefficients(node, self.back.matrix.row(player)).values()
             if self._scale(coefficient) != ONE
         )
+
+    def _is_alone(self, part: Part) -> bool:
+        """Tell whether a part's graph has no leaves but the parameters of the only mover.
+
+        Where several move, passes end at some of them; where a gradient is a value (∂y/∂x), x is a
+        leaf.
+        """
+        return len(self.turn.terms) == 1 and not gradients_of(part.nodes)
 
     def _leaves_of(self, node: Value, carried: Pass) -> list[Value]:
         """Return the values in whose place a node has leaves, at which somebody wants the pass."""

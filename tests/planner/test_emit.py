@@ -56,6 +56,10 @@ def lines(*instructions: ir.Instruction) -> list[str]:
             "backward([a, b], [0.5, 1.0], D_params)",
         ),
         (
+            ir.Backward("D", ((ONE, A),), (), ("D",), alone=True),
+            "backward([a], [1.0])",
+        ),
+        (
             ir.Backward("D", ((ONE, A),), (), ("D", "E"), (), (), True),
             "backward([a], [1.0], [*D_params, *E_params], retain_graph=True)",
         ),

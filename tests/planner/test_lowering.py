@@ -264,3 +264,15 @@ def test_no_name_is_taken_twice_nor_reserved() -> None:
         "class_",
         "x",
     ]
+
+
+def test_a_frozen_player_stores_no_graph_of_its_parameters() -> None:
+    """Though they require gradients: being frozen is a matter of the game."""
+    game = nvn.Game("judged")
+    x = game.batch("x")
+    G, C = game.player("G", linear()), game.frozen("C", linear())
+    G.minimizes(mean(C(G(x))))
+    program = lowered(game, G)
+    assert learning(program) == [("G(x)", True), ("C(G(x))", False)]
+    C.module.requires_grad_(False)
+    assert not of(lowered(game, G), ir.RequiresGrad)
