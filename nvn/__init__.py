@@ -12,71 +12,97 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
-    from nvn.console import progress
+    import nvn.files as files
+    import nvn.images as images
+    import nvn.plugins as plugins
+    from nvn.console import Bar, progress
     from nvn.engine.engine import Engine
-    from nvn.engine.optimizers import Optimizer, Plateau
-    from nvn.errors import GameError, GameWarning, NvnError
-    from nvn.game.game import (
+    from nvn.engine.optimizers import Optimizer, OptimizerFactory, Plateau
+    from nvn.errors import (
+        ConfigError,
+        DataError,
+        GameError,
+        GameWarning,
+        NvnError,
+        NvnWarning,
+        Problem,
+        RunError,
+    )
+    from nvn.game import (
         Energy,
         Game,
         Player,
+        Schedule,
         Team,
         Value,
         WeightedSum,
+        alternating,
         energy,
         gradient,
+        move,
+        simultaneous,
         value,
     )
-    from nvn.game.schedule import Schedule, alternating, move, simultaneous
     from nvn.planner.planner import Plan, plan
     from nvn.recipe.config import Config
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run, train
+    from nvn.training.loop import train
+    from nvn.training.run import Run
     from nvn.training.trained import Trained, trained
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
 _HOME = {
     "Application": "recipe.recipe",
+    "Bar": "console",
     "Config": "recipe.config",
-    "Energy": "game.game",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "Energy": "game",
     "Engine": "engine.engine",
     "Evaluation": "recipe.recipe",
-    "Game": "game.game",
+    "Game": "game",
     "GameError": "errors",
     "GameWarning": "errors",
     "NvnError": "errors",
+    "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
+    "OptimizerFactory": "engine.optimizers",
     "Phase": "recipe.recipe",
     "Plan": "planner.planner",
     "Plateau": "engine.optimizers",
-    "Player": "game.game",
+    "Player": "game",
     "Preview": "recipe.recipe",
+    "Problem": "errors",
     "Recipe": "recipe.recipe",
     "Record": "records",
-    "Run": "training.loop",
-    "Schedule": "game.schedule",
-    "Team": "game.game",
+    "Run": "training.run",
+    "RunError": "errors",
+    "Schedule": "game",
+    "Team": "game",
     "Trained": "training.trained",
-    "Value": "game.game",
-    "WeightedSum": "game.game",
-    "alternating": "game.schedule",
-    "energy": "game.game",
-    "gradient": "game.game",
-    "move": "game.schedule",
+    "Value": "game",
+    "WeightedSum": "game",
+    "alternating": "game",
+    "energy": "game",
+    "gradient": "game",
+    "move": "game",
     "plan": "planner.planner",
     "progress": "console",
-    "simultaneous": "game.schedule",
+    "simultaneous": "game",
     "train": "training.loop",
     "trained": "training.trained",
-    "value": "game.game",
+    "value": "game",
 }
-_SUBMODULES = ("data", "energies")
+_SUBMODULES = ("data", "energies", "files", "images", "plugins")
 
 # Spelled out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
     "Application",
+    "Bar",
     "Config",
+    "ConfigError",
+    "DataError",
     "Energy",
     "Engine",
     "Evaluation",
@@ -84,15 +110,19 @@ __all__ = [
     "GameError",
     "GameWarning",
     "NvnError",
+    "NvnWarning",
     "Optimizer",
+    "OptimizerFactory",
     "Phase",
     "Plan",
     "Plateau",
     "Player",
     "Preview",
+    "Problem",
     "Recipe",
     "Record",
     "Run",
+    "RunError",
     "Schedule",
     "Team",
     "Trained",
@@ -102,9 +132,12 @@ __all__ = [
     "data",
     "energies",
     "energy",
+    "files",
     "gradient",
+    "images",
     "move",
     "plan",
+    "plugins",
     "progress",
     "simultaneous",
     "train",

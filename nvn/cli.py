@@ -180,11 +180,11 @@ def graph(
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
+    from nvn.files import atomic_write
     from nvn.recipe.build import make_graph
     from nvn.show import mermaid as diagram
     from nvn.show import svg as picture
     from nvn.show.text import text
-    from nvn.training.weights import atomic_write
 
     frozen = make_graph(source.build(chosen))
     if svg is not None:

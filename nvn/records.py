@@ -20,6 +20,7 @@ class Pending(NamedTuple):
 
 
 Scalar: TypeAlias = Tensor | Pending
+Groups: TypeAlias = tuple[Mapping[str, Scalar], Mapping[str, Scalar], Mapping[str, Scalar]]
 
 
 class Record:
@@ -31,6 +32,15 @@ class Record:
 
     Attributes:
         step: How many iterations were done, this one included.
+
+    >>> record = Record(
+    ...     3,
+    ...     energies={"mse(f(x), y)": torch.tensor(0.25)},
+    ...     objectives={"f": torch.tensor(0.5)},
+    ...     gradient_norms={"f": torch.tensor(1.0)},
+    ... )
+    >>> record.step, record.energies, record.objectives
+    (3, {'mse(f(x), y)': 0.25}, {'f': 0.5})
     """
 
     def __init__(
@@ -41,8 +51,18 @@ class Record:
         gradient_norms: Mapping[str, Scalar],
     ) -> None:
         self.step = step
-        given = (energies, objectives, gradient_norms)
-        self._pending = tuple({n: _pending(x) for n, x in group.items()} for group in given)
+        self._given: Callable[[], Groups] = lambda: (energies, objectives, gradient_norms)
+
+    @staticmethod
+    def deferred(step: int, given: Callable[[], Groups]) -> Record:
+        """Return a record whose energies, objectives and norms are put together when it is read."""
+        record = Record(step, {}, {}, {})
+        record._given = given
+        return record
+
+    @cached_property
+    def _pending(self) -> tuple[dict[str, Pending], ...]:
+        return tuple({n: _pending(x) for n, x in group.items()} for group in self._given())
 
     @property
     def energies(self) -> dict[str, float]:

@@ -105,6 +105,12 @@ def problem(game: nvn.Game, *moves: Any, batch: dict[str, Any] | None = None) ->
     return found[0]
 
 
+def noted(game: nvn.Game) -> str:
+    """Return the only problem noted while a game was declared."""
+    (found,) = game.problems
+    return str(found)
+
+
 def weights(engine: nvn.Engine) -> dict[str, dict[str, Tensor]]:
     """Return a copy of every player's parameters and buffers."""
     return {

@@ -1,4 +1,4 @@
-"""Records: numbers left on the device until somebody reads them."""
+"""Records: numbers left on the device until they are read."""
 
 import math
 

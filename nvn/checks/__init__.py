@@ -26,8 +26,9 @@ from nvn.checks.schedules import bad_moves
 from nvn.checks.values import OF_VALUES, wrong_values
 from nvn.errors import GameError, GameWarning
 from nvn.game.game import Game
-from nvn.game.graph import LossGraph, called_players, freeze
+from nvn.game.graph import LossGraph, freeze
 from nvn.game.schedule import Schedule
+from nvn.game.traversal import called_players
 from nvn.game.values import Value
 
 PROBLEMS = (
@@ -79,11 +80,11 @@ def sound(game: Game, graph: LossGraph, values: Iterable[Value]) -> tuple[Value,
     They can be computed on a batch, so that its problems are reported with those of the structure.
     """
     context = CheckContext(game, graph, (), partial=True)
-    able = {player for player in graph.players if not shapeless(player)}
+    able = {player.name for player in graph.players if not shapeless(player)}
     return tuple(
         value
         for value in values
-        if value.game is game
+        if value.table is graph.table
         and able.issuperset(called_players([value]))
         and not any(True for check in OF_VALUES for _ in check(context, value))
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nvn.game.game import Game, Player
+from nvn.game.game import Game
 from nvn.game.graph import LossGraph
+from nvn.game.players import Player
 from nvn.game.schedule import Move, Schedule
-from nvn.game.values import Call, WeightedSum
+from nvn.game.traversal import called_players
+from nvn.game.values import Value, WeightedSum
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,13 @@ class CheckContext:
         return tuple(move for schedule in self.schedules for move in schedule.moves)
 
     @property
-    def reached(self) -> frozenset[Player]:
-        """The players with a call upstream of an objective."""
-        return frozenset(n.op.player for n in self.graph.nodes if isinstance(n.op, Call))
+    def reached(self) -> frozenset[str]:
+        """The names of the players with a call upstream of an objective."""
+        return frozenset(called_players(n for n in self.graph.nodes if not self.is_foreign(n)))
+
+    def is_foreign(self, value: Value) -> bool:
+        """Tell whether a value is of another game."""
+        return value.table is not self.graph.table
 
     @property
     def scheduled(self) -> frozenset[Player]:

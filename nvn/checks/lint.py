@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from nvn.checks.context import CheckContext
 from nvn.errors import Problem
-from nvn.game.graph import batch_names
-from nvn.game.values import Apply, Sample
+from nvn.game.ops import Apply, Sample
+from nvn.game.traversal import batch_names
 
 
 def unused_batch_names(context: CheckContext) -> Iterator[Problem]:
@@ -25,21 +25,20 @@ def unused_batch_names(context: CheckContext) -> Iterator[Problem]:
 
 def saturating_maximands(context: CheckContext) -> Iterator[Problem]:
     """Yield the maximized energies whose gradient vanishes."""
-    for player in context.active:
-        for energy, where in player.maximized:
-            if isinstance(energy.op, Apply) and getattr(energy.op.fn, "saturating", False):
-                found = (
-                    f"`{player.name}` maximizes `{energy}`, whose gradient vanishes when the "
-                    "critic is confident (Goodfellow et al. 2014, section 3)"
-                )
-                edit = f"use `{player.name}.minimizes(adv.fool(…))`, adv = en.NonSaturating()"
-                yield Problem(str(where), found, "", edit)
+    for told in context.game.table.notes.maximized:
+        if isinstance(told.energy.op, Apply) and told.energy.op.saturating:
+            found = (
+                f"`{told.player}` maximizes `{told.energy}`, whose gradient vanishes when the "
+                "critic is confident (Goodfellow et al. 2014, section 3)"
+            )
+            edit = f"use `{told.player}.minimizes(adv.fool(…))`, adv = en.NonSaturating()"
+            yield Problem(str(told.where), found, "", edit)
 
 
 def unused_frozen(context: CheckContext) -> Iterator[Problem]:
     """Yield the frozen players that no objective depends on."""
     for player in context.graph.players:
-        if player.frozen and player not in context.reached and not context.partial:
+        if player.frozen and player.name not in context.reached and not context.partial:
             found = f"no objective depends on the frozen player `{player.name}`"
             yield Problem(str(player.where), found, "", "remove it if nothing else needs it")
 

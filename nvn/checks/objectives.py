@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from nvn.checks.context import CheckContext
 from nvn.checks.values import foreign
 from nvn.errors import Problem
-from nvn.game.graph import roots
+from nvn.game.traversal import roots
 
 
 def foreign_objectives(context: CheckContext) -> Iterator[Problem]:
     """Yield the objectives that contain values of another game."""
     for player, where, objective in context.objectives():
         for value in roots([objective]):
-            if value.game is not context.game:
+            if context.is_foreign(value):
                 yield foreign(context, where, f"`{player.name}` minimizes", value)
 
 
 def immovable_objectives(context: CheckContext) -> Iterator[Problem]:
     """Yield the objectives that do not depend on the player that minimizes them."""
     for player, where, objective in context.objectives():
-        if player not in context.reached or player.frozen:
+        if player.name not in context.reached or player.frozen:
             continue  # reported by another check
         if not context.graph.moving_terms(player, objective):
             yield Problem(

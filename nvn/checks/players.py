@@ -12,12 +12,12 @@ from torch.nn.parameter import is_lazy
 
 from nvn.checks.context import CheckContext
 from nvn.errors import Problem
-from nvn.game.game import Player
+from nvn.game.players import Player
 
 
 def shared_modules(context: CheckContext) -> Iterator[Problem]:
     """Yield the pairs of players that share a module, a parameter, a buffer or memory."""
-    for a, b in combinations(context.graph.players, 2):
+    for a, b in _suspects(context.graph.players):
         shared = _shared(a, b)
         if shared:
             yield Problem(
@@ -28,6 +28,21 @@ def shared_modules(context: CheckContext) -> Iterator[Problem]:
                 f'`T = game.player("T", shared)`, and write `{a.name}(T(x))`, `{b.name}(T(x))`; '
                 "or give each a copy",
             )
+
+
+def _suspects(players: Sequence[Player]) -> list[tuple[Player, Player]]:
+    """Return the pairs of players in whose modules anything occurs twice."""
+    found: dict[tuple[str, int], list[int]] = {}  # who has each thing
+    for i, player in enumerate(players):
+        module = player.module
+        keys = {("module", id(module))}
+        keys |= {("parameter", id(parameter)) for parameter in module.parameters()}
+        keys |= {("part", id(part)) for part in _with_buffers(module)}
+        keys |= {("memory", _memory(tensor)) for _, tensor in _tensors(module)}
+        for key in keys:
+            found.setdefault(key, []).append(i)
+    pairs = {pair for numbers in found.values() for pair in combinations(numbers, 2)}
+    return [(players[i], players[j]) for i, j in sorted(pairs)]
 
 
 def _shared(a: Player, b: Player) -> str:
@@ -122,7 +137,7 @@ def frozen_who_move(context: CheckContext) -> Iterator[Problem]:
 def foreign_players(context: CheckContext) -> Iterator[Problem]:
     """Yield the players of other games in the schedules."""
     for player in sorted(context.scheduled - set(context.graph.players), key=lambda p: p.name):
-        found = f"the schedule moves `{player.name}`, a player of the game {player.game.name!r}"
+        found = f"the schedule moves `{player.name}`, a player of the game {player.table.game!r}"
         known = tuple(p.name for p in context.active)
         expected = f"players of {context.game.name!r}"
         yield Problem(str(player.where), found, expected, "schedule this game's players", known)
@@ -131,7 +146,7 @@ def foreign_players(context: CheckContext) -> Iterator[Problem]:
 def unreached_players(context: CheckContext) -> Iterator[Problem]:
     """Yield the players that no objective depends on."""
     for player in context.active:
-        if player not in context.reached:
+        if player.name not in context.reached:
             yield Problem(
                 str(player.where),
                 f"no objective depends on `{player.name}`",
@@ -142,12 +157,12 @@ def unreached_players(context: CheckContext) -> Iterator[Problem]:
 
 def aimless_players(context: CheckContext) -> Iterator[Problem]:
     """Yield the players without an objective."""
+    misguided = context.game.table.notes.misguided  # reported when they were declared
     guided = {p for move in context.moves if move.toward is not None for p in move.players}
     for player in context.active:
         alone = any(m.toward is None and player in m.players for m in context.moves)
         idle = player not in guided and not context.partial
-        # An objective that is no energy was reported when it was declared.
-        if not (player.objective or player.misguided) and (alone or idle):
+        if not (player.objective or player.name in misguided) and (alone or idle):
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has no objective",

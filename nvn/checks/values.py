@@ -10,9 +10,10 @@ from torch import nn
 from nvn import pytree
 from nvn.checks.context import CheckContext
 from nvn.errors import Problem, did_you_mean
-from nvn.game.game import Player, Team
-from nvn.game.graph import differentiable_path
-from nvn.game.values import Call, Gradient, Value
+from nvn.game.ops import Call, Gradient
+from nvn.game.players import Player, Team
+from nvn.game.traversal import differentiable_path
+from nvn.game.values import Value
 
 
 def wrong_values(context: CheckContext) -> Iterator[Problem]:
@@ -24,21 +25,23 @@ def wrong_values(context: CheckContext) -> Iterator[Problem]:
 
 def _foreign_inputs(context: CheckContext, node: Value) -> Iterator[Problem]:
     for value in node.inputs:
-        if node.game is context.game is not value.game:
+        if context.is_foreign(value) and not context.is_foreign(node):
             yield foreign(context, str(node.where), f"`{node}` takes", value)
 
 
 def foreign(context: CheckContext, where: str, use: str, value: Value) -> Problem:
     """Return the problem of a value that belongs to another game."""
-    found = f"{use} `{value}`, a value of the game {value.game.name!r}"
+    found = f"{use} `{value}`, a value of the game {value.table.game!r}"
     edit = f"declare `{value}` in this game: a value belongs to one game"
     return Problem(where, found, f"values of {context.game.name!r} only", edit)
 
 
 def _unknown_method(context: CheckContext, node: Value) -> Iterator[Problem]:
-    if not isinstance(node.op, Call):
+    players = {player.name: player for player in context.graph.players}
+    # No player of the game: one of another game, or whose name was taken. Reported by other checks.
+    if not isinstance(node.op, Call) or context.is_foreign(node) or node.op.player not in players:
         return
-    player, name = node.op.player, node.op.method
+    player, name = players[node.op.player], node.op.method
     if not callable(getattr(player.module, name, None)):
         known = _methods(player.module)
         yield Problem(

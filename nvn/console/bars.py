@@ -18,7 +18,17 @@ _BRIEF_SECONDS = 1.0  # work that took no longer leaves nothing on the screen
 
 
 class Bar(Protocol):
-    """A progress bar."""
+    """A progress bar.
+
+    >>> def total(losses: list[float], bar: Bar) -> float:
+    ...     for loss in losses:
+    ...         bar.note(f"loss {loss}")
+    ...         bar.advance()
+    ...     return sum(losses)
+    >>> with progress("adding up", total=2) as bar:
+    ...     total([0.5, 0.25], bar)
+    0.75
+    """
 
     def advance(self, amount: int = 1) -> None:
         """Advance by `amount` items."""
@@ -37,14 +47,14 @@ class Bar(Protocol):
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:
     """Show the progress of long work, with the time left; short work leaves nothing behind.
 
-        with nvn.progress("rendering faces", total=len(faces)) as bar:
-            for face in faces:
-                render(face)
-                bar.advance()
-
     Args:
         description: The text before the bar.
         total: The number of items, if known.
+
+    >>> faces = ["smiling", "neutral"]
+    >>> with progress("rendering faces", total=len(faces)) as bar:
+    ...     for face in faces:
+    ...         bar.advance()
     """
     bar = open_bar(description, total, brief=_BRIEF_SECONDS)
     try:

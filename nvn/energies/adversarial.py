@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_shape, precise
-from nvn.game.game import Energy, Value, WeightedSum, energy
+from nvn.game import Energy, Value, WeightedSum, energy
 
 Logits: TypeAlias = Value | Sequence[Value]
 
@@ -42,6 +42,9 @@ class AdversarialLoss(ABC):
 
     Losses are compared by equality: make yours a frozen dataclass, so that equal losses give the
     same energies. The `on_…` methods are elementwise, on tensors of float32 or float64.
+
+    >>> Hinge() == Hinge(), LeastSquares() == LeastSquares(a=-1.0)
+    (True, False)
     """
 
     saturates: ClassVar[bool] = False
@@ -65,15 +68,28 @@ class AdversarialLoss(ABC):
 
     def fake(self, logits: Logits) -> Energy:
         """Return the critic's energy, of logits of generated samples."""
-        loss = LogitLoss(self, type(self).on_fake, saturating=self.saturates)
-        return energy(loss, name="fake")(logits)
+        loss = LogitLoss(self, type(self).on_fake)
+        return energy(loss, name="fake", saturating=self.saturates)(logits)
 
 
 Family = AdversarialLoss  # its earlier name
 
 
 class ZeroSum(AdversarialLoss):
-    """A loss in which the generator maximizes the critic's energy `fake`."""
+    """A loss in which the generator maximizes the critic's energy `fake`.
+
+    >>> from nvn import Game
+    >>> @dataclass(frozen=True)
+    ... class Squared(ZeroSum):
+    ...     def on_real(self, logits: Tensor) -> Tensor:
+    ...         return (logits - 1.0).square()
+    ...
+    ...     def on_fake(self, logits: Tensor) -> Tensor:
+    ...         return (logits + 1.0).square()
+    >>> logits = Game("toy").batch("logits")
+    >>> print(Squared().fake(logits), "|", Squared().fool(logits))
+    fake(logits) | - fake(logits)
+    """
 
     def fool(self, logits: Logits) -> WeightedSum:
         """Return −fake(logits): the same energy, with weight −1."""
@@ -81,7 +97,24 @@ class ZeroSum(AdversarialLoss):
 
 
 class GeneralSum(AdversarialLoss):
-    """A loss in which the generator has an energy of its own."""
+    """A loss in which the generator has an energy of its own.
+
+    >>> from nvn import Game
+    >>> @dataclass(frozen=True)
+    ... class Margin(GeneralSum):
+    ...     width: float = 1.0
+    ...
+    ...     def on_real(self, logits: Tensor) -> Tensor:
+    ...         return (self.width - logits).relu()
+    ...
+    ...     def on_fake(self, logits: Tensor) -> Tensor:
+    ...         return (self.width + logits).relu()
+    ...
+    ...     def on_fool(self, logits: Tensor) -> Tensor:
+    ...         return -logits
+    >>> print(Margin(2.0).fool(Game("toy").batch("logits")))
+    fool(logits)
+    """
 
     @abstractmethod
     def on_fool(self, logits: Tensor) -> Tensor:
@@ -98,7 +131,6 @@ class LogitLoss:
 
     family: AdversarialLoss
     loss: Callable[[Any, Tensor], Tensor]
-    saturating: bool = False
 
     def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
         """Map logits (N, …), or a list of them, one per scale, to a scalar of shape ()."""
@@ -118,6 +150,9 @@ class Minimax(ZeroSum):
     V = E log D(x) + E log(1 − D(G(z))) is −(real + fake): the critic maximizes V by minimizing
     real + fake, and log 4 of it remain where D = ½ everywhere. `fool` is log(1 − D), which
     saturates: its gradient vanishes where the critic is confident that the sample is generated.
+
+    >>> Minimax().on_fake(torch.tensor([-4.0, 0.0, 4.0]))
+    tensor([0.0181, 0.6931, 4.0181])
     """
 
     saturates = True
@@ -138,6 +173,9 @@ class NonSaturating(GeneralSum):
 
     The critic's energies are Minimax's. The gradient of `fool` is largest where the critic is
     confident that the sample is generated.
+
+    >>> NonSaturating().on_fool(torch.tensor([-4.0, 0.0, 4.0]))
+    tensor([4.0181, 0.6931, 0.0181])
     """
 
     saturates = True
@@ -161,6 +199,9 @@ class Hinge(GeneralSum):
     """Lim & Ye 2017 (arXiv 1705.02894); Miyato et al. 2018, eqs. 16, 17 (arXiv 1802.05957).
 
     real and fake are zero, and flat, once the logits keep the margins l ≥ 1 and l ≤ −1.
+
+    >>> Hinge().on_real(torch.tensor([-1.0, 0.5, 3.0]))
+    tensor([2.0000, 0.5000, 0.0000])
     """
 
     saturates = True
@@ -191,6 +232,11 @@ class LeastSquares(GeneralSum):
         b: The critic's target for real samples.
         c: The generator's target. The defaults are the paper's eq. 9; a=−1, b=1, c=0 (its eq. 8)
             satisfies b − c = 1 and b − a = 2, which makes it Pearson's χ² divergence.
+
+    >>> LeastSquares().on_fool(torch.tensor([0.0, 1.0, 3.0]))
+    tensor([0.5000, 0.0000, 2.0000])
+    >>> LeastSquares(a=-1.0, b=1.0, c=0.0).on_fool(torch.tensor([0.0, 1.0, 3.0]))
+    tensor([0.0000, 0.5000, 4.5000])
     """
 
     a: float = 0.0
@@ -217,6 +263,9 @@ class Wasserstein(ZeroSum):
 
     −(real + fake) = E D(x) − E D(G(z)) estimates the distance only if the critic is Lipschitz: see
     `gradient_penalty`. Logits are the critic's scores, without a unit of their own.
+
+    >>> Wasserstein().on_real(torch.tensor([-2.0, 3.0]))
+    tensor([ 2., -3.])
     """
 
     def on_real(self, logits: Tensor) -> Tensor:
@@ -241,6 +290,12 @@ class RelativisticPaired:
     `r1` and `r2`; as there, the generator's energy is the non-saturating one.
 
     The i-th real sample is paired with the i-th generated one: the logits have the same shape.
+
+    >>> from nvn import Game
+    >>> real, fake = Game("toy").batch("real", "fake")
+    >>> pairs = RelativisticPaired()
+    >>> print(pairs.critic(real, fake), "|", pairs.fool(fake, real))
+    critic(real, fake) | fool(fake, real)
     """
 
     def critic(self, real_logits: Logits, fake_logits: Logits) -> Energy:
@@ -249,9 +304,8 @@ class RelativisticPaired:
         Raises:
             ValueError: when it is computed, if the shapes differ.
         """
-        return energy(PairedLoss("critic", saturating=True), name="critic")(
-            real_logits, fake_logits
-        )
+        made = energy(PairedLoss("critic"), name="critic", saturating=True)
+        return made(real_logits, fake_logits)
 
     def fool(self, fake_logits: Logits, real_logits: Logits) -> Energy:
         """Return −E log σ(fake − real), in nats: the generator's energy. Note the order.
@@ -267,7 +321,6 @@ class PairedLoss:
     """The function inside a paired energy: −E log σ(winner − loser)."""
 
     name: str
-    saturating: bool = False
 
     def __call__(
         self, winner: Tensor | Sequence[Tensor], loser: Tensor | Sequence[Tensor]

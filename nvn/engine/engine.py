@@ -10,38 +10,50 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from nvn.engine.compiled import CompiledProgram
 from nvn.engine.costs import Costs, measured
+from nvn.engine.counters import Counters
 from nvn.engine.dry_run import check_batch
-from nvn.engine.executor import Executor, check_paths
-from nvn.engine.feed import Minibatch, Supply
-from nvn.engine.frame import Bound, Frame
+from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
+from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
+from nvn.engine.module_state import lent_attributes, lent_buffers, modes
 from nvn.engine.operations import Operations
-from nvn.engine.optimizers import Optimizers
-from nvn.engine.placement import Placement
-from nvn.engine.state import TrainState
-from nvn.engine.steppers import add_steppers, slot_of
+from nvn.engine.optimizers import NoGradientError, Optimizers
+from nvn.engine.precision import Precision
+from nvn.engine.seeding import Generators, Streams
+from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.errors import GameError, Problem, RunError, did_you_mean
-from nvn.game.game import Player, Team
-from nvn.game.graph import ancestors, batch_names, owner, roots
+from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
+from nvn.game.traversal import ancestors, batch_names, owner, roots
 from nvn.game.values import Term, Value
-from nvn.planner.compiler import compiled
-from nvn.planner.instructions import Keep
+from nvn.planner.ir import Program
+from nvn.planner.lowering import lower
 from nvn.planner.planner import Pattern, Plan
-from nvn.planner.value_numbering import Turn
+from nvn.planner.turns import Turn
 from nvn.records import Record, Scalar
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+Play = Callable[[Iteration], Outcome]
+"""Plays an iteration."""
+
+
+class _Playing(NamedTuple):
+    """How the iterations of a pattern are played, and how many batches each takes."""
+
+    play: Play
+    batches: int
 
 
 class Engine:
@@ -56,12 +68,27 @@ class Engine:
         seed: All randomness of samples, dropout and the like is made from it.
         state: The state of another engine of the same game, to share (phases of one run).
         phase: The name under which the state counts this engine's iterations.
+        norms: Whether records have the norms of gradients: a kernel more a player and step.
         compile: Names of players whose forward torch.compile makes faster (or not: measure it).
         plain: Play with the plain interpreter, every move from the batch up: much slower, and what
             the planned way is held to.
 
     Raises:
         ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
+
+    >>> import nvn
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), partial(torch.optim.SGD, lr=0.1))
+    >>> batch = {"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-2.0], [2.0]])}
+    >>> before, *_, after = [engine.step(batch).energies["mse(f(x), y)"] for _ in range(50)]
+    >>> before > 1e-3 > after
+    True
+    >>> engine.values({"x": torch.tensor([[3.0]])}, [f(x)])[0].round()
+    tensor([[6.]])
     """
 
     def __init__(
@@ -73,24 +100,35 @@ class Engine:
         seed: int = 0,
         state: TrainState | None = None,
         phase: str = "main",
+        norms: bool = True,
         compile: Collection[str] = (),
         plain: bool = False,
     ) -> None:
         self.plan = plan
         self.phase = phase
-        self._placement = Placement(fabric)
+        self._fabric = fabric
+        self._precision = Precision(fabric)
         self.state = TrainState.of(plan.graph.players, seed) if state is None else state
         if state is None:
             self._place_modules()
         self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
-        operations = Operations(self.state.modules, self._placement)
+        operations = Operations(self.state.modules, self._precision)
         self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
         forwards = compiled_forwards(plan, self.state.modules, compile)
-        faster = Operations(self.state.modules, self._placement, forwards)
-        self._executor = Executor(plan.graph, self.state.modules, self._parameters, faster)
+        self._callables = {
+            name: self._precision.calling(module, forwards.get(name))
+            for name, module in self.state.modules.items()
+        }
+        self._streams = Streams(operations.devices)
+        self._computing = None if self._precision.trivial else self._precision.computing
+        self._generators = Generators()
         self._plain = plain
-        self._bound: dict[Hashable, Bound] = {}
-        add_steppers(plan, optimizers, self.state)
+        self._norms = norms
+        self._playing: dict[Pattern, _Playing] = {}
+        self._steady: _Playing | None = None  # where every iteration has the same pattern
+        self._looks: dict[Hashable, Play] = {}
+        add_optimizers(plan, optimizers, self.state)
+        self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
         self._checked = False
 
     @property
@@ -113,46 +151,87 @@ class Engine:
         """
         if torch.is_inference_mode_enabled():
             raise RunError("engine.step in torch.inference_mode: nothing can be learnt there")
-        done = self.state.iterations.get(self.phase, 0)
-        pattern = self.plan.pattern(done, self.state.records.get(self.phase))
-        wanted = self.plan.batches(pattern)
-        supply = Supply(batch, wanted, self._placed, self.state, self.phase)
+        state = self.state
+        done = state.iterations.get(self.phase, 0)
+        playing = self._steady or self._next(done)
+        feed = BatchFeed(batch, playing.batches, self._placed)
         norms: dict[str, Scalar] = {}
 
-        def step(player: str, move: Move, gradients: Sequence[Tensor | None]) -> None:
-            norms[player] = self.state.steppers[slot_of(player, move)].step(gradients)
-            self.state.steps[player] = self.state.steps.get(player, 0) + 1
+        def step(player: str, optimizer: str, gradients: Gradients | None) -> None:
+            try:
+                norm = state.optimizers[optimizer].step(gradients, norm=self._norms)
+            except NoGradientError:
+                raise RunError(no_path(player)) from None
+            if norm is not None:
+                norms[player] = norm
 
-        frame = Frame(self.state.point(self.phase), supply.take, step)
-        self._iteration(pattern)(frame)
-        self.state.iterations[self.phase] = done + 1
-        record = Record(done + 1, frame.energies, frame.objectives, norms)
-        self.state.records[self.phase] = record.over(self.state.records.get(self.phase))
+        run = self._iteration(feed, state.counters, done, step)
+        outcome = self._played(playing, run)
+        state.iterations[self.phase] = done + 1
+        numbers = outcome.numbers
+        record = Record.deferred(done + 1, lambda: (*numbers(), norms))
+        before = None if self._steady else state.records.get(self.phase)
+        state.records[self.phase] = record.over(before)
         return record
 
-    def _iteration(self, pattern: Pattern) -> Bound:
-        """Return what plays an iteration of a pattern; compiled when it first comes up."""
-        if pattern not in self._bound:
-            turns = self.plan.turns(pattern)
-            graph, names = self.plan.graph, self.plan.graph.names
-            self._bound[pattern] = (
-                partial(self._interpreter.play, turns, names)
-                if self._plain
-                else self._executor.bind(compiled(graph, turns))
-            )
-        return self._bound[pattern]
+    def _next(self, done: int) -> _Playing:
+        """Return how the next iteration is played."""
+        pattern = self.plan.pattern(done, self.state.records.get(self.phase))
+        playing = self._playing_of(pattern)
+        if self.plan.steady:
+            self._steady = playing
+        return playing
 
-    def _placed(self, batch: Minibatch) -> Minibatch:
+    def _played(self, playing: _Playing, run: Iteration) -> Outcome:
+        for optimizer in self.state.optimizers.values():
+            optimizer.clear()
+        for module, training in self._modes:
+            if module.training is not training:  # somebody has switched it, to look at something
+                with modes(self._modes):
+                    return playing.play(run)
+        return playing.play(run)
+
+    def _iteration(
+        self, feed: BatchFeed, counters: Counters, number: int, step: Stepping
+    ) -> Iteration:
+        return Iteration(
+            feed,
+            counters,
+            number,
+            self._streams,
+            self._generators,
+            self._computing,
+            step,
+        )
+
+    def _playing_of(self, pattern: Pattern) -> _Playing:
+        """Return how the iterations of a pattern are played; compiled when it first comes up."""
+        if pattern not in self._playing:
+            names = self.plan.graph.names
+            play: Play = (
+                partial(self._interpreter.play, self.plan.turns(pattern), names)
+                if self._plain
+                else self._compiled(self.plan.program(pattern))
+            )
+            self._playing[pattern] = _Playing(play, self.plan.batches(pattern))
+        return self._playing[pattern]
+
+    def _compiled(self, program: Program) -> CompiledProgram:
+        return CompiledProgram(
+            program, self._callables, self._parameters, self.state.modules, self._precision
+        )
+
+    def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision; the first one is checked."""
-        found = self._placement.batch(batch)
+        placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
         if not self._checked:
-            self._check_placed(found)
-        return found
+            self._check_placed(placed)
+        return placed
 
     def metric(self, name: str, value: float) -> None:
         """Tell learning-rate schedules that wait for the metric `name` its new value."""
-        for stepper in self.state.steppers.values():
-            stepper.metric(name, value)
+        for optimizer in self.state.optimizers.values():
+            optimizer.metric(name, value)
 
     # --- looking, without changing anything ---
 
@@ -178,23 +257,29 @@ class Engine:
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
-        frame = Frame(self.state.next_point(self.phase))
-        frame.batch = self._placement.batch(batch)
-        self._looking(terms, batch)(frame)
-        check_paths({name: frame.gradients.get(name, []) for name in terms})
-        return {name: self._filled(name, frame.gradients.get(name)) for name in names}
+        with lent_attributes(self.state.modules.values()):
+            run = self._preview(batch, iteration)
+            outcome = self._looking(terms, batch)(run)
+        for name in terms:
+            run.require_path(name, outcome.gradients[name])
+        return {name: self._filled(name, outcome.gradients.get(name)) for name in names}
 
-    def _looking(self, terms: Mapping[str, tuple[Term, ...]], batch: Minibatch) -> Bound:
-        turn = Turn(Move(()), terms, takes=False)
+    def _preview(self, batch: Minibatch, number: int) -> Iteration:
+        """Return an iteration that only looks: on copies of the counters, and nobody steps."""
+        feed = BatchFeed(batch, 1, lambda given: Batch(self._precision.batch(given)))
+        return self._iteration(feed, self.state.counters.copy(), number, nobody_steps)
+
+    def _looking(self, terms: Mapping[str, tuple[Term, ...]], batch: Minibatch) -> Play:
+        turn = Turn(Move(()), terms, takes=True)
         # The plain way needs nothing that samples given in the batch are drawn from.
         lacking = any(name not in batch for name in batch_names(ancestors(turn.wanted)))
         if self._plain or lacking:
             return partial(self._interpreter.look, turn)
         key = tuple((name, tuple(map(id, group))) for name, group in terms.items())
-        if key not in self._bound:
-            program = compiled(self.plan.graph, [turn], steps=False)
-            self._bound[key] = self._executor.bind(program)
-        return self._bound[key]
+        if key not in self._looks:
+            program, _ = lower(self.plan.graph, [turn], steps=False, large=self.plan.large)
+            self._looks[key] = self._compiled(program)
+        return self._looks[key]
 
     def values(self, batch: Minibatch, wanted: Sequence[Value], *, training: bool = False) -> Any:
         """Return the values of `wanted`, as constants, in the same order.
@@ -210,10 +295,11 @@ class Engine:
             GameError: A value is of another game.
         """
         self._refuse_foreign(wanted)
-        placed = self._placement.batch(batch)
-        point = self.state.next_point(self.phase)
-        found = self._interpreter.values(wanted, placed, point, training=training)
-        return [found[value] for value in wanted]
+        placed = self._precision.batch(batch)
+        counters = self.state.next_counters()
+        with lent_attributes(self.state.modules.values()):
+            values = self._interpreter.values(wanted, placed, counters, training=training)
+        return [values[value] for value in wanted]
 
     def check(self, batch: Minibatch) -> None:
         """Check the game against a batch: names, shapes, scalars, hidden parameters, purity.
@@ -221,7 +307,7 @@ class Engine:
         Raises:
             GameError: Listing every problem.
         """
-        self._check_placed(self._placement.batch(batch))
+        self._check_placed(self._precision.batch(batch))
 
     def _check_placed(self, batch: Minibatch) -> None:
         # Also the terms that don't depend on their player: one may hide the player's module.
@@ -237,19 +323,20 @@ class Engine:
             "planned", and "from scratch": every move computed from the batch up, and gone back
             through once for each player who moves.
         """
-        turns, placed = self.plan.turns(self.plan.whole), self._placement.batch(batch)
-        graph = self.plan.graph
-        program = compiled(graph, turns)
-        still = [x for x in program.instructions if not isinstance(x, Keep)]
-        runs: dict[str, Callable[[Frame], object]] = {
-            "planned": self._executor.bind(replace(program, instructions=tuple(still))),
+        plan, graph = self.plan, self.plan.graph
+        turns = plan.turns(plan.whole)
+        playing: dict[str, Play] = {
+            "planned": self._compiled(plan.program(plan.whole)),
             "from scratch": partial(self._interpreter.play, turns, graph.names, keep=False),
         }
-        point = self.state.next_point(self.phase)
+        number = self.state.iterations.get(self.phase, 0)
         costs = {}
-        for name, run in runs.items():
-            frame = Frame(point, lambda fresh: (point, placed), lambda *_: None)
-            costs[name] = measured(partial(run, frame))
+        for name, play in playing.items():
+            placed = Batch(self._precision.batch(batch))
+            feed = BatchFeed(repeat(placed), plan.batches_per_step, Batch)
+            run = self._iteration(feed, self.state.counters.copy(), number, nobody_steps)
+            with lent_buffers(self.state.modules), lent_attributes(self.state.modules.values()):
+                costs[name] = measured(partial(play, run))
         return costs
 
     # --- state ---
@@ -266,21 +353,21 @@ class Engine:
 
     def _place_modules(self) -> None:
         for player in self.plan.graph.players:
-            self._placement.module(player.module)
+            self._precision.module(player.module)
             player.module.train(not player.frozen)
 
     # --- small things ---
 
     def _refuse_foreign(self, wanted: Iterable[Value]) -> None:
         """Refuse values of another game, and of players who were not there yet."""
-        game, name = self.plan.graph.nodes[0].game, self.plan.graph.name
+        table, name = self.plan.graph.table, self.plan.graph.name
         for value in ancestors(wanted):
             player = owner(value)
-            if value.game is not game:
-                found = f"`{value}`, a value of the game {value.game.name!r}"
+            if value.table is not table:
+                found = f"`{value}`, a value of the game {value.table.game!r}"
                 problem = Problem("values(…)", found, f"values of {name!r} alone", "")
                 raise GameError([problem], name)
-            if player is not None and player.name not in self.state.modules:
+            if player is not None and player not in self.state.modules:
                 found = f"`{value}`, of a player declared after the plan was made"
                 problem = Problem("values(…)", found, "players of the plan", "plan the game anew")
                 raise GameError([problem], name)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from nvn.engine.frame import Point
-from nvn.engine.state import TrainState
 from nvn.errors import DataError
-from nvn.game.schedule import Fresh
 
 Minibatch: TypeAlias = Mapping[str, Any]
 
@@ -19,15 +16,20 @@ MORE = (
 )
 
 
-class Supply:
-    """Gives an iteration's repetitions their batches, and counts versions.
+class Batch(dict[str, Any]):
+    """A minibatch, which says what it has where an entry is missing."""
+
+    def __missing__(self, name: str) -> Any:
+        raise DataError(f"the batch has no {name!r}; it has: {', '.join(self)}")
+
+
+class BatchFeed:
+    """Yields an iteration's batches.
 
     Args:
         source: A batch, or an iterator of batches.
         wanted: How many the iteration will take.
         place: Brings a batch to where it is used.
-        state: Counts batches and draws.
-        phase: The phase whose iteration it is.
 
     Raises:
         DataError: The source is neither, or one batch where several are wanted.
@@ -37,38 +39,40 @@ class Supply:
         self,
         source: Minibatch | Iterator[Minibatch],
         wanted: int,
-        place: Callable[[Minibatch], Minibatch],
-        state: TrainState,
-        phase: str,
+        place: Callable[[Minibatch], Batch],
     ) -> None:
-        single = isinstance(source, Mapping)
-        if single and wanted > 1:  # told before anybody moves
-            raise DataError(f"this iteration takes {wanted} batches, and got one dict; {MORE}")
-        self._source = iter([source]) if isinstance(source, Mapping) else source
-        if not isinstance(self._source, Iterator):
+        self._single: Minibatch | None = None
+        if type(source) is dict or isinstance(
+            source, Mapping
+        ):  # nearly always a dict: ask it first
+            if wanted > 1:  # told before anybody moves
+                raise DataError(f"this iteration takes {wanted} batches, and got one dict; {MORE}")
+            self._single = source
+            source = iter(())
+        elif not isinstance(source, Iterator):
             raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
+        self._source = source
         self._place = place
-        self._state = state
-        self._phase = phase
-        self._batch: Minibatch | None = None
+        self._taken = 0
 
-    def take(self, fresh: Fresh) -> tuple[Point, Minibatch]:
-        """Return the batch of the next repetition: the first always takes a new one."""
-        if self._batch is None or fresh is True:
-            self._batch = self._place(self._next())
-            self._state.batches += 1
-            self._state.draws += 1
-        elif fresh == "noise":
-            self._state.draws += 1
-        return self._state.point(self._phase), self._batch
+    def next(self) -> Batch:
+        """Return the next batch, in its place.
 
-    def _next(self) -> Minibatch:
+        Raises:
+            StopIteration: There is none, and none has been taken.
+            DataError: There is none, in the middle of an iteration; or it is no batch.
+        """
+        if self._single is not None:
+            batch, self._single = self._single, None
+            self._taken = 1
+            return self._place(batch)
         try:
             batch = next(self._source)
         except StopIteration:
-            if self._batch is None:
+            if not self._taken:
                 raise
             raise DataError(f"a move with fresh=True found no further batch: {MORE}") from None
         if not isinstance(batch, Mapping):
             raise DataError(f"engine.step took a {type(batch).__name__} as a batch; {EXPECTED}")
-        return batch
+        self._taken += 1
+        return self._place(batch)

@@ -17,35 +17,25 @@ import torch
 from torch import Tensor, nn
 
 from nvn import pytree
-from nvn.engine.frame import Frame, Point
-from nvn.engine.module_state import (
-    buffers_at,
-    copied,
-    learning,
-    lent_buffers,
-    places_of,
-    seeded,
-    with_buffers,
-)
-from nvn.engine.operations import Operations, apart, differentiable, mixed, no_path, where
+from nvn.engine.counters import Counters
+from nvn.engine.iteration import Iteration, Outcome, no_path
+from nvn.engine.module_state import learning, lent_buffers, with_buffers
+from nvn.engine.operations import Operations, apart, differentiable, where
+from nvn.engine.runtime import Buffers, buffers_at, copied, places_of
+from nvn.engine.seeding import mixed, seeded
 from nvn.errors import RunError
-from nvn.game.graph import (
-    ancestors,
-    called_players,
-    fingerprints,
-    gradients_of,
-    hashed,
-    reads,
-    roots,
-)
-from nvn.game.values import Call, Energy, Noise, Sample, Term, Value, WeightedSum
-from nvn.planner.value_numbering import Turn
+from nvn.game.graph import fingerprints, hashed
+from nvn.game.ops import Call, Noise, Sample
+from nvn.game.traversal import ancestors, called_players, gradients_of, reads, roots
+from nvn.game.values import Energy, Term, Value, WeightedSum
+from nvn.planner.turns import Turn
+from nvn.records import Scalar
 
 Values = dict[Value, Any]
 
 
 @dataclass(frozen=True)
-class Pull:
+class MoveResult:
     """What one move finds: energies, objectives, and each mover's gradient (None: no path)."""
 
     energies: Mapping[Energy, Tensor]
@@ -54,27 +44,25 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Program:
+class Evaluation:
     """What is computed for some wanted values, and what that needs to know of the graph."""
 
     nodes: tuple[Value, ...]
     players: tuple[str, ...]  # whose modules are called
-    still: Mapping[Value, str]  # calls in eval mode of players who are called in training mode too
     differentiated: frozenset[Value]  # what a gradient node differentiates with respect to
     seeds: Mapping[Value, tuple[int, tuple[str, ...]]]  # a call's key, and the players it reads
 
     @staticmethod
-    def of(wanted: Iterable[Value], batch: Collection[str]) -> Program:
+    def of(wanted: Iterable[Value], batch: Collection[str]) -> Evaluation:
         """Find all that `wanted` is computed from; nothing for samples that the batch gives."""
         every = ancestors(wanted)
         read = reads(every)
         keys = fingerprints(every)
         nodes = ancestors(wanted, given={n for n in every if _sample_name(n) in batch})
         calls = [node for node in nodes if isinstance(node.op, Call)]
-        return Program(
+        return Evaluation(
             nodes,
-            tuple(sorted({player.name for player in called_players(nodes)})),
-            _still(nodes),
+            tuple(sorted({*called_players(nodes)})),
             frozenset(node.args[1] for node in gradients_of(nodes)),
             {node: (keys[node], tuple(sorted(read[node]))) for node in calls},
         )
@@ -92,64 +80,81 @@ class Interpreter:
         self._modules = modules
         self._operations = operations
         self._parameters = parameters
-        self._programs: dict[Hashable, Program] = {}
+        self._evaluations: dict[Hashable, Evaluation] = {}
 
     def values(
-        self, wanted: Iterable[Value], batch: Mapping[str, Any], point: Point, *, training: bool
+        self,
+        wanted: Iterable[Value],
+        batch: Mapping[str, Any],
+        counters: Counters,
+        *,
+        training: bool,
     ) -> Values:
         """Return the values of `wanted` and of all they are computed from, as constants."""
-        program = self._program(wanted, batch)
-        with self._computing(program):
-            found = self._forward(program, batch, point, training)
+        evaluation = self._evaluation(wanted, batch)
+        with self._computing(evaluation):
+            found = self._forward(evaluation, batch, counters, training)
         return {node: pytree.map_leaves(apart, value) for node, value in found.items()}
 
     def pull(
         self,
         terms: Mapping[str, tuple[Term, ...]],
         batch: Mapping[str, Any],
-        point: Point,
+        counters: Counters,
+        number: int,
         *,
         keep: Collection[str] = (),
-    ) -> Pull:
+    ) -> MoveResult:
         """Return each player's gradient of the sum of its terms, all at one point.
 
         Args:
             terms: What each mover descends.
             batch: The minibatch.
-            point: The versions.
+            counters: What draws depend on.
+            number: The iteration, from 0: what weights are functions of.
             keep: The players whose buffers advance.
         """
-        program = self._program(roots(WeightedSum(t) for t in terms.values()), batch)
-        with self._computing(program, movers=terms) as advance:
-            values = self._forward(program, batch, point, training=True)
-            objectives = {p: _objective(p, t, values, point.step) for p, t in terms.items() if t}
+        evaluation = self._evaluation(roots(WeightedSum(t) for t in terms.values()), batch)
+        with self._computing(evaluation, movers=terms) as advance:
+            values = self._forward(evaluation, batch, counters, training=True)
+            objectives = {p: _objective(p, t, values, number) for p, t in terms.items() if t}
             gradients = self._gradients(objectives)
             advance(keep)
         energies = {t.energy: values[t.energy].detach() for group in terms.values() for t in group}
-        return Pull(energies, {p: v.detach() for p, v in objectives.items()}, gradients)
+        return MoveResult(energies, {p: v.detach() for p, v in objectives.items()}, gradients)
 
     def play(
         self,
         turns: Iterable[Turn],
         names: Mapping[Value, str],
-        frame: Frame,
+        run: Iteration,
         *,
         keep: bool = True,
-    ) -> None:
+    ) -> Outcome:
         """Play an iteration, turn by turn; `keep`: whether the movers' buffers advance."""
-        for turn in turns:
-            if turn.takes:
-                frame.point, frame.batch = frame.take(turn.takes)
-            pull = self.pull(turn.terms, frame.batch, frame.point, keep=turn.terms if keep else ())
-            for player, gradients in pull.gradients.items():
-                frame.step(player, turn.move, list(gradients))
-            frame.energies |= {names[energy]: value for energy, value in pull.energies.items()}
-            frame.objectives |= pull.objectives
+        energies: dict[str, Scalar] = {}
+        objectives: dict[str, Scalar] = {}
+        batch: Mapping[str, Any] = {}
+        try:
+            for turn in turns:
+                if turn.takes == "noise":
+                    run.redraw()
+                elif turn.takes:
+                    batch = run.next_batch()
+                movers = turn.terms if keep else ()
+                move = self.pull(turn.terms, batch, run.counters, run.number, keep=movers)
+                for player, gradients in move.gradients.items():
+                    run.step(player, gradients, turn.optimizer(player))
+                energies |= {names[energy]: value for energy, value in move.energies.items()}
+                objectives |= move.objectives
+        finally:
+            run.restore()
+        return Outcome(lambda: (energies, objectives), {})
 
-    def look(self, turn: Turn, frame: Frame) -> None:
+    def look(self, turn: Turn, run: Iteration) -> Outcome:
         """Take the gradients of a turn, and let nobody step."""
-        pull = self.pull(turn.terms, frame.batch, frame.point)
-        frame.gradients = {player: list(found) for player, found in pull.gradients.items()}
+        move = self.pull(turn.terms, run.next_batch(), run.counters, run.number)
+        return Outcome(lambda: ({}, move.objectives), move.gradients)
 
     # --- back ---
 
@@ -169,18 +174,18 @@ class Interpreter:
 
     # --- forward ---
 
-    def _program(self, wanted: Iterable[Value], batch: Mapping[str, Any]) -> Program:
+    def _evaluation(self, wanted: Iterable[Value], batch: Mapping[str, Any]) -> Evaluation:
         key = (tuple(wanted), frozenset(batch))
-        if key not in self._programs:
-            self._programs[key] = Program.of(*key)
-        return self._programs[key]
+        if key not in self._evaluations:
+            self._evaluations[key] = Evaluation.of(*key)
+        return self._evaluations[key]
 
     @contextmanager
     def _computing(
-        self, program: Program, movers: Iterable[str] = ()
+        self, evaluation: Evaluation, movers: Iterable[str] = ()
     ) -> Iterator[Callable[[Iterable[str]], None]]:
         """Let nothing be changed by what is computed; yields what lets players' buffers advance."""
-        modules = {name: self._modules[name] for name in program.players}
+        modules = {name: self._modules[name] for name in evaluation.players}
         with (
             torch.enable_grad(),  # also where the caller has switched it off
             lent_buffers(modules) as keep,
@@ -189,33 +194,35 @@ class Interpreter:
             yield keep
 
     def _forward(
-        self, program: Program, batch: Mapping[str, Any], point: Point, training: bool
+        self, evaluation: Evaluation, batch: Mapping[str, Any], counters: Counters, training: bool
     ) -> Values:
         values: Values = {}
-        # Calls in eval mode use the buffers of the start, whatever others make of these meanwhile.
-        players = set(program.still.values())
-        start = {p: copied(buffers_at(places_of(self._modules[p]))) for p in players}
-        for node in program.nodes:
-            seed = self._seed(node, program, point)
-            buffers = start[program.still[node]] if node in program.still else {}
+        # Calls in eval mode use the buffers of the start, whatever others make of these meanwhile,
+        # and leave them as they were.
+        start = {p: copied(buffers_at(places_of(self._modules[p]))) for p in evaluation.players}
+        for node in evaluation.nodes:
+            seed = self._seed(node, evaluation, counters)
+            buffers: Buffers = {}
+            if isinstance(node.op, Call) and not (training and node.op.training):
+                buffers = copied(start[node.op.player])
             try:
                 with with_buffers(buffers):
                     value = self.compute(node, values, batch, seed, training)
             except Exception as error:
                 error.add_note(where(node, values))
                 raise
-            values[node] = differentiable(value) if node in program.differentiated else value
+            values[node] = differentiable(value) if node in evaluation.differentiated else value
         return values
 
-    def _seed(self, node: Value, program: Program, point: Point) -> int:
+    def _seed(self, node: Value, evaluation: Evaluation, counters: Counters) -> int:
         """Return the seed of a node's randomness: one draw for each value and version."""
+        seed = counters.seed % 2**64
         match node.op:
             case Noise(name) | Sample(name):
-                return mixed(point.seed, hashed(name), point.draws)
+                return mixed(seed, hashed(name), counters.draws)
             case Call():
-                key, players = program.seeds[node]
-                steps = (point.steps.get(player, 0) for player in players)
-                return mixed(point.seed, key, point.batches, point.draws, *steps)
+                key, players = evaluation.seeds[node]
+                return mixed(seed, key, *counters.of_call(players))
             case _:
                 return 0
 
@@ -256,13 +263,6 @@ def _weighted(player: str, term: Term, values: Values, step: int) -> Tensor:
 
 
 # --- small things -------------------------------------------------------------------------------
-
-
-def _still(nodes: Iterable[Value]) -> dict[Value, str]:
-    calls = [(node, node.op) for node in nodes if isinstance(node.op, Call)]
-    moving = {op.player.name for _, op in calls if op.training}
-    quiet = {node: op.player.name for node, op in calls if not op.training}
-    return {node: player for node, player in quiet.items() if player in moving}
 
 
 def _sample_name(node: Value) -> str | None:

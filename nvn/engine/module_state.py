@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Place = tuple[nn.Module, str]  # a submodule and the name of one of its buffers
-Buffers = dict[Place, Tensor | None]
+from nvn.engine.runtime import Buffers, buffers_at, copied, overwrite, places_of, put
+
 Container = dict[Any, Any] | list[Any] | set[Any] | deque[Any] | tuple[Any, ...]
 CONTAINERS = (dict, OrderedDict, defaultdict, Counter, list, set, deque, tuple)
 
@@ -38,79 +38,15 @@ def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterabl
         overwrite(buffers, new)
 
 
-def places_of(module: nn.Module) -> tuple[Place, ...]:
-    """Return where a module has buffers, also where one is None so far."""
-    return tuple((part, name) for part in module.modules() for name in _names(part))
-
-
-def _names(part: nn.Module) -> Iterable[str]:
-    if isinstance(part, torch.jit.ScriptModule):  # its buffers are no dict
-        return [name for name, _ in part.named_buffers(recurse=False, remove_duplicate=False)]
-    return part._buffers
-
-
-def buffers_at(places: Iterable[Place]) -> Buffers:
-    """Return the buffers that are there now."""
-    return {(owner, name): getattr(owner, name) for owner, name in places}
-
-
-def copied(buffers: Mapping[Place, Tensor | None]) -> Buffers:
-    """Copy buffers: what was one tensor is one copy, views of one memory are so again."""
-    distinct = {id(b): b for b in buffers.values() if b is not None}
-    shared = Counter(map(_memory, distinct.values()))
-    memories: dict[int, torch.UntypedStorage] = {}
-    copies: dict[int, Tensor] = {}
-    for key, buffer in distinct.items():
-        memory = _memory(buffer)
-        if buffer.is_contiguous() and (shared[memory] == 1 or not memory):
-            copies[key] = buffer.detach().clone()
-            continue
-        if memory not in memories:
-            memories[memory] = buffer.untyped_storage().clone()  # type: ignore[no-untyped-call]
-        copy = torch.empty(0, dtype=buffer.dtype, device=buffer.device)
-        place = (buffer.storage_offset(), buffer.shape, buffer.stride())
-        copies[key] = copy.set_(memories[memory], *place)
-    return {place: None if b is None else copies[id(b)] for place, b in buffers.items()}
-
-
-def _memory(buffer: Tensor) -> int:
-    return buffer.untyped_storage().data_ptr()
-
-
-def overwrite(buffers: Mapping[Place, Tensor | None], new: Mapping[Place, Tensor | None]) -> None:
-    """Let buffers become what others are now, in place where that can be."""
-    with torch.no_grad():
-        for (owner, name), buffer in buffers.items():
-            value = new[owner, name]
-            if buffer is None or value is None:
-                setattr(owner, name, value)
-                continue
-            if buffer.shape != value.shape:
-                buffer.resize_(value.shape)  # a buffer that grows, such as a queue being filled
-            _once(buffer).copy_(_once(value))
-
-
-def _once(buffer: Tensor) -> Tensor:
-    """Return the part of an expanded tensor that is in memory, which can be written to."""
-    if 0 not in buffer.stride():
-        return buffer
-    return buffer[tuple(slice(0, 1) if step == 0 else slice(None) for step in buffer.stride())]
-
-
 @contextmanager
-def with_buffers(buffers: Mapping[Place, Tensor | None]) -> Iterator[None]:
+def with_buffers(buffers: Buffers) -> Iterator[None]:
     """Let modules work on other buffers; put those back at the end that they had before."""
     before = buffers_at(buffers)
-    _put(buffers)
+    put(buffers)
     try:
         yield
     finally:
-        _put(before)
-
-
-def _put(buffers: Mapping[Place, Tensor | None]) -> None:
-    for (owner, name), buffer in buffers.items():
-        setattr(owner, name, buffer)
+        put(before)
 
 
 @contextmanager
@@ -192,52 +128,10 @@ def learning(
             parameter.requires_grad_(True)
 
 
-class Streams:
-    """The global random streams, lent to modules that draw from them."""
-
-    def __init__(self, devices: Iterable[torch.device]) -> None:
-        cuda = [device.index or 0 for device in devices if device.type == "cuda"]
-        self._streams = [torch.default_generator]
-        self._streams += [torch.cuda.default_generators[index] for index in cuda]
-        self._states: list[Tensor] = []
-
-    def start(self, seed: int) -> None:
-        """Let what is drawn from now on depend on `seed` alone."""
-        for stream in self._streams:
-            stream.manual_seed(seed)
-
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Let the streams continue afterwards as before."""
-        self.leave()
-        try:
-            yield
-        finally:
-            self.come_back()
-
-    @contextmanager
-    def back(self) -> Iterator[None]:
-        """Give the streams back for a while, in the midst of lending them."""
-        self.come_back()
-        try:
-            yield
-        finally:
-            self.leave()
-
-    def leave(self) -> None:
-        """Note how far the streams have come."""
-        self._states = [stream.get_state() for stream in self._streams]
-
-    def come_back(self) -> None:
-        """Let them continue from there."""
-        for stream, state in zip(self._streams, self._states, strict=True):
-            stream.set_state(state)
-
-
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Run with the global random streams started from `seed`; they continue as before after."""
-    streams = Streams([device])
-    with streams.lent():
-        streams.start(seed)
+def modes(wanted: Iterable[tuple[nn.Module, bool]]) -> Iterator[None]:
+    """Run modules in training or in eval mode, each as `wanted`; their own modes come back."""
+    with ExitStack() as stack:
+        for module, training in wanted:
+            stack.enter_context(mode(module, training))
         yield

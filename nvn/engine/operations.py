@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from nvn import pytree
+from nvn.engine.iteration import device_of, standard_normal
 from nvn.engine.module_state import mode
-from nvn.engine.placement import Placement
+from nvn.engine.precision import Precision
+from nvn.engine.runtime import NoPathError, gradient
+from nvn.engine.seeding import Generators
 from nvn.errors import DataError, RunError
-from nvn.game.values import (
-    Apply,
-    Batch,
-    Call,
-    Gradient,
-    Item,
-    Noise,
-    Op,
-    Sample,
-    StopGradient,
-    Value,
-)
+from nvn.game.ops import Apply, Batch, Call, Gradient, Item, Noise, Op, Sample, StopGradient
+from nvn.game.values import Value
 
 Operation: TypeAlias = Callable[[Any, Any, Mapping[str, Any], int], Any]
 """From arguments, keyword arguments, the batch and a seed to a value."""
@@ -37,21 +27,15 @@ Operation: TypeAlias = Callable[[Any, Any, Mapping[str, Any], int], Any]
 class Operations:
     """Computes nodes, on the modules of a game."""
 
-    def __init__(
-        self,
-        modules: Mapping[str, nn.Module],
-        placement: Placement,
-        forwards: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], precision: Precision) -> None:
         self._modules = modules
-        self._forwards = forwards  # what to call instead of some modules: compiled ones
         self._devices = {name: _home(module) for name, module in modules.items()}
-        self._placement = placement
-        self._generators: dict[torch.device, torch.Generator] = {}
+        self._precision = precision
+        self._generators = Generators()
 
     def device(self, op: Call, args: Any, kwargs: Any) -> torch.device:
         """Return where a call computes, and draws."""
-        return self._devices[op.player.name] or device_of((args, kwargs))
+        return self._devices[op.player] or device_of((args, kwargs))
 
     @property
     def devices(self) -> frozenset[torch.device]:
@@ -60,27 +44,19 @@ class Operations:
 
     def call(self, op: Call, *, training: bool) -> Callable[[Any, Any], Any]:
         """Return what calls a player's module: a function of arguments and keyword arguments."""
-        module, training = self._modules[op.player.name], training and op.training
-        calling, output = self._placement.calling, self._placement.output
-        forward = self._forwards.get(op.player.name, module)
+        module, training = self._modules[op.player], training and op.training
+        callable_module = self._precision.calling(module)
 
         def called(args: Any, kwargs: Any) -> Any:
-            function = forward if op.method == "forward" else getattr(module, op.method)
-            if module.training is training:
-                with calling():
-                    return output(function(*args, **kwargs))
-            with mode(module, training), calling():
-                return output(function(*args, **kwargs))
+            method = op.method
+            function = callable_module if method == "forward" else getattr(callable_module, method)
+            with mode(module, training):
+                return function(*args, **kwargs)
 
         return called
 
-    def other(self, op: Op, *, onward: bool = True) -> Operation:
-        """Return what computes a node that is no call; a sample that the batch gives is that.
-
-        Args:
-            op: The node's.
-            onward: Of a gradient: whether gradients flow through it.
-        """
+    def other(self, op: Op) -> Operation:
+        """Return what computes a node that is no call; a sample that the batch gives is that."""
         match op:
             case Apply(fn):
                 return self._applying(fn)
@@ -93,11 +69,11 @@ class Operations:
             case StopGradient():
                 return lambda args, kwargs, batch, seed: pytree.map_leaves(detached, args[0])
             case Gradient():
-                return lambda args, kwargs, batch, seed: _slope(*args, onward=onward)
+                return lambda args, kwargs, batch, seed: _slope(*args)
         raise AssertionError(op)
 
     def _applying(self, fn: Callable[..., Any]) -> Operation:
-        computing = self._placement.computing
+        computing = self._precision.computing
 
         def applied(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
             with computing():
@@ -109,18 +85,13 @@ class Operations:
         def drawn(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
             if op.name in batch:
                 return batch[op.name]
-            with self._placement.computing():
+            with self._precision.computing():
                 if isinstance(op, Noise):
-                    generator = self._generator(args[0].device, seed)
-                    return _noise(op.shape, args[0], generator)
-                return op.fn(self._generator(device_of(dict(batch)), seed), dict(batch))
+                    generator = self._generators.at(args[0].device, seed)
+                    return standard_normal(op.shape, args[0], generator)
+                return op.fn(self._generators.at(device_of(dict(batch)), seed), dict(batch))
 
         return drawn
-
-    def _generator(self, device: torch.device, seed: int) -> torch.Generator:
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device)
-        return self._generators[device].manual_seed(seed)
 
 
 def _of_batch(name: str, args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
@@ -129,33 +100,12 @@ def _of_batch(name: str, args: Any, kwargs: Any, batch: Mapping[str, Any], seed:
     return batch[name]
 
 
-def _slope(y: Tensor, x: Tensor, *, onward: bool) -> Tensor:
-    found = (
-        torch.autograd.grad(y.sum(), x, retain_graph=True, create_graph=onward, allow_unused=True)
-        if y.requires_grad
-        else (None,)
-    )
-    if found[0] is None:
-        raise RunError(
-            "the gradient of y with respect to x is asked for, but y was not computed from x: a "
-            "module ignores this input, or detaches it"
-        )
-    return found[0]
-
-
-# --- randomness -------------------------------------------------------------------------------
-
-
-def _noise(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
-    dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
-    size = (len(like), *shape)
-    return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
-
-
-def mixed(*numbers: int) -> int:
-    """Return a 63-bit number that depends on all of `numbers`, each of 0 to 2⁶⁴ − 1."""
-    packed = struct.pack(f"<{len(numbers)}Q", *numbers)
-    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+def _slope(y: Tensor, x: Tensor) -> Tensor:
+    try:
+        (slope,) = gradient(y, [x], create_graph=True)
+    except NoPathError as error:
+        raise RunError(str(error)) from None
+    return slope
 
 
 # --- tensors ----------------------------------------------------------------------------------
@@ -187,12 +137,6 @@ def _home(module: nn.Module) -> torch.device | None:
     return next((t.device for t in chain(module.parameters(), module.buffers())), None)
 
 
-def device_of(tensors: Any) -> torch.device:
-    """Return the device of a tree of tensors; the CPU if it has none."""
-    found = (x.device for x in pytree.leaves(tensors) if isinstance(x, Tensor))
-    return next(found, torch.device("cpu"))
-
-
 # --- what is said -----------------------------------------------------------------------------
 
 
@@ -211,12 +155,3 @@ def describe(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(describe, value))}]"
     return type(value).__name__
-
-
-def no_path(player: str) -> str:
-    """Say that a player's objective has no gradient."""
-    return (
-        f"the objective of `{player}` has no gradient: something between its calls of `{player}` "
-        "and its energies detaches (a module that calls .detach(), .item() or torch.no_grad(), or "
-        "parameters that do not require gradients)"
-    )

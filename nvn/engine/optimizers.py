@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,18 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from nvn.errors import ConfigError
 from nvn.records import Pending
 
-Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+class OptimizerFactory(Protocol):
+    """A function from a player's parameters to its optimizer: most often a `partial`.
+
+    >>> from functools import partial
+    >>> factory: OptimizerFactory = partial(torch.optim.Adam, lr=1e-4)
+    >>> factory([nn.Parameter(torch.zeros(3))]).param_groups[0]["lr"]
+    0.0001
+    """
+
+    def __call__(self, parameters: list[nn.Parameter], /) -> torch.optim.Optimizer:
+        """Return the optimizer of these parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,12 @@ class Plateau:
         patience: How many readings without improvement are borne.
         every: A reading is the mean of this many values (losses of single batches are noisy).
         min_lr: The learning rate is never lowered below this.
+
+    >>> from functools import partial
+    >>> Optimizer(
+    ...     partial(torch.optim.Adam, lr=1e-3), schedule=Plateau("accuracy", "max", patience=3)
+    ... ).schedule.factor
+    0.1
     """
 
     metric: str
@@ -52,18 +69,26 @@ class Optimizer:
         clip_norm: The gradient (clamped, if it is) is scaled down to this 2-norm if it is longer.
         schedule: A function from the optimizer to a torch learning-rate scheduler, which then
             advances with every step of the optimizer; or a `Plateau`.
+
+    A learning rate that is halved after each 100 steps of the player:
+
+    >>> from functools import partial
+    >>> adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.99))
+    >>> halved = partial(torch.optim.lr_scheduler.StepLR, step_size=100, gamma=0.5)
+    >>> Optimizer(adam, clip_norm=1.0, schedule=halved).clip_norm
+    1.0
     """
 
-    factory: Factory
+    factory: OptimizerFactory
     clip_norm: float | None = None
     clip_value: float | None = None
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
 
 
-Optimizers = Mapping[str, Factory | Optimizer] | Factory | Optimizer
+Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
 
 
-def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
+def as_optimizer(spec: OptimizerFactory | Optimizer) -> Optimizer:
     """Return `spec` with everything but the factory at its default, if it is only a factory.
 
     Raises:
@@ -79,7 +104,14 @@ def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
     return Optimizer(spec)
 
 
-class Stepper:
+SMALL = 2**16  # parameters of a player whose gradient is quickly copied
+
+
+class NoGradientError(RuntimeError):
+    """A player is to step, but nothing has a gradient."""
+
+
+class PlayerOptimizer:
     """One player's optimizer at work."""
 
     def __init__(
@@ -87,6 +119,9 @@ class Stepper:
     ) -> None:
         self._spec = spec
         self._parameters = list(parameters)
+        self._strides = [parameter.stride() for parameter in self._parameters]
+        self._is_small = _is_small(self._parameters)
+        self._clips = spec.clip_value is not None or spec.clip_norm is not None
         self.optimizer = spec.factory(self._parameters)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ConfigError(
@@ -97,11 +132,31 @@ class Stepper:
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
-    def step(self, gradients: Sequence[Tensor | None]) -> Pending:
-        """Step along `gradients`, one for each parameter (None: untouched); return their norm."""
-        norm = _norm(gradients)
-        _assign(self._parameters, gradients)
-        self._clip(gradients)
+    def clear(self) -> None:
+        """Forget what is in the parameters' `.grad`, from a backward pass of somebody else's."""
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad = None
+
+    def step(
+        self, gradients: Sequence[Tensor | None] | None = None, *, norm: bool = True
+    ) -> Pending | None:
+        """Step along `gradients`, one for each parameter (None: untouched); return their norm.
+
+        Without `gradients`, along what has been added up in the parameters' `.grad`. The norm costs
+        a kernel a parameter; without `norm`, None is returned.
+
+        Raises:
+            NoGradientError: There is nothing to step along.
+        """
+        if gradients is not None:
+            self._assign(gradients)
+        found = [p.grad for p in self._parameters if p.grad is not None]
+        if not found:
+            raise NoGradientError
+        length = self._norm(found) if norm else None
+        if self._clips:
+            self._clip()
         self.optimizer.step()
         # Fused optimizers change parameters without telling autograd: it would go back through a
         # graph of old values and new weights without a word.
@@ -110,7 +165,7 @@ class Stepper:
             parameter.grad = None
         if self._scheduler is not None and not isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step()
-        return norm
+        return length
 
     def metric(self, name: str, value: float) -> None:
         """Tell a plateau schedule a new value of a metric, if it is the one that it watches."""
@@ -136,41 +191,56 @@ class Stepper:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
 
-    def _clip(self, gradients: Sequence[Tensor | None]) -> None:
+    def _norm(self, gradients: list[Tensor]) -> Pending:
+        if self._is_small:
+            # One kernel instead of one a tensor: what it costs is the call. A copy of a large
+            # player's gradient would cost more.
+            flat = torch.cat([gradient.reshape(-1) for gradient in _dense(gradients)])
+            return Pending([torch.linalg.vector_norm(flat)], _length)
+        return Pending(torch._foreach_norm(_dense(gradients)), _length)
+
+    def _assign(self, gradients: Sequence[Tensor | None]) -> None:
+        """Give each parameter its gradient as `backward` would: laid out like it, and its own.
+
+        torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
+        optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
+        """
+        seen: set[int] = set()
+        for parameter, gradient, strides in zip(
+            self._parameters, gradients, self._strides, strict=True
+        ):
+            if gradient is not None and not gradient.is_sparse:
+                memory = gradient.data_ptr()
+                if gradient.stride() != strides or memory in seen:
+                    gradient = torch.empty_like(parameter).copy_(gradient)
+                seen.add(memory)
+            parameter.grad = gradient
+
+    def _clip(self) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
-            gradients = [parameter.grad for parameter in self._parameters]
         if self._spec.clip_norm is not None:
-            total = torch.nn.utils.get_total_norm(_numbers(gradients))
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            total = torch.nn.utils.get_total_norm(_dense(gradients))
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
-
-
-def _norm(gradients: Iterable[Tensor | None]) -> Pending:
-    return Pending(torch._foreach_norm(_numbers(gradients)), _length)
 
 
 def _length(norms: Sequence[float]) -> float:
     return math.hypot(*norms)
 
 
-def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
-    return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
+def _is_small(parameters: Sequence[nn.Parameter]) -> bool:
+    """Tell whether parameters are few, and so alike that their gradients can be one tensor."""
+    kinds = {(p.dtype, p.device) for p in parameters}
+    return len(kinds) == 1 and sum(p.numel() for p in parameters) < SMALL
 
 
-def _assign(parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor | None]) -> None:
-    """Give each parameter its gradient as `backward` would: laid out like it, and its own.
-
-    torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
-    optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
-    """
-    seen: set[int] = set()
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is not None and gradient.layout is torch.strided:
-            memory = gradient.data_ptr()
-            if memory in seen or gradient.stride() != parameter.stride():
-                gradient = torch.empty_like(parameter).copy_(gradient)
-            seen.add(memory)
-        parameter.grad = gradient
+def _dense(gradients: list[Tensor]) -> list[Tensor]:
+    """Return the numbers of gradients, of sparse ones those that are there."""
+    for gradient in gradients:
+        if gradient.is_sparse:
+            return [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    return gradients
 
 
 def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:

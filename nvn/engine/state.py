@@ -8,10 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from nvn.engine.frame import Point
-from nvn.engine.optimizers import Stepper
-from nvn.errors import RunError, did_you_mean
-from nvn.game.game import Player
+from nvn.engine.counters import Counters
+from nvn.engine.optimizers import Optimizer, Optimizers, PlayerOptimizer, as_optimizer
+from nvn.errors import ConfigError, RunError, did_you_mean
+from nvn.game.players import Player
+from nvn.game.schedule import Move
+from nvn.planner.planner import Plan
+from nvn.planner.turns import optimizer_key
 from nvn.records import Record
 
 
@@ -20,55 +23,47 @@ class TrainState:
     """What a run's engines share and change.
 
     Attributes:
-        seed: The run's seed.
         modules: Each player's module.
         parameters: Each player's parameters that can learn, by their names in the module: those
             that require gradients at the start. (A frozen player's never do.)
-        steppers: The optimizers at work: a player's own by its name, others by "player:name".
+        counters: The seed, and how far the run has come.
+        optimizers: The optimizers at work: a player's own by its name, others by "player:name".
         iterations: How many iterations each phase has done.
-        batches: How many batches have been taken.
-        draws: How often samples have been drawn.
-        steps: How many steps each player has taken.
         records: The last record of each phase: what conditions of moves look at.
     """
 
-    seed: int
     modules: dict[str, nn.Module]
     parameters: dict[str, dict[str, nn.Parameter]]
-    steppers: dict[str, Stepper] = field(default_factory=dict)
+    counters: Counters
+    optimizers: dict[str, PlayerOptimizer] = field(default_factory=dict)
     iterations: dict[str, int] = field(default_factory=dict)
-    batches: int = 0
-    draws: int = 0
-    steps: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
 
     @staticmethod
     def of(players: Iterable[Player], seed: int) -> TrainState:
         """Return the state before the first step."""
         modules = {player.name: player.module for player in players}
-        return TrainState(seed, modules, {name: _learning(m) for name, m in modules.items()})
+        parameters = {name: _learning(module) for name, module in modules.items()}
+        return TrainState(modules, parameters, Counters(seed))
 
-    def point(self, phase: str) -> Point:
-        """Return the versions of everything now."""
-        iteration = self.iterations.get(phase, 0)
-        return Point(self.seed % 2**64, iteration, self.batches, self.draws, self.steps)
-
-    def next_point(self, phase: str) -> Point:
-        """Return the versions that the next iteration will start with."""
-        now = self.point(phase)
-        return Point(now.seed, now.step, now.batches + 1, now.draws + 1, now.steps)
+    def next_counters(self) -> Counters:
+        """Return the counters that the next iteration's first batch will have."""
+        counters = self.counters.copy()
+        counters.next_batch()
+        return counters
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that evolves, under flat keys of plain tensors, numbers and dicts.
 
         As in PyTorch, the tensors are the live ones: save or copy them before the next step.
         """
-        state: dict[str, Any] = {"seed": self.seed, "batches": self.batches, "draws": self.draws}
+        now = self.counters
+        state: dict[str, Any] = {"seed": now.seed, "batches": now.batches, "draws": now.draws}
         state |= {f"iterations/{phase}": n for phase, n in self.iterations.items()}
-        state |= {f"steps/{player}": n for player, n in self.steps.items()}
+        state |= {f"steps/{player}": n for player, n in now.steps.items()}
         state |= {f"record/{phase}": record.state_dict() for phase, record in self.records.items()}
         state |= {f"player/{name}": m.state_dict() for name, m in self.modules.items()}
-        state |= {f"optimizer/{name}": s.state_dict() for name, s in self.steppers.items()}
+        state |= {f"optimizer/{name}": o.state_dict() for name, o in self.optimizers.items()}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -77,19 +72,57 @@ class TrainState:
         Raises:
             RunError: The state is of other players, or of optimizers that are not here.
         """
-        weights, steppers = _group(state, "player/"), _group(state, "optimizer/")
+        weights, optimizers = _group(state, "player/"), _group(state, "optimizer/")
         _refuse_unknown("player", weights, self.modules)
         _refuse_unknown("player", self.modules, weights)
-        _refuse_unknown("optimizer", steppers, self.steppers)
-        self.seed, self.batches, self.draws = state["seed"], state["batches"], state["draws"]
+        _refuse_unknown("optimizer", optimizers, self.optimizers)
+        steps = _group(state, "steps/")
+        self.counters = Counters(state["seed"], state["batches"], state["draws"], steps)
         self.iterations = _group(state, "iterations/")
-        self.steps = _group(state, "steps/")
         records = _group(state, "record/")
         self.records = {phase: Record.of_state(record) for phase, record in records.items()}
         for name, module in self.modules.items():
             module.load_state_dict(weights[name])
-        for name, stepper in steppers.items():
-            self.steppers[name].load_state_dict(stepper)
+        for name, optimizer in optimizers.items():
+            self.optimizers[name].load_state_dict(optimizer)
+
+
+def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> None:
+    """Make the optimizers that a plan steps with and that its state does not have yet.
+
+    Raises:
+        ConfigError: A player that moves has no optimizer.
+    """
+    for move in plan.schedule.moves:
+        for player in move.players:
+            key = optimizer_key(player.name, move)
+            if key not in state.optimizers:
+                spec = _specified(optimizers, move.optimizer or player.name, move)
+                correction = 1.0 if move.optimizer else _lazy_share(plan, player)
+                parameters = [*state.parameters[player.name].values()]
+                state.optimizers[key] = PlayerOptimizer(spec, parameters, correction)
+
+
+def _specified(optimizers: Optimizers, name: str, move: Move) -> Optimizer:
+    """Return how to step: by name where names are given; one for all serves every player."""
+    if not isinstance(optimizers, Mapping):
+        if move.optimizer is None:
+            return as_optimizer(optimizers)
+        found = f"{move.where}: optimizer={name!r}, but the optimizers have no names"
+        raise ConfigError(f"{found}; expected a mapping with the key {name!r}")
+    if name not in optimizers:
+        known = ", ".join(optimizers) or "none"
+        hint = did_you_mean(name, optimizers)
+        raise ConfigError(f"no optimizer for {name!r}; there are: {known}.{hint}")
+    return as_optimizer(optimizers[name])
+
+
+def _lazy_share(plan: Plan, player: Player) -> float:
+    """Return the share of a player's steps that its lazy regularisers do not take."""
+    own = [m for m in plan.schedule.moves if player in m.players and m.optimizer is None]
+    usual = sum(move.times / move.every for move in own if not move.lazy)
+    lazy = sum(move.times / move.every for move in own if move.lazy)
+    return usual / (usual + lazy) if usual else 1.0
 
 
 def _learning(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from nvn.errors import ConfigError, did_you_mean
-from nvn.game.graph import differentiable_path, gradients_of, owner
-from nvn.game.values import Value
+from nvn.game.traversal import differentiable_path, gradients_of, owner
 from nvn.planner.planner import Plan
-from nvn.planner.program import Played, Program
+from nvn.planner.turns import TurnPlan
 
 
 def compiled_forwards(
@@ -25,44 +24,39 @@ def compiled_forwards(
     """
     if not names:
         return {}
-    program = plan.program(plan.whole)
+    _, turns = plan.lowered(plan.whole)
     for name in names:
         if name not in modules:
             known, hint = ", ".join(modules), did_you_mean(name, modules)
             raise ConfigError(f"compile: there is no player {name!r}.{hint} Players: {known}")
-        if why := next(obstacles(program, name), None):
+        if why := next(obstacles(turns, name), None):
             raise ConfigError(f"compile: `{name}` cannot be compiled: {why}")
     return {name: torch.compile(modules[name]) for name in names}
 
 
-def obstacles(program: Program, player: str) -> Iterator[str]:
+def obstacles(turns: Iterable[TurnPlan], player: str) -> Iterator[str]:
     """Yield what keeps torch.compile from a player, in words; nothing if it may be compiled.
 
     A compiled backward pass runs once and whole: its graph cannot be kept for another pass, nor
     differentiated again.
     """
-    for played in program.turns:
+    for played in turns:
         yield from _second_order(played, player)
         yield from _kept(played, player)
 
 
-def _second_order(played: Played, player: str) -> Iterator[str]:
+def _second_order(played: TurnPlan, player: str) -> Iterator[str]:
     for node in gradients_of(played.computed):
         y, x = node.args
-        calls = [n for n in differentiable_path(x, y) if _is_call_of(n, player)]
+        calls = [n for n in differentiable_path(x, y) if owner(n) == player]
         if calls:
             yield f"`{calls[0]}` is differentiated twice, for `{node}`"
 
 
-def _kept(played: Played, player: str) -> Iterator[str]:
-    back = played.pulling
-    for part in back.parts:
-        passes = len({label for node in part for label in back.labels(node)})
-        calls = [node for node in part if _is_call_of(node, player)]
+def _kept(played: TurnPlan, player: str) -> Iterator[str]:
+    back = played.backward_plan
+    for segment in back.segments:
+        passes = len({x for node in segment for x in back.passes[node]})
+        calls = [node for node in segment if owner(node) == player]
         if passes > 1 and calls:
             yield f"{passes} backward passes go through `{calls[0]}` when {played.turn.move} move"
-
-
-def _is_call_of(node: Value, player: str) -> bool:
-    found = owner(node)
-    return found is not None and found.name == player

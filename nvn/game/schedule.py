@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from nvn.callsite import Where, caller
+from nvn.callsite import CallSite, call_site
 from nvn.errors import GameError, Problem
-from nvn.game.game import Player, Team
+from nvn.game.players import Player, Team
 from nvn.game.values import Energy, WeightedSum, as_sum
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ Fresh = bool | Literal["noise"]
 
 @dataclass(frozen=True)
 class Move:
-    """Players who step together, all from one point.
+    """Players who step together, all from one point. Made by `nvn.move`.
 
     Attributes:
         players: Who moves.
-        toward: What they descend instead of their own objectives, if anything.
+        toward: What they minimize instead of their own objectives, if anything.
         times: How often in a row.
         every: The move happens in every `every`-th iteration, the first included.
         fresh: Take a new batch for each repetition (True), or keep the batch and draw the samples
@@ -33,6 +33,14 @@ class Move:
         when: A condition on the record of the iterations before, each number as it last was; in the
             first iteration the move always happens.
         rule: Reserved for update rules.
+        where: The line of the user's code that declared it.
+
+    >>> import nvn, torch
+    >>> game = nvn.Game("gan")
+    >>> D = game.player("D", torch.nn.Linear(3, 1))
+    >>> made = nvn.move(D, every=4)
+    >>> [made.happens(step, None) for step in range(5)]
+    [True, False, False, False, True]
     """
 
     players: tuple[Player, ...]
@@ -43,7 +51,7 @@ class Move:
     optimizer: str | None = None
     when: Callable[[Record], bool] | None = None
     rule: None = None
-    where: Where = field(default_factory=caller, compare=False)
+    where: CallSite = field(default_factory=call_site, compare=False)
 
     @property
     def lazy(self) -> bool:
@@ -59,7 +67,7 @@ class Move:
         return self.every if self.lazy else 1
 
     def objective(self, player: Player) -> WeightedSum:
-        """What `player` descends in this move, before the gain."""
+        """What `player` minimizes in this move, before the gain."""
         return player.objective if self.toward is None else self.toward
 
     def happens(self, step: int, last: Record | None) -> bool:
@@ -75,10 +83,18 @@ class Move:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The moves of one iteration, in order."""
+    """The moves of one iteration, in order. Made by `nvn.alternating` and `nvn.simultaneous`.
+
+    >>> import nvn, torch
+    >>> game = nvn.Game("gan")
+    >>> G, D = game.player("G", torch.nn.Linear(8, 3)), game.player("D", torch.nn.Linear(3, 1))
+    >>> schedule = nvn.alternating(nvn.move(D, times=5), G)
+    >>> print(schedule, [move.times for move in schedule.moves])
+    D → G [5, 1]
+    """
 
     moves: tuple[Move, ...]
-    where: Where = field(default_factory=caller, compare=False)
+    where: CallSite = field(default_factory=call_site, compare=False)
 
     @property
     def players(self) -> tuple[Player, ...]:
@@ -87,7 +103,7 @@ class Schedule:
 
     @property
     def objectives(self) -> tuple[WeightedSum, ...]:
-        """What is descended, by each player in each move."""
+        """What is minimized, by each player in each move."""
         return tuple(move.objective(player) for move in self.moves for player in move.players)
 
     def __str__(self) -> str:
@@ -107,6 +123,17 @@ def move(
 
     With both `toward` and `every=k`, the objective is multiplied by k and the learning rate and
     the betas of the player's optimizer are corrected, as StyleGAN2 does for lazy regularisers.
+
+    Raises:
+        GameError: A mover is neither player nor team; `toward` is no energy.
+
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("gan")
+    >>> x, D = game.batch("x"), game.player("D", torch.nn.Linear(3, 1))
+    >>> lazy = nvn.move(D, toward=5 * en.r1(D(x), x), every=16)
+    >>> print(lazy.toward, lazy.gain)
+    5 r1(gradient(D(x), x)) 16
     """
     goal = None if toward is None else as_sum(toward)
     return Move(_players(movers), goal, times, every, fresh, optimizer, when)
@@ -116,13 +143,32 @@ def alternating(*moves: Move | Mover, fresh: bool = False) -> Schedule:
     """Return the schedule in which the moves follow one another; a tuple or a team moves together.
 
     With `fresh=True` every move takes a batch of its own (Algorithm 1 of GroupGAN).
+
+    Raises:
+        GameError: A mover is neither player, team nor move.
+
+    >>> import nvn, torch
+    >>> game = nvn.Game("bicycle")
+    >>> G, E, D = (game.player(name, torch.nn.Linear(3, 3)) for name in "GED")
+    >>> print(nvn.alternating(D, (G, E)))
+    D → (G, E)
     """
     made = (m if isinstance(m, Move) else Move(_players((m,))) for m in moves)
     return Schedule(tuple(replace(m, fresh=m.fresh or fresh) for m in made))
 
 
 def simultaneous(*players: Mover) -> Schedule:
-    """Return the schedule in which all the players move at once, from one point."""
+    """Return the schedule in which all the players move at once, from one point.
+
+    Raises:
+        GameError: A mover is neither player nor team.
+
+    >>> import nvn, torch
+    >>> game = nvn.Game("gan")
+    >>> G, D = (game.player(name, torch.nn.Linear(3, 3)) for name in "GD")
+    >>> print(nvn.simultaneous(G, D))
+    (G, D)
+    """
     return Schedule((Move(_players(players)),))
 
 
@@ -142,4 +188,4 @@ def _unpacked(mover: Mover) -> tuple[Player, ...]:
     if isinstance(mover, Move):
         found = f"a move of {mover} among players who move together"
         edit = "name the players alone; an nvn.move(…) stands by itself in nvn.alternating(…)"
-    raise GameError([Problem(str(caller()), found, expected, edit)])
+    raise GameError([Problem(str(call_site()), found, expected, edit)])

@@ -1,71 +1,95 @@
 """Which values of an iteration carry a graph, and for whom.
 
 Each value is computed in the first turn that asks for its version (value_numbering.py), with a
-graph only if a later or the same turn pulls through it. There is at most one such turn: whoever
-pulls steps, and the version is past. All other turns get a constant.
+graph only if a later or the same turn goes back through it. There is at most one such turn: whoever
+goes back steps, and the version is past. All other turns get a constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from nvn.game.graph import LossGraph, differentiable_path, gradients_of
+from nvn.game.graph import LossGraph
+from nvn.game.traversal import gradients_of, owner
 from nvn.game.values import Value
-from nvn.planner.backward import pulling
-from nvn.planner.value_numbering import Number, Turn, Versions, versions
+from nvn.planner.backward import BackwardPlan, EdgeKind, backward_plan
+from nvn.planner.turns import Turn
+from nvn.planner.value_numbering import Number, Versions, versions
 
 
-class Attachments:
+@dataclass(frozen=True)
+class Part:
+    """Nodes that autograd goes through in one piece.
+
+    Attributes:
+        number: Its place in the order of going back.
+        nodes: Its nodes, each after its inputs.
+    """
+
+    number: int
+    nodes: tuple[Value, ...]
+
+
+class IterationAnalysis:
     """What the turns of an iteration compute, and what of it carries a graph.
 
     Attributes:
         graph: The game.
         turns: Who descends what, one after the other.
+        steps: Whether players step.
         versions: The numbers of each turn.
-        pullings: How each turn goes back.
+        backward_plans: How each turn goes back.
         computed: What each turn computes.
-        pulled: The turn that pulls through each version, for those that are pulled through.
+        differentiated_in: The turn that goes back through each version, for those that any does.
         paths: What lies between x and y, both included, for each ∂y/∂x.
-        traced: The versions that an inner gradient goes back through.
-        held: The buffers that are asked for after the call that makes them.
+        double_backward: The versions that an inner gradient goes back through.
+        buffers_needed: The buffers that are asked for after the call that makes them.
+        parts: What each turn goes back through in one piece.
+        home: The part of each node, by turn.
     """
 
-    def __init__(self, graph: LossGraph, turns: Sequence[Turn], *, steps: bool) -> None:
+    def __init__(self, graph: LossGraph, turns: Sequence[Turn], *, steps: bool, large: int) -> None:
         self.graph = graph
         self.turns = turns
         self.steps = steps
-        self.versions = versions(turns)
-        self.pullings = [pulling(graph, turn.terms) for turn in turns]
+        self.versions = versions(turns, graph.stateful)
+        self.backward_plans = [backward_plan(graph, turn.terms) for turn in turns]
         self.computed = [*_computed(turns, self.versions)]
-        self.pulled = self._pulled()
-        self.paths = {
-            g: differentiable_path(g.args[1], g.args[0]) for g in gradients_of(graph.nodes)
-        }
-        self.traced = self._traced()
-        self.held = self._held()
+        self.differentiated_in = self._differentiated_in()
+        self.paths = graph.gradient_paths
+        self.double_backward = self._double_backward()
+        self.buffers_needed = self._buffers_needed()
+        self.parts = [_parts(graph, back, large) for back in self.backward_plans]
+        self.home = [{n: part for part in parts for n in part.nodes} for parts in self.parts]
 
-    def _pulled(self) -> dict[Number, int]:
-        """Return the turn that pulls through each version, for those that are pulled through."""
+    def computed_by_turn(self) -> Iterator[tuple[Versions, dict[Value, None]]]:
+        """Yield each turn's versions with what it computes."""
+        yield from zip(self.versions, self.computed, strict=True)
+
+    def _differentiated_in(self) -> dict[Number, int]:
         found: dict[Number, int] = {}
-        for index, (back, version) in enumerate(zip(self.pullings, self.versions, strict=True)):
-            for node in back.need:
+        for index, (back, version) in enumerate(
+            zip(self.backward_plans, self.versions, strict=True)
+        ):
+            for node in back.needed_by:
                 assert found.setdefault(version.numbers[node], index) == index
         return found
 
-    def _traced(self) -> set[Number]:
+    def _double_backward(self) -> set[Number]:
         """Return the versions between x and y of each ∂y/∂x that is computed: y with a graph."""
         return {
             version.numbers[node]
-            for version, now in zip(self.versions, self.computed, strict=True)
+            for version, now in self.computed_by_turn()
             for gradient in gradients_of(now)
             for node in self.paths[gradient] - {gradient.args[1]}
         }
 
-    def _held(self) -> set[Number]:
+    def _buffers_needed(self) -> set[Number]:
         """Return the buffers that are asked for after the call that makes them."""
         starts = {
             version.starts[node]
-            for version, now in zip(self.versions, self.computed, strict=True)
+            for version, now in self.computed_by_turn()
             for node in now
             if node in version.starts
         }
@@ -86,7 +110,50 @@ class Attachments:
 
     def has_graph(self, number: Number) -> bool:
         """Tell whether a version carries a graph."""
-        return number in self.pulled or number in self.traced
+        return number in self.differentiated_in or number in self.double_backward
+
+
+def _parts(graph: LossGraph, back: BackwardPlan, large: int) -> list[Part]:
+    """Return what a turn goes back through in one piece; in several, where nothing is shared.
+
+    Passes of large players are taken apart where they share no graph: `real(D(real))` can be gone
+    back through, and forgotten, before the fake is made.
+    """
+    groups: list[Sequence[Value]] = []
+    for whole in back.segments:
+        players = {player for node in whole if (player := owner(node)) is not None}
+        if sum(graph.parameters[player] for player in players) < large:
+            groups.append(whole)
+        else:
+            groups += _components(whole, back)
+    return [Part(number, tuple(nodes)) for number, nodes in enumerate(groups)]
+
+
+def _components(nodes: Sequence[Value], back: BackwardPlan) -> list[list[Value]]:
+    """Return nodes in groups between which gradients flow, or which share the x of a ∂y/∂x."""
+    inside = {*nodes}
+    group_of: dict[Value, list[Value]] = {}
+    for node in nodes:  # each after its inputs
+        joined = [node]
+        near = [v for v in node.inputs if v in inside and back.kind(v, node) is EdgeKind.LIVE]
+        for other in near:
+            joined = _joined(group_of, joined, group_of[other])
+        group_of |= dict.fromkeys(joined, joined)
+    origins: dict[Value, Value] = {}
+    for node in gradients_of(nodes):
+        first = origins.setdefault(node.args[1], node)
+        _joined(group_of, group_of[first], group_of[node])
+    groups = {id(group): group for group in group_of.values()}
+    return [sorted(group, key=lambda v: v.index) for group in groups.values()]
+
+
+def _joined(group_of: dict[Value, list[Value]], a: list[Value], b: list[Value]) -> list[Value]:
+    if a is b:
+        return a
+    small, big = sorted((a, b), key=len)
+    big += small
+    group_of |= dict.fromkeys(small, big)
+    return big
 
 
 def _computed(

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from nvn.checks import loss_graph
 from nvn.errors import RunError
-from nvn.game.game import Game, Player
+from nvn.game.game import Game
 from nvn.game.graph import LossGraph
+from nvn.game.players import Player
 from nvn.game.schedule import Fresh, Move, Schedule
 from nvn.game.values import Term, Value, WeightedSum
-from nvn.planner.compiler import compiled
-from nvn.planner.program import Program
-from nvn.planner.value_numbering import Turn
+from nvn.planner.ir import Program
+from nvn.planner.lowering import LARGE, lower
+from nvn.planner.turns import Turn, TurnPlan
 
 if TYPE_CHECKING:
     from nvn.records import Record
@@ -58,11 +59,25 @@ class Plan:
         graph: The game, frozen and checked.
         schedule: Who moves when.
         moves: What each move of the schedule computes.
+        large: Parameters from which on a player's passes that share no graph are taken apart.
+
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game, adv = nvn.Game("gan"), en.NonSaturating()
+    >>> real, z = game.batch("real", "z")
+    >>> G, D = (game.player(name, torch.nn.Linear(2, 2)) for name in "GD")
+    >>> D.minimizes(adv.real(D(real)) + adv.fake(D(G(z))))
+    >>> G.minimizes(adv.fool(D(G(z))))
+
+    >>> plan = nvn.plan(game, nvn.alternating(D, G))
+    >>> plan.counts["G"], plan.batches_per_step
+    ({'forward': 1, 'backward': 1}, 1)
     """
 
     graph: LossGraph
     schedule: Schedule
     moves: tuple[MovePlan, ...]
+    large: int = LARGE
 
     @cached_property
     def whole(self) -> Pattern:
@@ -88,8 +103,12 @@ class Plan:
         return tuple(_pattern(m, step) if m.move.happens(step, last) else None for m in self.moves)
 
     def program(self, pattern: Pattern) -> Program:
-        """Compile the iterations that have a pattern."""
-        return compiled(self.graph, self.turns(pattern))
+        """Lower the iterations that have a pattern to a program."""
+        return self.lowered(pattern)[0]
+
+    def lowered(self, pattern: Pattern) -> tuple[Program, tuple[TurnPlan, ...]]:
+        """Return the program of the iterations that have a pattern, and what each turn does."""
+        return lower(self.graph, self.turns(pattern), large=self.large)
 
     def turns(self, pattern: Pattern) -> list[Turn]:
         """Return who descends what in the iterations that have a pattern, one after the other."""
@@ -114,9 +133,9 @@ class Plan:
         `{player: {"forward": n, "backward": n}}`: how often its module is called, and how often a
         gradient goes back through such a call (for its inputs, its parameters, or both at once).
         """
-        turns = self.program(self.whole).turns
-        forward = sum((played.forward for played in turns), Counter[str]())
-        backward = sum((played.backward for played in turns), Counter[str]())
+        _, turns = self.lowered(self.whole)
+        forward = sum((turn.forward for turn in turns), Counter[str]())
+        backward = sum((turn.backward for turn in turns), Counter[str]())
         names = [player.name for player in self.graph.players]
         return {n: {"forward": forward[n], "backward": backward[n]} for n in names}
 
@@ -155,6 +174,18 @@ def plan(game: Game, schedule: Schedule, *, partial: bool = False) -> Plan:
 
     Raises:
         GameError: Listing every problem found.
+
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> print(nvn.plan(game, nvn.alternating(f)))
+    line: f
+    1. f
+       f minimises mse(f(x), y)
+    f: 1 forward, 1 backward
     """
     return plan_checked(loss_graph(game, [schedule], partial=partial), schedule)
 

@@ -3,41 +3,32 @@
 A value depends on the batch, on the draws, on the steps that the players behind it have taken, and
 (of modules with buffers) on the buffers that a call starts with. Two moves whose calls agree in all
 of that ask for the same tensor: it has one number, and is computed once.
+
+D and G alternate, x a batch, z noise, fake = G(z); both descend mean(D(fake)), and D has BatchNorm:
+
+    turn  value          depends on                                      number
+    D     x, z, fake     batch 1; and its draw; z and G's 0 steps        0, 1, 2
+          D's buffers    nothing: they are those D comes with            3
+          D(fake)        fake (2), D's 0 steps, D's buffers (3)          4, leaves buffers 5, kept
+          mean(D(fake))  D(fake) (4)                                     6
+    G     x, z, fake     as before: G has not stepped                    0, 1, 2: reused
+          D(fake)        fake (2), D's 1 step, D's buffers (5)           7, leaves buffers 8, lost
+          mean(D(fake))  D(fake) (7)                                     9
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nvn.game.game import Player
-from nvn.game.graph import ancestors, roots
-from nvn.game.schedule import Fresh, Move
-from nvn.game.values import Batch, Call, Noise, Sample, Term, Value, WeightedSum
+from nvn.game.ops import Batch, Call, Noise, Sample
+from nvn.game.traversal import ancestors
+from nvn.game.values import Value
+from nvn.planner.turns import Turn
 
 Number: TypeAlias = int
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One repetition of a move.
-
-    Attributes:
-        move: The move.
-        terms: What each mover descends; movers with nothing to descend are left out.
-        takes: Whether it begins with a new batch (True), new draws ("noise") or neither.
-    """
-
-    move: Move
-    terms: Mapping[str, tuple[Term, ...]]
-    takes: Fresh
-
-    @property
-    def wanted(self) -> tuple[Value, ...]:
-        """The energies, and the values that weigh them."""
-        return roots(WeightedSum(group) for group in self.terms.values())
 
 
 @dataclass(frozen=True)
@@ -57,19 +48,20 @@ class Versions:
     kept: Mapping[str, Number]
 
 
-def versions(turns: Sequence[Turn]) -> tuple[Versions, ...]:
-    """Number the values of each turn of an iteration."""
-    numbering = _Numbering()
+def versions(turns: Sequence[Turn], stateful: Collection[str]) -> tuple[Versions, ...]:
+    """Number the values of each turn of an iteration.
+
+    Args:
+        turns: Who descends what, one after the other.
+        stateful: The players whose modules have buffers.
+    """
+    numbering = _Numbering(stateful)
     return tuple(numbering.of(turn) for turn in turns)
 
 
-def has_buffers(player: Player) -> bool:
-    """Tell whether a player's module has buffers."""
-    return any(True for _ in player.module.buffers())
-
-
 class _Numbering:
-    def __init__(self) -> None:
+    def __init__(self, stateful: Collection[str]) -> None:
+        self.stateful = stateful
         self.known: dict[Hashable, Number] = {}
         self.steps: Counter[str] = Counter()
         self.buffers: dict[str, Number] = {}
@@ -88,15 +80,15 @@ class _Numbering:
                 numbers[node] = self._number(node, inputs, *self._moment(node))
                 continue
             player = node.op.player
-            key = (node, inputs, self.steps[player.name], self.batches, self.draws)
-            if has_buffers(player):
+            key = (node, inputs, self.steps[player], self.batches, self.draws)
+            if player in self.stateful:
                 # In eval mode, the buffers are those that the turn starts with.
                 held = now if node.op.training else self.buffers
-                starts[node] = held.setdefault(player.name, self._number("buffers", player.name))
-                now.setdefault(player.name, starts[node])
+                starts[node] = held.setdefault(player, self._number("buffers", player))
+                now.setdefault(player, starts[node])
                 numbers[node] = self._number(*key, starts[node])
                 if node.op.training:
-                    ends[node] = now[player.name] = self._number("buffers after", numbers[node])
+                    ends[node] = now[player] = self._number("buffers after", numbers[node])
             else:
                 numbers[node] = self._number(*key)
         kept = {p: now[p] for p in turn.terms if p in now and now[p] != self.buffers.get(p)}

@@ -13,7 +13,8 @@ from nvn.engine.dry_run import batch_problems, replaced_draws
 from nvn.engine.engine import Engine
 from nvn.engine.optimizers import Optimizer, Optimizers, Plateau
 from nvn.errors import ConfigError, GameError, Problem, did_you_mean
-from nvn.game.graph import LossGraph, ancestors, freeze, roots
+from nvn.game.graph import LossGraph, freeze
+from nvn.game.traversal import ancestors, roots
 from nvn.game.values import Value, WeightedSum
 from nvn.planner.planner import Plan, plan_checked
 from nvn.recipe.recipe import MAIN, Phase, Recipe

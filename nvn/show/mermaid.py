@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nvn.game.graph import LossGraph
-from nvn.game.values import Apply, Batch, Call, Energy, Noise, Sample, Term, Value
+from nvn.game.ops import Apply, Batch, Call, Noise, Sample
+from nvn.game.traversal import owner
+from nvn.game.values import Energy, Term, Value
 
 __all__ = ["mermaid"]
 
@@ -36,7 +38,7 @@ def _boxes(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
         for player in members:
             yield f'  {_identifier("player", player.name)}(("{player.name}"))'
             for node in graph.nodes:
-                if isinstance(node.op, Call) and node.op.player is player:
+                if owner(node) == player.name:
                     yield f"  {ids[node]}{_shape(graph, node)}"
         if team is not None:
             yield "end"

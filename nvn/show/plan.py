@@ -6,26 +6,17 @@ person reads them is in plan_text.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nvn.game.graph import LossGraph, differentiable_path, gradients_of, owner
-from nvn.game.values import Call, Energy, Value, Weight, written
-from nvn.planner.instructions import (
-    Cut,
-    Detach,
-    Evaluate,
-    Forward,
-    Instruction,
-    Keep,
-    Pull,
-    Step,
-    Take,
-    View,
-)
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Call
+from nvn.game.traversal import differentiable_path, gradients_of, owner
+from nvn.game.values import Value, Weight, written
+from nvn.planner.ir import Comment, Free, Return
 from nvn.planner.planner import Plan, heading
-from nvn.planner.program import Played
+from nvn.planner.turns import TurnPlan
 
 if TYPE_CHECKING:
     from nvn.engine.costs import Costs
@@ -150,8 +141,8 @@ def explain(plan: Plan, costs: Mapping[str, Costs]) -> ExplainedPlan:
         plan: The plan.
         costs: What such an iteration costs, "planned" and "from scratch"; empty if not measured.
     """
-    program = plan.program(plan.whole)
-    turns = [_move(plan.graph, played) for played in program.turns]
+    program, turn_plans = plan.lowered(plan.whole)
+    turns = [_move(plan.graph, played) for played in turn_plans]
     calls = [call for turn in turns for call in turn.through]
     return ExplainedPlan(
         game=plan.graph.name,
@@ -161,12 +152,14 @@ def explain(plan: Plan, costs: Mapping[str, Costs]) -> ExplainedPlan:
         passes=sum(call.passes for call in calls),
         passes_bound=sum(call.rank for call in calls),
         costs={name: ExplainedCosts(cost.flops, cost.peak) for name, cost in costs.items()},
-        instructions=[*instructions(program.instructions, program.names)],
+        instructions=[
+            str(x) for x in program.instructions if not isinstance(x, Comment | Free | Return)
+        ],
     )
 
 
-def _move(graph: LossGraph, played: Played) -> ExplainedMove:
-    calls = [node for node in played.pulling.need if owner(node) is not None]
+def _move(graph: LossGraph, played: TurnPlan) -> ExplainedMove:
+    calls = [node for node in played.backward_plan.needed_by if owner(node) is not None]
     return ExplainedMove(
         move=heading(played.turn.move),
         takes={True: "a new batch", "noise": "new draws", False: ""}[played.turn.takes],
@@ -187,8 +180,8 @@ def _calls(nodes: Sequence[Value]) -> list[Value]:
 
 
 def _made_as(node: Value) -> str:
-    made, name = written(node), node.game.names.get(node)
-    return f"{name} = {made}" if name else made
+    made = written(node)
+    return f"{node.name} = {made}" if node.name else made
 
 
 def _gradient(graph: LossGraph, node: Value) -> ExplainedGradient:
@@ -198,62 +191,30 @@ def _gradient(graph: LossGraph, node: Value) -> ExplainedGradient:
     return ExplainedGradient(graph.names[y], graph.names[x], [graph.names[n] for n in calls])
 
 
-def _call(graph: LossGraph, played: Played, node: Value) -> ExplainedCall:
+def _call(graph: LossGraph, played: TurnPlan, node: Value) -> ExplainedCall:
     """Explain the backward passes through a call: the rows of weights, and the passes they need."""
-    back, player = played.pulling, owner(node)
+    back, player = played.backward_plan, owner(node)
     assert player is not None
-    basis, labels = back.bases[node], back.labels(node)
-    energies = [e for e in graph.energies if any(back.carries(p, node, e) for p in back.need[node])]
+    basis, passes = back.bases[node], back.passes[node]
+    energies = [
+        e for e in graph.energies if any(back.carries(p, node, e) for p in back.needed_by[node])
+    ]
     return ExplainedCall(
         call=graph.names[node],
-        player=player.name,
-        passes=len(labels),
-        rank=min(basis.rank, len(labels)),
-        carried=[_pass_name(graph, label) for label in labels],
+        player=player,
+        passes=len(passes),
+        rank=min(basis.rank, len(passes)),
+        carried=[x.name for x in passes],
         energies=[graph.names[e] for e in energies],
-        matrix={p: [_sum(back.rows.weight(p, e)) for e in energies] for p in back.need[node]},
+        matrix={
+            p: [_sum(back.matrix.row(p).weight(e)) for e in energies] for p in back.needed_by[node]
+        },
         made_of={
-            p: {_pass_name(graph, label): _sum(c) for label, c in basis.ways[p].items()}
-            for p in back.need[node]
+            p: {x.name: _sum(c) for x, c in back.coefficients(node, back.matrix.row(p)).items()}
+            for p in back.needed_by[node]
         },
     )
 
 
-def _pass_name(graph: LossGraph, label: str | Energy) -> str:
-    return graph.names[label] if isinstance(label, Energy) else label
-
-
 def _sum(weights: Sequence[Weight]) -> str:
     return " + ".join(map(str, weights)) or "0"
-
-
-# --- instructions -------------------------------------------------------------------------------
-
-
-def instructions(program: Sequence[Instruction], names: Sequence[str]) -> Iterator[str]:
-    """Yield a program's instructions, as a person would say them; drops are left out."""
-    for instruction in program:
-        match instruction:
-            case Take(fresh):
-                yield "take a new batch" if fresh is True else "draw the samples anew"
-            case Evaluate(node):
-                yield f"compute {_made_as(node)}"
-            case Forward(node, player, _, _, learns):
-                yield f"call {_made_as(node)}" + (f", {player} learning" if learns else "")
-            case Detach(source) | Cut(source) | View(source):
-                kind = {Detach: "detach", Cut: "cut", View: "view"}[type(instruction)]
-                yield f"{kind} {names[source]}"
-            case Pull():
-                yield _pull(instruction, names)
-            case Step(players):
-                yield f"step {', '.join(players)}"
-            case Keep(player):
-                yield f"keep the buffers of {player}"
-            case _:
-                continue
-
-
-def _pull(pull: Pull, names: Sequence[str]) -> str:
-    starts = [names[slot] for slot, _ in (*pull.seeds, *pull.cotangents)]
-    ends = [player for player, _ in pull.players] + [names[leaf] for leaf, _ in pull.leaves]
-    return f"go back with {pull.label} from {', '.join(starts)} to {', '.join(ends)}"

@@ -11,19 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from nvn.game.game import Player
-from nvn.game.graph import LossGraph, owner
-from nvn.game.values import (
-    Batch,
-    Energy,
-    Gradient,
-    Item,
-    Noise,
-    Sample,
-    StopGradient,
-    Value,
-    written,
-)
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Gradient, Item, Source, StopGradient
+from nvn.game.players import Player
+from nvn.game.traversal import owner
+from nvn.game.values import Energy, Value, written
 
 COLUMN, ROW, WIDTH, HEIGHT, CHIP = 216, 56, 156, 40, 84
 MARGIN, TOP, LABEL = 28, 84, 110
@@ -116,10 +108,7 @@ def _sources(node: Value) -> Iterator[tuple[Value, bool]]:
 
 
 def _lane_of(node: Value) -> str:
-    player = owner(node)
-    if player is not None:
-        return player.name
-    return "data" if isinstance(node.op, Batch | Noise | Sample) else "functions"
+    return owner(node) or ("data" if isinstance(node.op, Source) else "functions")
 
 
 def _lanes(graph: LossGraph, rows: Mapping[str, Mapping[int, Sequence[Value]]]) -> dict[str, _Lane]:

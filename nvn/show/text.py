@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nvn.game.game import Player
 from nvn.game.graph import LossGraph
-from nvn.game.values import Batch, Energy, Noise, Sample, expression, written
+from nvn.game.ops import Batch, Noise, Sample
+from nvn.game.players import Player
+from nvn.game.values import Energy, written
 
 __all__ = ["text"]
 
@@ -39,14 +40,13 @@ def _player_lines(graph: LossGraph) -> Iterator[str]:
 
 
 def _value_lines(graph: LossGraph) -> Iterator[str]:
-    named = [v for v in graph.nodes if v in v.game.names and not isinstance(v, Energy)]
     for value in graph.nodes:
         if isinstance(value.op, Batch):
             yield f"{value} from the batch"
         elif isinstance(value.op, Noise | Sample):
             yield f"{value} drawn at random"
-        elif value in named:
-            yield f"{expression(value)} = {written(value)}"
+        elif value.name and not isinstance(value, Energy):
+            yield f"{value.name} = {written(value)}"
 
 
 def _weight_lines(graph: LossGraph) -> Iterator[str]:

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 
 import nvn
+from nvn.files import atomic_write
 from nvn.sweep.grid import as_text
 from nvn.sweep.results import SweepFolder
 from nvn.sweep.tables import Measured, Metric, Table, numbers
-from nvn.training.weights import atomic_write
 
 __all__ = ["write_request", "write_tables"]
 

@@ -25,11 +25,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from nvn.files import disk
 from nvn.sweep.grid import Cell, Request, as_text
 from nvn.sweep.locks import opened, try_lock
 from nvn.sweep.results import Result, clear, log_of, read_result
 from nvn.training.stopping import Stop
-from nvn.training.weights import disk
 
 __all__ = ["Job", "Watcher", "run_command", "run_jobs", "this_program"]
 

@@ -1,15 +1,10 @@
 """Hooks: the functions that a run calls on its plugins, and the check of a plugin's functions.
 
 A plugin is an object (or a module) with functions marked `@hook`, named as below, each taking as
-many of the arguments as it needs:
+many of the arguments as it needs.
 
-    class Printer:
-        @nvn.plugins.hook
-        def evaluated(self, step, name, metrics):
-            ...
-
-The training loop (loop.py) does nothing but step the engine and call these hooks; the run
-folder and the progress bars are plugins themselves.
+The training loop (loop.py) does nothing but step the engine and call these hooks; the run folder
+and the progress bars are plugins themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run
+    from nvn.training.run import Run
 
 __all__ = ["Hooks", "hook", "plugin_manager"]
 
@@ -37,7 +32,19 @@ hook = pluggy.HookimplMarker("nvn")
 
 
 class Hooks:
-    """The specification of all hooks. An error raised in one ends the run; weights are saved."""
+    """The specification of all hooks. An error raised in one ends the run; weights are saved.
+
+    A plugin for `nvn.train(recipe, plugins=[Printer()])`, called here by hand:
+
+    >>> import nvn
+    >>> class Printer:
+    ...     @nvn.plugins.hook
+    ...     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
+    ...         print(step, metrics)
+    >>> manager = plugin_manager([Printer()])
+    >>> _ = manager.hook.evaluated(step=50, name="line", metrics={"slope": 2.0})
+    50 {'slope': 2.0}
+    """
 
     @_specification
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:

@@ -19,59 +19,28 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from nvn.engine.engine import Engine
-from nvn.engine.module_state import mode, seeded
+from nvn.engine.module_state import mode
+from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError
 from nvn.recipe.build import PhaseData, check_data, make_engines, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Evaluation, Phase, Preview, Recipe
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
 from nvn.training.hooks import plugin_manager
+from nvn.training.run import Outcome, Run
 from nvn.training.run_folder import RunFolder, new_folder, picture_path
 from nvn.training.stopping import Stop, stop_on_signals
-from nvn.training.weights import State
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Outcome", "Run", "train"]
-
-Outcome: TypeAlias = Literal["finished", "interrupted", "out of time", "failed"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training run that has ended.
-
-    Attributes:
-        recipe: The recipe.
-        folder: The folder of its records, pictures and weights.
-        outcome: How it ended.
-        engine: The game's engine, with the trained modules.
-        weights: Each player's weights: those of the modules, or, if an objective was not finite,
-            the last finite ones.
-        steps: The number of steps, by phase.
-        metrics: The latest metrics of each evaluation.
-        pictures: The file of the latest picture of each preview.
-        seconds: Its duration, in seconds.
-        error: The error that ended it, if it failed.
-    """
-
-    recipe: Recipe
-    folder: Path
-    outcome: Outcome
-    engine: Engine
-    weights: Mapping[str, State]
-    steps: Mapping[str, int]
-    metrics: Mapping[str, Mapping[str, float]]
-    pictures: Mapping[str, Path]
-    seconds: float
-    error: BaseException | None = None
+__all__ = ["train"]
 
 
 def train(
@@ -110,6 +79,28 @@ def train(
         GameError: Listing every problem of the game.
         NvnError: If something else is invalid, or if an objective is not finite. Like any error
             from the recipe's own code, it is raised after the weights have been saved.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> def line() -> nvn.Recipe:
+    ...     game = nvn.Game("line")
+    ...     x, y = game.batch("x", "y")
+    ...     f = game.player("f", torch.nn.Linear(1, 1))
+    ...     f.minimizes(en.mse(f(x), y))
+    ...     inputs = torch.linspace(-1.0, 1.0, 64)[:, None]
+    ...     return nvn.Recipe(
+    ...         name="line",
+    ...         game=game,
+    ...         schedule=nvn.alternating(f),
+    ...         optimizers=partial(torch.optim.SGD, lr=0.5),
+    ...         data=nvn.data.TensorBatches({"x": inputs, "y": 2 * inputs}, batch_size=16),
+    ...         steps=200,
+    ...     )
+
+    >>> run = nvn.train(line, out="a line")
+    >>> run.outcome, run.steps, run.weights["f"]["weight"].round(decimals=3)
+    ('finished', {'main': 200}, tensor([[2.]]))
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)

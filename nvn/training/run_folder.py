@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nvn.errors import RunError
+from nvn.files import atomic_write, disk
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
 from nvn.training.buffer import RecordBuffer
 from nvn.training.hooks import hook
-from nvn.training.weights import atomic_write, disk, save_players
+from nvn.training.weights import save_players
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run
+    from nvn.training.run import Run
 
 __all__ = ["RunFolder", "new_folder", "picture_path"]
 

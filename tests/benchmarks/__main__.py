@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import nvn
-from tests.benchmarks import arena, dcgan, groupgan, tiny
+from tests.benchmarks import arena, dcgan, groupgan, planning, tiny
 from tests.benchmarks.comparing import Step, compare, table
 
 
@@ -112,7 +112,8 @@ def main() -> None:
     for part in many_players(rounds):
         print(part, end="\n\n")
     print(known_loops(rounds), end="\n\n")
-    print(tiny_nets(rounds))
+    print(tiny_nets(rounds), end="\n\n")
+    print("### Planning many players\n", *planning.table(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 import nvn
 from nvn import energies as en
+from nvn.training.fabric import make_fabric
 
 SAMPLES, CODE, WIDTH = 16, 64, 24
 optimizer = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), fused=True)
@@ -99,7 +99,7 @@ class Example(Loop):
 class OnFabric(Example):
     def __init__(self) -> None:
         super().__init__()
-        self.fabric = Fabric(accelerator="cpu", devices=1)
+        self.fabric = make_fabric("cpu")
         self.G, self.on_g = self.fabric.setup(self.G, self.on_g)
         self.D, self.on_d = self.fabric.setup(self.D, self.on_d)
 

@@ -671,7 +671,7 @@ def traces(engine: nvn.Engine) -> dict[str, Any]:
         "attributes": [sorted(vars(part)) for part in modules],
         "hooks": [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in modules],
         "caches": [part.grid for part in modules if isinstance(part, Caching)],
-        "counters": [engine.state.point("main")._asdict()],
+        "counters": [engine.state.counters.copy()],
         "stream": torch.get_rng_state(),
     }
 

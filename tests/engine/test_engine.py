@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_nobody_outside_a_move_changes() -> None:
     assert after["D"]["0.num_batches_tracked"].item() == 2
     for name in ("0.running_mean", "0.weight", "1.weight", "1.bias"):
         assert not torch.equal(after["D"][name], before["D"][name])
-    assert not engine.state.steppers["D"].optimizer.param_groups[0]["params"][0].grad
+    assert not engine.state.optimizers["D"].optimizer.param_groups[0]["params"][0].grad
 
 
 def test_statistics_advance_in_the_owners_moves_only() -> None:
@@ -203,7 +204,7 @@ def test_players_move_as_often_as_the_schedule_says() -> None:
     for _ in range(4):
         engine.step({"x": torch.ones(1)})
     assert (line.where(a), line.where(b)) == (-20.0, -2.0)
-    assert engine.state.steps == {"a": 20, "b": 2}
+    assert engine.state.counters.steps == {"a": 20, "b": 2}
 
 
 def test_an_iteration_uses_one_batch_unless_said_otherwise() -> None:
@@ -223,7 +224,7 @@ def test_fresh_repetitions_take_a_batch_each_and_later_moves_the_latest() -> Non
     assert engine.plan.batches_per_step == 4
     engine.step(source)
     assert [line.where(p) for p in (a, b, c)] == [-111.0, -100.0, -1000.0]
-    assert engine.state.batches == 4
+    assert engine.state.counters.batches == 4
 
 
 def test_samples_are_drawn_once_an_iteration_unless_said_otherwise() -> None:
@@ -301,7 +302,7 @@ def test_a_lazy_regulariser_is_multiplied_by_its_interval() -> None:
 
 
 def rate(engine: nvn.Engine, slot: str) -> tuple[float, Any]:
-    group = engine.state.steppers[slot].optimizer.param_groups[0]
+    group = engine.state.optimizers[slot].optimizer.param_groups[0]
     return group["lr"], group.get("betas")
 
 
@@ -361,7 +362,7 @@ def test_a_weight_that_is_zero_moves_nobody_then() -> None:
     energies = [engine.step({"x": torch.ones(1)}).energies for _ in range(3)]
     assert ["b·x" in found for found in energies] == [False, False, True]
     assert line.where(b) == -1.0
-    assert engine.state.steps["b"] == 1
+    assert engine.state.counters.steps["b"] == 1
 
 
 # --- supply -------------------------------------------------------------------------------------
@@ -418,7 +419,7 @@ def test_each_player_has_its_own_optimizer() -> None:
 
 def test_one_optimizer_for_all_is_one_for_each() -> None:
     engine = gan().engine(nvn.Optimizer(adam, clip_norm=1.0))
-    one, two = engine.state.steppers.values()
+    one, two = engine.state.optimizers.values()
     assert one.optimizer is not two.optimizer
     assert len(one.optimizer.param_groups[0]["params"]) == 4
 
@@ -430,7 +431,7 @@ def test_a_move_may_have_optimizers_of_its_own() -> None:
         name: partial(torch.optim.SGD, lr=lr) for name, lr in (("a", 1), ("b", 1), ("slow", 0.1))
     }
     engine = line.engine(a, b, nvn.move((a, b), optimizer="slow"), optimizers=make)
-    assert set(engine.state.steppers) == {"a", "b", "a:slow", "b:slow"}
+    assert set(engine.state.optimizers) == {"a", "b", "a:slow", "b:slow"}
     engine.step({"x": torch.ones(1)})
     assert (line.where(a), line.where(b)) == pytest.approx((-1.1, -1.1))
 
@@ -566,8 +567,8 @@ def test_a_step_does_not_read_its_record(monkeypatch: pytest.MonkeyPatch) -> Non
 def everything(engine: nvn.Engine) -> Any:
     stream = torch.get_rng_state()
     modes = [p.training for m in engine.modules.values() for p in m.modules()]
-    counters = engine.state.point("main")._asdict()
-    return weights(engine), stream, modes, {**counters, "steps": dict(counters["steps"])}
+    counters = engine.state.counters.copy()
+    return weights(engine), stream, modes, asdict(counters)
 
 
 def busy() -> Gan:
@@ -702,8 +703,8 @@ def test_engines_may_share_a_state() -> None:
     assert main.step({"x": torch.ones(1)}).step == 2
     assert (line.where(a), line.where(b)) == (-5.0, -2.0)
     assert main.state.iterations == {"warmup": 1, "main": 2}
-    assert main.state.batches == 3
-    assert main.state.steppers["a"] is warmup.state.steppers["a"]
+    assert main.state.counters.batches == 3
+    assert main.state.optimizers["a"] is warmup.state.optimizers["a"]
     assert set(main.state.records) == {"warmup", "main"}
 
 
@@ -850,3 +851,110 @@ def test_a_weight_may_be_a_function_that_has_no_hash() -> None:
     engine = small.engine()
     assert engine.gradients(BATCH, "G")["G"]
     assert [len(engine.step(BATCH).energies) for _ in range(2)] == [3, 2]
+
+
+# --- what modules keep -------------------------------------------------------------------------
+
+
+class Tally(nn.Module):
+    """Counts its calls in a buffer, in training and in eval mode, and adds the count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(3))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.w * x + self.calls
+
+
+def tallying() -> tuple[nvn.Game, nvn.Player, nvn.Player]:
+    """P learns from a frozen module, called twice, and from itself in eval mode."""
+    game = nvn.Game("tally")
+    x = game.batch("x")
+    P, F = game.player("P", Tally()), game.frozen("F", Tally())
+    still = P.method("forward", training=False)
+    P.minimizes(square(F(P(x))) + mean(F(P(x).stop_gradient())))
+    P.minimizes(square(still(x)))
+    return game, P, F
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_calls_in_eval_mode_leave_buffers_alone(plain: bool) -> None:
+    """Frozen players' too: in steps, and for whoever only looks."""
+    game, P, F = tallying()
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(P)), sgd, plain=plain)
+    engine.gradients(BATCH, "P")
+    engine.values(BATCH, [F(P(game.batch("x")))])
+    engine.values(BATCH, [F(P(game.batch("x")))], training=True)
+    engine.costs(BATCH)
+    assert [engine.modules[name].calls.item() for name in "PF"] == [0.0, 0.0]
+    engine.step(BATCH)
+    assert [engine.modules[name].calls.item() for name in "PF"] == [1.0, 0.0]
+
+
+def test_calls_that_change_buffers_in_eval_mode_play_as_plain() -> None:
+    found = []
+    for plain in (False, True):
+        game, P, _ = tallying()
+        engine = nvn.Engine(nvn.plan(game, nvn.alternating(P)), sgd, plain=plain)
+        records = [engine.step(BATCH) for _ in range(3)]
+        found.append([record.energies for record in records])
+    assert found[0] == found[1]
+
+
+class Counting(nn.Module):
+    """Counts its calls in Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = linear(3, 1)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        made: Tensor = self.inner(x)
+        return made
+
+
+def test_what_modules_keep_in_python_is_left_alone_by_whoever_looks() -> None:
+    small = gan(critic=Counting())
+    engine = small.engine()
+    with pytest.warns(nvn.GameWarning, match="'calls' is a Python number that changes"):
+        engine.check(BATCH)
+    engine.gradients(BATCH, ["D", "G"])
+    engine.values(BATCH, [small.fool])
+    engine.costs(BATCH)
+    assert engine.modules["D"].calls == 0
+    engine.step(BATCH)
+    assert engine.modules["D"].calls == 3  # D(x), D(G(z)), and D(G(z)) in G's move: shared
+
+
+class Reversing(nn.Module):
+    """Reverses the gradient of what it is given, by a hook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * 1
+        x.register_hook(torch.neg)
+        made: Tensor = self.inner(x)
+        return made
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_module_may_register_hooks_on_its_input(plain: bool) -> None:
+    game = nvn.Game("reversal")
+    x = game.batch("x")
+    E, C = game.player("E", linear()), game.player("C", Reversing())
+    loss = square(C(E(x)))
+    E.minimizes(loss)
+    C.minimizes(loss)
+    engine = nvn.Engine(nvn.plan(game, nvn.simultaneous(E, C)), sgd, plain=plain)
+    engine.check(BATCH)
+    e, c = engine.modules["E"], engine.modules["C"].inner
+    (plainly,) = torch.autograd.grad(c(e(BATCH["x"])).square().mean(), [e.weight])
+    torch.testing.assert_close(engine.gradients(BATCH, "E")["E"]["weight"], -plainly)

@@ -8,17 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nvn.engine.module_state import (
-    buffers_at,
-    copied,
-    learning,
-    lent_attributes,
-    lent_buffers,
-    mode,
-    places_of,
-    seeded,
-    with_buffers,
-)
+from nvn.engine.module_state import learning, lent_attributes, lent_buffers, mode, with_buffers
+from nvn.engine.runtime import buffers_at, copied, places_of
+from nvn.engine.seeding import seeded
 from tests.small import linear, mlp, tensor
 
 

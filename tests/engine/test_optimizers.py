@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 import nvn
-from nvn.engine.optimizers import Stepper, as_optimizer
+from nvn.engine.optimizers import PlayerOptimizer, as_optimizer
 from nvn.errors import ConfigError
 from nvn.records import Pending
 from tests.small import assert_same, mlp, tensor
@@ -18,15 +18,15 @@ sgd = partial(torch.optim.SGD, lr=0.1)
 adam = partial(torch.optim.Adam, lr=0.1, betas=(0.5, 0.9))
 
 
-def stepper(spec: Any, *parameters: Tensor, correction: float = 1.0) -> Stepper:
-    return Stepper(as_optimizer(spec), [nn.Parameter(p) for p in parameters], correction)
+def stepper(spec: Any, *parameters: Tensor, correction: float = 1.0) -> PlayerOptimizer:
+    return PlayerOptimizer(as_optimizer(spec), [nn.Parameter(p) for p in parameters], correction)
 
 
 def length(norm: Pending) -> float:
     return norm.combine([tensor.item() for tensor in norm.tensors])
 
 
-def parameters(made: Stepper) -> list[nn.Parameter]:
+def parameters(made: PlayerOptimizer) -> list[nn.Parameter]:
     return made.optimizer.param_groups[0]["params"]
 
 
@@ -37,7 +37,7 @@ def parameters(made: Stepper) -> list[nn.Parameter]:
 def test_a_step_is_the_optimizers(factory: Any) -> None:
     ours, theirs = mlp(), mlp()
     made, optimizer = (
-        Stepper(as_optimizer(factory), [*ours.parameters()]),
+        PlayerOptimizer(as_optimizer(factory), [*ours.parameters()]),
         factory(theirs.parameters()),
     )
     for seed in range(3):
@@ -149,7 +149,7 @@ def test_the_norm_reported_is_the_one_before_clipping() -> None:
 # --- learning rates -----------------------------------------------------------------------------
 
 
-def rates(made: Stepper, steps: int) -> list[float]:
+def rates(made: PlayerOptimizer, steps: int) -> list[float]:
     found = []
     for _ in range(steps):
         found.append(made.optimizer.param_groups[0]["lr"])
@@ -239,7 +239,7 @@ def test_an_optimizer_that_is_already_made_is_refused() -> None:
     ],
 )
 def test_a_stepper_goes_on_where_it_was(spec: nvn.Optimizer) -> None:
-    def go(made: Stepper, seeds: range) -> None:
+    def go(made: PlayerOptimizer, seeds: range) -> None:
         for seed in seeds:
             made.step([tensor(3, seed=seed)])
             made.metric("loss", float(seed % 3))

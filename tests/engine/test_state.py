@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
 import nvn
-from nvn.engine.interpreter import Point
+from nvn.engine.counters import Counters
 from nvn.engine.state import TrainState
 from nvn.errors import RunError
 from tests.small import BATCH, Gan, adam, assert_same, gan, linear, mean, tensor, weights
@@ -104,14 +104,34 @@ def test_the_state_is_flat_and_plain() -> None:
     assert state["player/G"].keys() == engine.modules["G"].state_dict().keys()
 
 
-def test_points_count_versions() -> None:
+def test_counters_count() -> None:
     small = gan()
     engine = small.engine(seed=5)
-    assert engine.state.point("main") == Point(5, 0, 0, 0, {})
-    assert engine.state.next_point("main") == Point(5, 0, 1, 1, {})
+    assert engine.state.counters == Counters(5)
+    assert engine.state.next_counters() == Counters(5, 1, 1)
     engine.step(BATCH)
-    assert engine.state.point("main") == Point(5, 1, 1, 1, {"G": 1, "D": 1})
-    assert engine.state.point("other") == Point(5, 0, 1, 1, {"G": 1, "D": 1})
+    assert engine.state.counters == Counters(5, 1, 1, {"G": 1, "D": 1})
+    assert engine.state.iterations == {"main": 1}
+
+
+def test_kept_counters_stay_as_they_are_when_a_player_steps() -> None:
+    engine = gan().engine()
+    engine.step(BATCH)
+    kept = engine.state.next_counters()
+    engine.step(BATCH)
+    assert kept == Counters(0, 2, 2, {"G": 1, "D": 1})
+
+
+def test_looking_advances_no_counter() -> None:
+    small = gan()
+    engine = small.engine()
+    engine.step(BATCH)
+    before = engine.state.counters.copy()
+    engine.gradients(BATCH, "D")
+    engine.values(BATCH, [small.fake])
+    engine.costs(BATCH)
+    engine.check(BATCH)
+    assert engine.state.counters == before
 
 
 def test_only_parameters_that_require_gradients_learn() -> None:
@@ -146,7 +166,7 @@ def test_a_state_from_before_another_phase_began_can_be_loaded() -> None:
     small.schedule = nvn.alternating(small.D, small.G, nvn.move(small.G, optimizer="slow"))
     engine = small.engine({"G": adam, "D": adam, "slow": adam})
     early["optimizer/G"], early["optimizer/D"] = (
-        engine.state.steppers[name].state_dict() for name in ("G", "D")
+        engine.state.optimizers[name].state_dict() for name in ("G", "D")
     )
     engine.load_state_dict(early)
-    assert set(engine.state.steppers) == {"G", "D", "G:slow"}
+    assert set(engine.state.optimizers) == {"G", "D", "G:slow"}

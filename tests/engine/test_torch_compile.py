@@ -16,7 +16,7 @@ from tests.small import BATCH, adam, assert_same, gan, linear, mean
 def test_a_gan_may_be_compiled() -> None:
     plan = gan().plan
     for player in "GD":
-        assert not [*obstacles(plan.program(plan.whole), player)]
+        assert not [*obstacles(plan.lowered(plan.whole)[1], player)]
 
 
 def test_a_player_that_is_differentiated_twice_is_refused() -> None:
@@ -24,7 +24,7 @@ def test_a_player_that_is_differentiated_twice_is_refused() -> None:
     small.D.minimizes(en.r1(small.D(small.x), small.x))
     with pytest.raises(ConfigError, match=r"`D` cannot be compiled: `D\(x\)` is differentiated tw"):
         small.engine(compile=["D"])
-    assert not [*obstacles(small.plan.program(small.plan.whole), "G")]
+    assert not [*obstacles(small.plan.lowered(small.plan.whole)[1], "G")]
 
 
 def test_a_player_with_several_passes_is_refused() -> None:
@@ -38,7 +38,7 @@ def test_a_player_with_several_passes_is_refused() -> None:
     plan = nvn.plan(game, nvn.simultaneous(G, E))
     with pytest.raises(ConfigError, match=r"2 backward passes go through `G\(E\(x\)\)` when \(G,"):
         nvn.Engine(plan, adam, compile=["G"])
-    assert not [*obstacles(plan.program(plan.whole), "D")]
+    assert not [*obstacles(plan.lowered(plan.whole)[1], "D")]
 
 
 def test_an_unknown_player_is_told() -> None:

@@ -10,18 +10,8 @@ from tests.small import gan, linear, mean
 
 
 @pytest.fixture
-def game() -> nvn.Game:
-    return nvn.Game("game")
-
-
-@pytest.fixture
 def critics(game: nvn.Game) -> nvn.Team:
     return game.team("critics", D=linear(), Dp=linear())
-
-
-@pytest.fixture(name="G")
-def maker(game: nvn.Game) -> nvn.Player:
-    return game.player("G", linear())
 
 
 def test_alternating_moves_follow_one_another(critics: nvn.Team, G: nvn.Player) -> None:
@@ -51,11 +41,11 @@ def test_fresh_goes_for_every_move(critics: nvn.Team, G: nvn.Player) -> None:
     assert [m.fresh for m in nvn.alternating(critics, G).moves] == [False, False]
 
 
-def test_a_move_has_all_it_was_given(critics: nvn.Team, G: nvn.Player) -> None:
+def test_a_move_has_all_it_was_given(game: nvn.Game, critics: nvn.Team, G: nvn.Player) -> None:
     def sometimes(record: Record) -> bool:
         return True
 
-    energy = mean(G(G.game.batch("x")))
+    energy = mean(G(game.batch("x")))
     made = nvn.move(
         critics, G, toward=energy, times=5, every=2, fresh=True, optimizer="slow", when=sometimes
     )
@@ -64,22 +54,24 @@ def test_a_move_has_all_it_was_given(critics: nvn.Team, G: nvn.Player) -> None:
     assert made.where.file.endswith("test_schedule.py")
 
 
-def test_what_a_move_descends_is_the_players_own_unless_said(G: nvn.Player) -> None:
-    energy = mean(G(G.game.batch("x")))
+def test_what_a_move_descends_is_the_players_own_unless_said(game: nvn.Game, G: nvn.Player) -> None:
+    energy = mean(G(game.batch("x")))
     G.minimizes(2 * energy)
     assert nvn.move(G).objective(G) == 2 * energy
     assert nvn.move(G, toward=3 * energy).objective(G) == 3 * energy
 
 
-def test_a_schedule_has_the_objectives_of_all_its_moves(critics: nvn.Team, G: nvn.Player) -> None:
-    energy = mean(G(G.game.batch("x")))
+def test_a_schedule_has_the_objectives_of_all_its_moves(
+    game: nvn.Game, critics: nvn.Team, G: nvn.Player
+) -> None:
+    energy = mean(G(game.batch("x")))
     critics.minimizes(energy)
     schedule = nvn.alternating(critics, nvn.move(G, toward=2 * energy))
     assert schedule.objectives == (1 * energy, 1 * energy, 2 * energy)
 
 
-def test_only_a_goal_of_its_own_now_and_then_is_lazy(G: nvn.Player) -> None:
-    energy = mean(G(G.game.batch("x")))
+def test_only_a_goal_of_its_own_now_and_then_is_lazy(game: nvn.Game, G: nvn.Player) -> None:
+    energy = mean(G(game.batch("x")))
     assert move(G, toward=energy, every=16).lazy
     assert move(G, toward=energy, every=16).gain == 16
     for other in (move(G), move(G, every=16), move(G, toward=energy)):

@@ -1,4 +1,4 @@
-"""Values: what can be written with them, how sums of energies add up, how all of it reads."""
+"""Values: which are one, what arithmetic is theirs, how sums of energies add up and read."""
 
 import math
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import nvn
 from nvn import energies as en
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.errors import GameError
+from nvn.game.ops import LONGEST, Item
 from nvn.game.values import (
-    LONGEST,
-    Item,
     Term,
     Value,
     Weight,
@@ -23,17 +23,7 @@ from nvn.game.values import (
     expression,
     written,
 )
-from tests.small import linear, mean, square
-
-
-@pytest.fixture
-def game() -> nvn.Game:
-    return nvn.Game("game")
-
-
-@pytest.fixture
-def v(game: nvn.Game) -> Value:
-    return game.batch("v")
+from tests.small import linear, mean, noted, square
 
 
 @pytest.fixture
@@ -125,6 +115,13 @@ def test_other_weights_are_refused(a: nvn.Energy, weight: object) -> None:
     assert problem.expected == "a number, a function of the step, or a scalar value of the game"
 
 
+def test_players_are_no_weights(game: nvn.Game, G: nvn.Player, a: nvn.Energy) -> None:
+    """Though they can be called, as functions of the step can."""
+    for weight in (G, game.team("critics", D=linear())):
+        with pytest.raises(GameError, match=f"<{type(weight).__name__} .*> as a weight"):
+            weight * a
+
+
 def test_an_energy_as_a_weight_is_told_how(a: nvn.Energy, b: nvn.Energy) -> None:
     with pytest.raises(GameError, match=r"write `a\.stop_gradient\(\) \* b`"):
         a * b
@@ -196,7 +193,7 @@ def test_a_value_in_a_sum_of_energies_is_left_out_and_told(
 
 def test_a_constant_in_an_objective_is_refused(a: nvn.Energy) -> None:
     for wrong in (lambda: a + 1, lambda: 1 + a, lambda: sum([a], 1), lambda: 2 * a + 0.5):
-        with pytest.raises(GameError, match="a constant moves nobody") as caught:
+        with pytest.raises(GameError, match="a constant has no gradient") as caught:
             wrong()
         assert caught.value.problems[0].where.startswith("test_values.py:")
 
@@ -256,6 +253,53 @@ def test_an_index_is_a_constant(v: Value) -> None:
             wrong()
 
 
+# --- the same call is the same value --------------------------------------------------------------
+
+
+def add(x: Tensor, y: Tensor) -> Tensor:
+    return x + y
+
+
+def test_the_same_call_is_the_same_value(G: nvn.Player, v: Value) -> None:
+    lift = nvn.value(add)
+    assert G(v) is G(v)
+    assert G(v, 1, [v, {"k": 2}], flag=True) is G(v, 1, [v, {"k": 2}], flag=True)
+    assert lift(G(v), v) is nvn.value(add)(G(v), v)
+    assert G(v).stop_gradient() is G(v).stop_gradient()
+    assert nvn.gradient(G(v), v) is nvn.gradient(G(v), v)
+    assert G.method("encode")(v) is G.method("encode")(v)
+
+
+def test_the_order_of_keywords_does_not_matter(G: nvn.Player, v: Value) -> None:
+    assert G(v, a=1, b=2) is G(v, b=2, a=1)
+
+
+def test_other_calls_are_other_values(game: nvn.Game, G: nvn.Player, v: Value) -> None:
+    w = game.batch("w")
+    calls = [
+        G(v),
+        G(w),
+        G(v, w),
+        G(w, v),
+        G(v, x=w),
+        G(v, 1),
+        G(v, 1.0),
+        G(v, True),
+        G([v]),
+        G((v,)),
+    ]
+    calls += [G.method("encode")(v), G.method("forward", training=False)(v), G({"v": v})]
+    assert len(set(calls)) == len(calls)
+
+
+def test_changing_an_argument_later_does_not_change_the_graph(G: nvn.Player, v: Value) -> None:
+    parts = [v, v]
+    joined = G(parts)
+    parts.append(v)
+    assert joined.args == ([v, v],)
+    assert G(parts) is not joined
+
+
 # --- names and expressions ----------------------------------------------------------------------
 
 
@@ -278,7 +322,8 @@ def test_names_stand_for_expressions(game: nvn.Game, v: Value) -> None:
     G = game.player("G", linear())
     fake = G(v).named("fake")
     assert fake is G(v)
-    assert str(fake) == "fake"
+    assert str(fake) == fake.name == "fake"
+    assert v.name is None
     assert str(mean(fake)) == "mean(fake)"
     assert written(fake) == "G(v)"
     assert isinstance(mean(fake).named("adv"), nvn.Energy)
@@ -315,7 +360,7 @@ def test_the_inputs_of_a_value_are_each_given_once(v: Value, game: nvn.Game) -> 
 
 
 def test_a_value_knows_the_line_that_declared_it(v: Value) -> None:
-    here, value = caller(), mean(v)
+    here, value = call_site(), mean(v)
     assert value.where == here
     assert str(here).startswith("test_values.py:")
     assert mean(v).where == here  # the first time it was written
@@ -323,7 +368,7 @@ def test_a_value_knows_the_line_that_declared_it(v: Value) -> None:
 
 def test_the_line_is_the_users_also_behind_the_library(game: nvn.Game, v: Value) -> None:
     D = game.player("D", linear())
-    here, energy = caller(), en.r1(D(v), v)
+    here, energy = call_site(), en.r1(D(v), v)
     assert energy.where == here
     assert energy.args[0].where == here
 
@@ -331,3 +376,18 @@ def test_the_line_is_the_users_also_behind_the_library(game: nvn.Game, v: Value)
 def test_an_index_is_part_of_the_operation(v: Value) -> None:
     assert v["features"].op == Item("features")
     assert v["features"].args == (v,)
+
+
+def test_a_values_name_is_used_once(game: nvn.Game, v: Value) -> None:
+    mean(v).named("loss")
+    mean(v).named("loss")  # the same value
+    assert not game.problems
+    square(v).named("loss")
+    assert "a second value named 'loss'" in noted(game)
+
+
+def test_a_value_has_one_name(game: nvn.Game, v: Value) -> None:
+    mean(v).named("loss")
+    mean(v).named("cost")
+    assert "'cost' for the value already named 'loss'" in noted(game)
+    assert str(mean(v)) == "loss"

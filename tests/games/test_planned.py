@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nvn
+from nvn.planner.ir import verify
+from nvn.planner.lowering import LARGE
 from tests.games import reference
 from tests.games.specs import (
     Applied,
@@ -51,6 +53,7 @@ related_games = st.one_of(
     games(Taste(penalties=False, related=True, moves=True, kinds=("dropout",))),
     games(Taste(norms=False, slopes=True, related=True, moves=True)),
 )
+sizes = st.sampled_from([0, LARGE])  # passes that share no graph: apart, or in one call
 Found = Mapping[str, Tensor]
 
 
@@ -77,7 +80,7 @@ def _copied(gradient: Tensor | None, parameter: Tensor) -> Tensor:
 class Both:
     """A game, played twice: as planned and plainly."""
 
-    def __init__(self, spec: GameSpec) -> None:
+    def __init__(self, spec: GameSpec, large: int = LARGE) -> None:
         self.spec = spec
         self.modules: list[dict[str, Any]] = []
         self.logs: list[dict[str, list[Any]]] = []
@@ -86,7 +89,8 @@ class Both:
             modules = spec.modules()
             log: dict[str, list[Any]] = {p.name: [] for p in spec.active}
             declared = declare(spec, modules)
-            plan = nvn.plan(declared.game, declared.schedule)
+            plan = replace(nvn.plan(declared.game, declared.schedule), large=large)
+            verify(plan.program(plan.whole))
             optimizers = {
                 name: partial(Recorder, lr=0.005 * (i + 1), log=log[name])
                 for i, name in enumerate(log)
@@ -121,9 +125,9 @@ def assert_equal_gradients(found: Found, plain: Found, label: str, size: Any = N
         assert error <= allowed, f"{label}: off by {error} of {largest(plain)}"
 
 
-def check_gradients(spec: GameSpec) -> None:
+def check_gradients(spec: GameSpec, large: int = LARGE) -> None:
     """∂V_p/∂θ_p of everybody together, of some, and of each alone."""
-    both = Both(spec)
+    both = Both(spec, large)
     planned, plain = both.engines
     batch = next(batches())
     names = [p.name for p in spec.active]
@@ -134,9 +138,9 @@ def check_gradients(spec: GameSpec) -> None:
             assert_equal_gradients(found[name], expected[name], f"{name} of {group}", size)
 
 
-def check_play(spec: GameSpec, steps: int = 3) -> None:
+def check_play(spec: GameSpec, large: int = LARGE, steps: int = 3) -> None:
     """Every gradient of every move, every weight and buffer after each iteration, and records."""
-    both = Both(spec)
+    both = Both(spec, large)
     supplies = batches(noise=False), batches(noise=False)
     for step in range(steps):
         records = [e.step(s) for e, s in zip(both.engines, supplies, strict=True)]
@@ -162,26 +166,26 @@ def assert_equal_records(ours: nvn.Record, theirs: nvn.Record) -> None:
 
 
 @examples(70)
-@given(related_games)
-def test_planned_gradients_are_the_plain_ones(spec: GameSpec) -> None:
+@given(related_games, sizes)
+def test_planned_gradients_are_the_plain_ones(spec: GameSpec, large: int) -> None:
     """To 1e-10 of each player's own gradient, whoever else asks at the same time."""
-    check_gradients(spec)
+    check_gradients(spec, large)
 
 
 @examples(50)
-@given(related_games)
-def test_planned_schedules_play_as_plain_ones(spec: GameSpec) -> None:
+@given(related_games, sizes)
+def test_planned_schedules_play_as_plain_ones(spec: GameSpec, large: int) -> None:
     """Random schedules: each move's gradients, weights and buffers after each iteration."""
-    check_play(spec)
+    check_play(spec, large)
 
 
 @pytest.mark.slow
 @examples(1500, new=True)
-@given(related_games)
-def test_many_more_games_play_as_plain_ones(spec: GameSpec) -> None:
+@given(related_games, sizes)
+def test_many_more_games_play_as_plain_ones(spec: GameSpec, large: int) -> None:
     """The same on games never drawn before."""
-    check_gradients(spec)
-    check_play(spec)
+    check_gradients(spec, large)
+    check_play(spec, large)
 
 
 # --- what random games found ------------------------------------------------------------------
@@ -246,5 +250,6 @@ ONCE = {
 @pytest.mark.parametrize("spec", ONCE.values(), ids=ONCE)
 def test_what_once_went_wrong(spec: GameSpec) -> None:
     """Games that some version of the planner got wrong."""
-    check_gradients(spec)
-    check_play(spec)
+    for large in (0, LARGE):
+        check_gradients(spec, large)
+        check_play(spec, large)

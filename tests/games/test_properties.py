@@ -239,7 +239,7 @@ def fingerprint(engine: nvn.Engine, names: list[str]) -> dict[str, Any]:
             found[f"{name}.{key}.id"] = id(buffer)
         for key, part in module.named_modules():
             found[f"{name}.{key}.mode"] = part.training
-        for slot, stepper in engine.state.steppers.items():
+        for slot, stepper in engine.state.optimizers.items():
             if slot.partition(":")[0] == name:
                 found |= _flat(f"{name}.optimizer", stepper.state_dict())
     return found

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import nvn
-from nvn.planner.value_numbering import Versions, has_buffers, versions
+from nvn.planner.value_numbering import Versions, versions
 from tests.small import Gan, gan, linear, mean
 
 
@@ -23,7 +23,7 @@ def spectral() -> nn.Module:
 
 def numbered(small: Gan, *moves: Any) -> tuple[Versions, ...]:
     plan = nvn.plan(small.game, nvn.alternating(*moves), partial=True)
-    return versions(plan.turns(plan.whole))
+    return versions(plan.turns(plan.whole), plan.graph.stateful)
 
 
 def test_what_nobody_behind_it_has_changed_is_the_same() -> None:
@@ -106,7 +106,20 @@ def test_same_calls_from_the_same_buffers_are_one() -> None:
     assert second.kept == {"G": first.ends[small.fake]}
 
 
-def test_who_has_buffers() -> None:
-    small = gan(critic=normed())
-    assert has_buffers(small.D)
-    assert not has_buffers(small.G)
+def test_the_worked_example() -> None:
+    """The table at the head of value_numbering.py."""
+    game = nvn.Game("numbers")
+    x = game.batch("x")
+    z = game.noise("z", 3, like=x)
+    G, D = game.player("G", linear()), game.player("D", normed())
+    fake = G(z)
+    judged = D(fake)
+    energy = mean(judged)
+    D.minimizes(-energy)
+    G.minimizes(energy)
+    plan = nvn.plan(game, nvn.alternating(D, G))
+    first, second = versions(plan.turns(plan.whole), plan.graph.stateful)
+    assert first.numbers == {x: 0, z: 1, fake: 2, judged: 4, energy: 6}
+    assert (first.starts, first.ends, first.kept) == ({judged: 3}, {judged: 5}, {"D": 5})
+    assert second.numbers == {x: 0, z: 1, fake: 2, judged: 7, energy: 9}
+    assert (second.starts, second.ends, second.kept) == ({judged: 5}, {judged: 8}, {})

@@ -9,20 +9,26 @@ their buffers and modes, and random streams are as before afterwards.
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from nvn.engine.dry_run.run import DryRun, Parameters
 from nvn.engine.interpreter import Interpreter
-from nvn.engine.module_state import lent_attributes, lent_buffers, seeded
-from nvn.engine.operations import Operations, device_of
-from nvn.engine.placement import Placement
-from nvn.errors import GameError, Problem
-from nvn.game.graph import LossGraph, batch_names
-from nvn.game.values import Batch, Noise, Sample, Value
+from nvn.engine.iteration import device_of
+from nvn.engine.module_state import lent_attributes, lent_buffers
+from nvn.engine.operations import Operations
+from nvn.engine.precision import Precision
+from nvn.engine.seeding import seeded
+from nvn.errors import GameError, GameWarning, Problem
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Batch, Noise, Sample
+from nvn.game.traversal import batch_names
+from nvn.game.values import Value
 
 
 def check_batch(
@@ -44,8 +50,13 @@ def check_batch(
     Raises:
         GameError: Listing every problem: missing names, shapes that don't fit, energies that are
             no scalars, hidden parameters, inputs changed in place.
+
+    Warns:
+        GameWarning: A module counts something in Python while it runs.
     """
-    problems = _problems(DryRun(graph, needed, interpreter, parameters), batch)
+    problems, counting = _problems(DryRun(graph, needed, interpreter, parameters), batch)
+    for problem in counting:
+        warnings.warn(str(problem), GameWarning, stacklevel=4)
     if problems:
         raise GameError(problems, graph.name)
 
@@ -67,8 +78,8 @@ def batch_problems(
         for name, module in modules.items()
     }
     lists = {name: [*named.values()] for name, named in parameters.items()}
-    interpreter = Interpreter(modules, lists, Operations(modules, Placement(None)))
-    return _problems(DryRun(graph, needed, interpreter, parameters), batch)
+    interpreter = Interpreter(modules, lists, Operations(modules, Precision(None)))
+    return _problems(DryRun(graph, needed, interpreter, parameters), batch)[0]
 
 
 def replaced_draws(nodes: Iterable[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:
@@ -84,7 +95,8 @@ def replaced_draws(nodes: Iterable[Value], batch: Mapping[str, Any]) -> Iterator
             )
 
 
-def _problems(run: DryRun, batch: Mapping[str, Any]) -> list[Problem]:
+def _problems(run: DryRun, batch: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:
+    """Return what is wrong with a game, and what is legal but probably not meant."""
     modules = run.modules
     with (
         lent_attributes(modules.values()),
@@ -92,7 +104,33 @@ def _problems(run: DryRun, batch: Mapping[str, Any]) -> list[Problem]:
         seeded(0, device_of(dict(batch))),
         _lent_streams(),
     ):
-        return [*_missing_names(run.needed, batch), *run.problems(batch)]
+        before = _numbers(modules)
+        problems = [*_missing_names(run.needed, batch), *run.problems(batch)]
+        changed = [key for key, number in _numbers(modules).items() if before.get(key) != number]
+    return problems, [_counted(*key) for key in changed if key in before]
+
+
+def _numbers(modules: Mapping[str, nn.Module]) -> dict[tuple[str, str, str], float]:
+    """Return the plain numbers that modules keep as attributes, by player, part and name."""
+    return {
+        (player, part_name, name): value
+        for player, module in modules.items()
+        for part_name, part in module.named_modules()
+        for name, value in vars(part).items()
+        if type(value) in (int, float)
+    }
+
+
+def _counted(player: str, part: str, name: str) -> Problem:
+    path = f"{part}.{name}" if part else name
+    return Problem(
+        f"the module of `{player}`",
+        f"its attribute {path!r} is a Python number that changes whenever the module is called",
+        "state that nvn can keep apart: every call changes Python state, those in opponents' moves "
+        "too, and no checkpoint holds it",
+        f'make it a buffer, `self.register_buffer("{name}", torch.tensor(…))`, which changes in '
+        f"moves of `{player}` alone",
+    )
 
 
 def _missing_names(nodes: Sequence[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:

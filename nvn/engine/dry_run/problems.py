@@ -12,7 +12,8 @@ from nvn.engine.dry_run.inspection import hides_tensors, is_tensor
 from nvn.engine.operations import describe
 from nvn.errors import Problem
 from nvn.game.graph import LossGraph
-from nvn.game.values import Apply, Call, Energy, Value
+from nvn.game.ops import Apply, Call
+from nvn.game.values import Energy, Value
 
 Owners = Mapping[Tensor, tuple[str, str]]  # a parameter → whose it is, and what it is called
 

@@ -23,9 +23,11 @@ from nvn.engine.dry_run.submodules import innermost
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.module_state import learning
 from nvn.engine.operations import differentiable
+from nvn.engine.runtime import alias
 from nvn.errors import GameError, Problem, RunError
-from nvn.game.graph import (
-    LossGraph,
+from nvn.game.graph import LossGraph
+from nvn.game.ops import Batch, Gradient, Sample
+from nvn.game.traversal import (
     ancestors,
     batch_names,
     called_players,
@@ -33,7 +35,7 @@ from nvn.game.graph import (
     gradients_of,
     owner,
 )
-from nvn.game.values import Batch, Energy, Gradient, Sample, Value
+from nvn.game.values import Energy, Value
 
 Parameters = Mapping[str, Mapping[str, nn.Parameter]]
 Values = dict[Value, Any]
@@ -84,7 +86,10 @@ class DryRun:
         if isinstance(node.op, Sample):
             given = dict(batch)
         before = {name: versions(value) for name, value in given.items()}
-        with learning(self._parameters, self._others(node)), innermost(owner(node)) as failing:
+        with (
+            learning(self._parameters, self._others(node)),
+            innermost(self._module(node)) as failing,
+        ):
             try:
                 result, leaves = self._computed(node, values, batch)
             except GameError as error:
@@ -103,6 +108,11 @@ class DryRun:
         yield from opaque(graph, node, result)
         values[node] = constant(result)
 
+    def _module(self, node: Value) -> nn.Module | None:
+        """Return the module that a node calls, if it is a call."""
+        name = owner(node)
+        return None if name is None else self.modules[name]
+
     def _others(self, node: Value) -> frozenset[str]:
         """Return who learns while a node is computed, so that its result tells who was used.
 
@@ -110,7 +120,7 @@ class DryRun:
         """
         if isinstance(node.op, Gradient):
             return frozenset()
-        return self._learners - {player.name for player in called_players([node])}
+        return self._learners.difference(called_players([node]))
 
     def _computed(
         self, node: Value, values: Values, batch: Mapping[str, Any]
@@ -118,13 +128,35 @@ class DryRun:
         """Compute a node; return also those leaves of autograd's graph that were there before."""
         if isinstance(node.op, Gradient):
             return constant(self._slope(node, values, batch)), []
-        result = self._compute(node, values, batch)
+        result = self._tried(node, values, batch)
         leaves = leaves_behind(result)
         if leaves:  # what is made on the way, such as a module's x.detach().requires_grad_(),
             # is another one the next time
             again = {id(leaf) for leaf in leaves_behind(self._compute(node, values, batch))}
             leaves = [leaf for leaf in leaves if id(leaf) in again]
         return result, leaves
+
+    def _tried(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Any:
+        """Compute a node from constants; where that fails, from inputs that require gradients.
+
+        In a move they do, if anybody learns behind them, and a module may count on it: it registers
+        hooks on what it is given (a gradient reversal, say).
+        """
+        try:
+            return self._compute(node, values, batch)
+        except Exception:
+            learnable = {v: alias(constant(values[v])) for v in node.inputs if self._graph.reach[v]}
+            if not learnable:
+                raise
+            try:
+                result = self._interpreter.compute(
+                    node, {**values, **learnable}, batch, seed=0, training=True
+                )
+            except Exception:  # noqa: BLE001  (the first one is told)
+                result = None
+            if result is None:
+                raise
+            return constant(result)
 
     def _compute(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Any:
         # Inputs of its own: a module may call x.requires_grad_() on what it is given.

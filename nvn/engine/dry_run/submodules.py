@@ -1,4 +1,4 @@
-"""Where in a player a failure was: in which of its parts."""
+"""Where in a module a failure was: in which of its parts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from nvn.engine.operations import describe
-from nvn.game.game import Player
 
 
 @contextmanager
-def innermost(player: Player | None) -> Iterator[Callable[[], str]]:
-    """Note which part of a player is running; yields a function that says where a failure was."""
+def innermost(module: nn.Module | None) -> Iterator[Callable[[], str]]:
+    """Note which part of a module is running; yields a function that says where a failure was."""
     running: list[tuple[str, nn.Module, Any]] = []
     handles: list[RemovableHandle] = []
 
@@ -25,7 +24,7 @@ def innermost(player: Player | None) -> Iterator[Callable[[], str]]:
     def leave(*_: Any) -> None:
         running.pop()
 
-    for name, part in player.module.named_modules() if player else ():
+    for name, part in () if module is None else module.named_modules():
         if name:
             handles += _hooked(part, enter(name), leave)
 

@@ -1,0 +1,53 @@
+"""The counters of a run: what random draws, and functions of the step, depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+
+@dataclass
+class Counters:
+    """How far a run has come. A run's state owns one; it is advanced here and nowhere else.
+
+    Attributes:
+        seed: The run's seed.
+        batches: How many batches have been taken.
+        draws: How often samples have been drawn.
+        steps: How many steps each player has taken.
+
+    >>> counters = Counters(seed=0)
+    >>> before = counters.copy()
+    >>> counters.next_batch()
+    >>> counters.stepped("D")
+    >>> counters
+    Counters(seed=0, batches=1, draws=1, steps={'D': 1})
+    >>> before
+    Counters(seed=0, batches=0, draws=0, steps={})
+    """
+
+    seed: int
+    batches: int = 0
+    draws: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def next_batch(self) -> None:
+        """Count a batch that was taken: its samples are drawn anew, too."""
+        self.batches += 1
+        self.draws += 1
+
+    def next_draws(self) -> None:
+        """Count samples drawn anew for the same batch."""
+        self.draws += 1
+
+    def stepped(self, player: str) -> None:
+        """Count a step of a player."""
+        self.steps[player] = self.steps.get(player, 0) + 1
+
+    def copy(self) -> Counters:
+        """Return the counters as they are now; advancing either leaves the other alone."""
+        return replace(self, steps=dict(self.steps))
+
+    def of_call(self, players: tuple[str, ...]) -> tuple[int, ...]:
+        """Return what the draws of a call depend on that reads these players' parameters."""
+        steps = self.steps
+        return (self.batches, self.draws, *[steps.get(player, 0) for player in players])

@@ -1,0 +1,184 @@
+"""The engine's side of one iteration: batches, draws and steps, whoever plays it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nvn import pytree
+from nvn.engine.counters import Counters
+from nvn.engine.feed import Batch, BatchFeed
+from nvn.engine.seeding import Generators, Streams, mixed
+from nvn.errors import RunError
+from nvn.records import Scalar
+
+Gradients: TypeAlias = Sequence[Tensor | None]
+Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
+"""Steps a player, with the optimizer of a name, along its gradients (None: what `.grad` has)."""
+
+
+class Outcome(NamedTuple):
+    """What an iteration leaves behind.
+
+    Attributes:
+        numbers: Returns the energies' and the objectives' numbers, by name. (They are put together
+            only when somebody reads them.)
+        gradients: Each player's gradients, where nobody steps.
+    """
+
+    numbers: Callable[[], tuple[Mapping[str, Scalar], Mapping[str, Scalar]]]
+    gradients: Mapping[str, Gradients]
+
+
+def nobody_steps(player: str, optimizer: str, gradients: Gradients | None) -> None:
+    """Step nobody: what an iteration is given that only looks."""
+
+
+class Iteration:
+    """What the loop of a program calls `run` (nvn/planner/emit.py).
+
+    Args:
+        feed: Where batches come from.
+        counters: Counts batches, draws and steps: the run's own, or a copy where one only looks.
+        number: The number of the iteration, from 0: what weights are functions of.
+        streams: The global random streams, to put back at the end.
+        generators: For noise and samples.
+        computing: The context in which samples are drawn (their dtype), if it matters.
+        step: Steps a player.
+
+    Attributes:
+        draws: Whether any call may draw from the global streams.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_computing",
+        "_feed",
+        "_generators",
+        "_saved",
+        "_step",
+        "_streams",
+        "counters",
+        "draws",
+        "number",
+    )
+
+    def __init__(
+        self,
+        feed: BatchFeed,
+        counters: Counters,
+        number: int,
+        streams: Streams,
+        generators: Generators,
+        computing: Callable[[], Any] | None,
+        step: Stepping,
+    ) -> None:
+        self.counters = counters
+        self.number = number
+        self.draws = True
+        self._feed = feed
+        self._streams = streams
+        self._generators = generators
+        self._computing = computing
+        self._step = step
+        self._batch = Batch()
+        self._saved = False
+
+    def next_batch(self) -> Batch:
+        """Take the next batch. Data may draw from the global streams: they go on as before."""
+        self.restore()
+        self._batch = self._feed.next()
+        self.counters.next_batch()
+        if self.draws:
+            self._streams.save()
+            self._saved = True
+        return self._batch
+
+    def redraw(self) -> None:
+        """Draw the samples of the same batch anew, from here on."""
+        self.counters.next_draws()
+
+    def restore(self) -> None:
+        """Let the global random streams continue as before the iteration."""
+        if self._saved:
+            self._streams.restore()
+            self._saved = False
+
+    def seed(self, key: int, *players: str) -> None:
+        """Start the global random streams for a call that reads these players' parameters."""
+        counters = self.counters
+        self._streams.start(mixed(counters.seed % 2**64, key, *counters.of_call(players)))
+
+    def noise(self, name: str, shape: tuple[int, ...], like: Tensor, key: int) -> Any:
+        """Return standard normal noise (N, *shape), N the length of `like`.
+
+        An entry of the batch called `name` replaces it.
+        """
+        if name in self._batch:
+            return self._batch[name]
+        generator = self._generator(like.device, key)
+        if self._computing is None:
+            return standard_normal(shape, like, generator)
+        with self._computing():
+            return standard_normal(shape, like, generator)
+
+    def sample(self, name: str, function: Callable[..., Any], key: int) -> Any:
+        """Return `function(generator, batch)`; an entry of the batch called `name` replaces it."""
+        if name in self._batch:
+            return self._batch[name]
+        batch = dict(self._batch)
+        with self._computing() if self._computing is not None else nullcontext():
+            return function(self._generator(device_of(batch), key), batch)
+
+    @staticmethod
+    def require_path(player: str, gradients: Gradients) -> None:
+        """Hold a player to having a gradient.
+
+        Raises:
+            RunError: It has none at all.
+        """
+        for gradient in gradients:
+            if gradient is not None:  # the first one, most often
+                break
+        else:
+            raise RunError(no_path(player))
+
+    def step(
+        self, player: str, gradients: Gradients | None = None, optimizer: str | None = None
+    ) -> None:
+        """Step a player along its gradients, or along what has been added up in `.grad`.
+
+        With `optimizer`, by one of another name than the player's.
+        """
+        self._step(player, optimizer or player, gradients)
+        self.counters.stepped(player)
+
+    def _generator(self, device: torch.device, key: int) -> torch.Generator:
+        seed = mixed(self.counters.seed % 2**64, key, self.counters.draws)
+        return self._generators.at(device, seed)
+
+
+def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw noise (N, *shape) for `like`, of length N; in its dtype, if that is a floating one."""
+    dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
+    size = (len(like), *shape)
+    return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
+
+
+def device_of(tensors: Any) -> torch.device:
+    """Return the device of a tree of tensors; the CPU if it has none."""
+    found = (x.device for x in pytree.leaves(tensors) if isinstance(x, Tensor))
+    return next(found, torch.device("cpu"))
+
+
+def no_path(player: str) -> str:
+    """Say that a player's objective has no gradient."""
+    return (
+        f"the objective of `{player}` has no gradient: something between its calls of `{player}` "
+        "and its energies detaches (a module that calls .detach(), .item() or torch.no_grad(), or "
+        "parameters that do not require gradients)"
+    )

@@ -1,0 +1,84 @@
+"""Random streams: what is drawn depends on what it is drawn for, never on the order of things.
+
+A draw is keyed by the run's seed, by what is drawn (a name, or how a value is computed), and by the
+counters that tell one draw of it from the next: batches, draws, steps of the players behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+def mixed(*numbers: int) -> int:
+    """Return a 63-bit number that depends on all of `numbers`, each of 0 to 2⁶⁴ − 1.
+
+    >>> mixed(0, 1) == mixed(0, 1), mixed(0, 1) == mixed(1, 0)
+    (True, False)
+    """
+    packed = struct.pack(f"<{len(numbers)}Q", *numbers)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+
+
+class Streams:
+    """The global random streams, which modules draw from: saved, started anew, restored.
+
+    Args:
+        devices: Where modules are; the CPU's stream always belongs to them.
+    """
+
+    def __init__(self, devices: Iterable[torch.device]) -> None:
+        cuda = [device.index or 0 for device in devices if device.type == "cuda"]
+        self._streams = [torch.default_generator]
+        self._streams += [torch.cuda.default_generators[index] for index in cuda]
+        self._states: list[Tensor] = []
+
+    def start(self, seed: int) -> None:
+        """Let what is drawn from now on depend on `seed` alone."""
+        for stream in self._streams:
+            stream.manual_seed(seed)
+
+    def save(self) -> None:
+        """Note how far the streams have come."""
+        self._states = [stream.get_state() for stream in self._streams]
+
+    def restore(self) -> None:
+        """Let them continue from there."""
+        for stream, state in zip(self._streams, self._states, strict=True):
+            stream.set_state(state)
+
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Let the streams continue afterwards as before."""
+        self.save()
+        try:
+            yield
+        finally:
+            self.restore()
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Run with the global random streams started from `seed`; they continue as before after."""
+    streams = Streams([device])
+    with streams.preserved():
+        streams.start(seed)
+        yield
+
+
+class Generators:
+    """Generators of our own, one a device, for noise and samples."""
+
+    def __init__(self) -> None:
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def at(self, device: torch.device, seed: int) -> torch.Generator:
+        """Return the generator of a device, started from `seed`."""
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device)
+        return self._generators[device].manual_seed(seed)
