@@ -150,7 +150,7 @@ class Engine:
             StopIteration: The iterator was empty.
         """
         if torch.is_inference_mode_enabled():
-            raise RunError("engine.step in torch.inference_mode: nothing can be learnt there")
+            raise RunError("engine.step in torch.inference_mode: nothing can be learned there")
         state = self.state
         done = state.iterations.get(self.phase, 0)
         playing = self._steady or self._next(done)
@@ -389,7 +389,7 @@ class Engine:
             known = tuple(n for n, o in graph.objectives.items() if o)
             hint = did_you_mean(name, known)
             found = f"no player {name!r} with an objective.{hint}"
-            problem = Problem("gradients(…)", found, "a player that minimises something", "", known)
+            problem = Problem("gradients(…)", found, "a player that minimizes something", "", known)
             raise GameError([problem], graph.name)
         terms = graph.moving_terms(player, objective)
         return tuple(term for term in terms if term.weight.known_at(iteration) != 0.0)

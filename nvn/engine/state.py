@@ -118,7 +118,7 @@ def _specified(optimizers: Optimizers, name: str, move: Move) -> Optimizer:
 
 
 def _lazy_share(plan: Plan, player: Player) -> float:
-    """Return the share of a player's steps that its lazy regularisers do not take."""
+    """Return the share of a player's steps that its lazy regularizers do not take."""
     own = [m for m in plan.schedule.moves if player in m.players and m.optimizer is None]
     usual = sum(move.times / move.every for move in own if not move.lazy)
     lazy = sum(move.times / move.every for move in own if move.lazy)

@@ -49,9 +49,9 @@ class Game:
     >>> print(nvn.plan(game, nvn.alternating(D, G)))
     gan: D → G
     1. D
-       D minimises real(D(x)) + fake(D(G(z)))
+       D minimizes real(D(x)) + fake(D(G(z)))
     2. G
-       G minimises fool(D(G(z)))
+       G minimizes fool(D(G(z)))
     G: 1 forward, 1 backward
     D: 3 forward, 3 backward
     """

@@ -55,12 +55,12 @@ class Move:
 
     @property
     def lazy(self) -> bool:
-        """Whether this is a regulariser applied now and then (Karras et al. 2020, app. B)."""
+        """Whether this is a regularizer applied now and then (Karras et al. 2020, app. B)."""
         return self.toward is not None and self.every > 1
 
     @property
     def gain(self) -> int:
-        """What the objective is multiplied by: `every` for a lazy regulariser, else 1.
+        """What the objective is multiplied by: `every` for a lazy regularizer, else 1.
 
         So its mean over the iterations is what it would be if it were applied each time.
         """
@@ -122,7 +122,7 @@ def move(
     """Return a move of players or a team; the arguments are the attributes of `Move`.
 
     With both `toward` and `every=k`, the objective is multiplied by k and the learning rate and
-    the betas of the player's optimizer are corrected, as StyleGAN2 does for lazy regularisers.
+    the betas of the player's optimizer are corrected, as StyleGAN2 does for lazy regularizers.
 
     Raises:
         GameError: A mover is neither player nor team; `toward` is no energy.

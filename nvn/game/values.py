@@ -338,7 +338,7 @@ def as_sum(x: object) -> WeightedSum:
     edit = "make an energy with nvn.energies, or with nvn.energy(fn)(…)"
     if isinstance(x, Value):
         found = f"{x!r}, which is no energy"
-        edit = f"`nvn.energy(fn)({x})` makes an energy of a value: a scalar that can be minimised"
+        edit = f"`nvn.energy(fn)({x})` makes an energy of a value: a scalar that can be minimized"
     raise GameError([Problem(str(call_site()), found, "an energy, or a sum of energies", edit)])
 
 
@@ -393,7 +393,7 @@ def _no_arithmetic(value: Value, what: str) -> Problem:
         f"{what} `{value}`, which is no energy: it is declared, not computed",
         "sums of energies, each times a number, a function of the step, or a scalar value",
         f"compute with it in a function of tensors, `nvn.value(fn)({value})`, or make it an energy "
-        f"to minimise, `nvn.energy(fn)({value})`",
+        f"to minimize, `nvn.energy(fn)({value})`",
     )
 
 

@@ -15,7 +15,7 @@ Where one node takes the value of another, this stands in for it:
     no gradient flows back through it in any turn        the value; a Detach of it if it has a graph
     gradients flow back through it, passes go straight   the value itself
     the passes through it are mixed anew (a cut)         a Leaf, shared by all that mix in one way
-    it leads from the x of a ∂y/∂x towards y             the x that is differentiated by: a Leaf
+    it leads from the x of a ∂y/∂x toward y             the x that is differentiated by: a Leaf
                                                          where nothing flows on behind it, else an
                                                          Alias (see `_source`)
     it lies further along from x to y                    the value itself: y needs its graph

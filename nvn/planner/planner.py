@@ -157,7 +157,7 @@ class Plan:
         for number, planned in enumerate(self.moves, start=1):
             lines.append(f"{number}. {heading(planned.move)}")
             for name, terms in planned.terms.items():
-                lines.append(f"   {name} minimises {WeightedSum(terms)}")
+                lines.append(f"   {name} minimizes {WeightedSum(terms)}")
         for name, passes in self.counts.items():
             lines.append(f"{name}: {passes['forward']} forward, {passes['backward']} backward")
         return "\n".join(lines)
@@ -184,7 +184,7 @@ def plan(game: Game, schedule: Schedule, *, partial: bool = False) -> Plan:
     >>> print(nvn.plan(game, nvn.alternating(f)))
     line: f
     1. f
-       f minimises mse(f(x), y)
+       f minimizes mse(f(x), y)
     f: 1 forward, 1 backward
     """
     return plan_checked(loss_graph(game, [schedule], partial=partial), schedule)

@@ -1,6 +1,6 @@
 """How long planning takes: many makers against many critics, everybody trained or makers alone.
 
-Every maker weighs every critic's judgement of what all makers make together; what is planned grows
+Every maker weighs every critic's judgment of what all makers make together; what is planned grows
 as players × energies, and where everybody moves alone, so does the number of passes.
 """
 

@@ -114,7 +114,7 @@ def test_a_signal_while_weights_are_written(folder: Path, start: Start) -> None:
     process.send_signal(signal.SIGINT)
     wait_for(folder / "run" / "saving", process)
     process.send_signal(signal.SIGINT)
-    (folder / "run" / "signalled").touch()
+    (folder / "run" / "signaled").touch()
     code, said, error = end_of(process)
     assert (code, error) == (130, "")
     assert "interrupted: the weights so far are saved" in said
@@ -129,7 +129,7 @@ from nvn.training import run_folder as runfolder
 
 def slow(folder, states, metadata):
     Path("run/saving").write_text("x")
-    while not Path("run/signalled").exists():
+    while not Path("run/signaled").exists():
         time.sleep(0.01)
     save(folder, states, metadata)
 

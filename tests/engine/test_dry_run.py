@@ -762,7 +762,7 @@ def test_what_is_cached_while_checking_does_not_keep_training_from_learning(
     assert type(engine.values(BATCH, [G(x)])[0]) is Tensor
 
 
-def test_checking_does_not_change_what_is_learnt() -> None:
+def test_checking_does_not_change_what_is_learned() -> None:
     engines = [stateful(linear()).engine(adam) for _ in range(2)]
     engines[0].check(BATCH)
     records = [[engine.step(BATCH).energies for _ in range(3)] for engine in engines]

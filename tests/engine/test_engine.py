@@ -46,7 +46,7 @@ product = nvn.energy(lambda own, x: (own * x).mean(), name="product")
 
 
 class Line:
-    """A game of numbers: each player minimises its own number times the batch's.
+    """A game of numbers: each player minimizes its own number times the batch's.
 
     A step of SGD with learning rate 1 takes the batch's number off the player: who moved how often,
     and on what, can be read off its parameter.
@@ -79,7 +79,7 @@ def ones(*numbers: float) -> Iterator[dict[str, Tensor]]:
 
 
 def by_hand(small: Gan, engine: nvn.Engine, make: Any, *, together: bool, steps: int) -> None:
-    """The same game as a loop: D minimises judge − fool, G minimises fool."""
+    """The same game as a loop: D minimizes judge − fool, G minimizes fool."""
     G, D = small.G.module, small.D.module
     mover = {"G": make(G.parameters()), "D": make(D.parameters())}
     for batch in batches(steps):
@@ -287,7 +287,7 @@ def test_a_move_may_descend_something_else() -> None:
     assert (line.where(a), line.where(b)) == (-101.0, -1.0)
 
 
-def test_a_lazy_regulariser_is_multiplied_by_its_interval() -> None:
+def test_a_lazy_regularizer_is_multiplied_by_its_interval() -> None:
     line = Line("a", "b")
     a, _ = line.players
     slow = {"a": partial(torch.optim.SGD, lr=1.0), "reg": partial(torch.optim.SGD, lr=1.0)}
@@ -306,7 +306,7 @@ def rate(engine: nvn.Engine, slot: str) -> tuple[float, Any]:
     return group["lr"], group.get("betas")
 
 
-def test_the_optimizer_of_a_lazy_regulariser_is_corrected_as_in_stylegan2() -> None:
+def test_the_optimizer_of_a_lazy_regularizer_is_corrected_as_in_stylegan2() -> None:
     """training_loop.py of StyleGAN2: mb_ratio = k/(k+1); lr·mb_ratio, betas^mb_ratio."""
     line = Line("a", "b")
     a, b = line.players
@@ -649,7 +649,7 @@ def test_gradients_of_nobody_are_refused(name: str) -> None:
     assert caught.value.problems[0].known == ("G", "D")
 
 
-def test_a_misspelt_player_is_guessed() -> None:
+def test_a_misspelled_player_is_guessed() -> None:
     with pytest.raises(GameError, match=r"no player 'GG' with an objective\. Did you mean 'G'\?"):
         gan().engine().gradients(BATCH, "GG")
 
@@ -831,8 +831,8 @@ def test_values_of_players_who_came_later_are_refused() -> None:
         engine.values(BATCH, [late(small.x)])
 
 
-def test_nothing_is_learnt_in_inference_mode() -> None:
-    with torch.inference_mode(), pytest.raises(RunError, match="nothing can be learnt"):
+def test_nothing_is_learned_in_inference_mode() -> None:
+    with torch.inference_mode(), pytest.raises(RunError, match="nothing can be learned"):
         gan().engine().step(BATCH)
 
 

@@ -197,7 +197,7 @@ def test_a_plateau_of_torch_itself_is_refused() -> None:
         stepper(nvn.Optimizer(sgd, schedule=ReduceLROnPlateau), torch.zeros(1))
 
 
-# --- lazy regularisers --------------------------------------------------------------------------
+# --- lazy regularizers --------------------------------------------------------------------------
 
 
 def test_the_correction_of_stylegan2() -> None:

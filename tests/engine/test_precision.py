@@ -35,7 +35,7 @@ class Watching(nn.Module):
         return y
 
 
-def penalised(**modules: nn.Module) -> Gan:
+def penalized(**modules: nn.Module) -> Gan:
     small = gan(**modules)
     small.D.minimizes(10 * en.r1(small.D(small.x), small.x))
     return small
@@ -48,18 +48,18 @@ def play(engine: nvn.Engine, steps: int = 5) -> Iterator[dict[str, float]]:
 
 
 def test_32_true_equals_no_fabric_at_all() -> None:
-    with_fabric, without = penalised().engine(adam, fabric()), penalised().engine(adam)
+    with_fabric, without = penalized().engine(adam, fabric()), penalized().engine(adam)
     assert list(play(with_fabric)) == list(play(without))
     assert_same(weights(with_fabric), weights(without))
 
 
 def test_64_true_is_double_throughout() -> None:
     D = Watching(3, 1)
-    engine = penalised(critic=D).engine(adam, fabric("64-true"))
+    engine = penalized(critic=D).engine(adam, fabric("64-true"))
     assert {p.dtype for p in D.parameters()} == {torch.float64}
     double = list(play(engine))
     assert {*D.seen} == {torch.float64}
-    single = list(play(penalised(critic=Watching(3, 1)).engine(adam)))
+    single = list(play(penalized(critic=Watching(3, 1)).engine(adam)))
     assert double[0]["judge"] == pytest.approx(single[0]["judge"], rel=1e-5)
     assert double[0]["judge"] != single[0]["judge"]
 
@@ -81,7 +81,7 @@ def test_noise_and_samples_are_of_the_runs_precision() -> None:
 
 def test_bf16_mixed_computes_modules_in_half_and_energies_in_single_precision() -> None:
     D = Watching(3, 1)
-    small = penalised(critic=D)
+    small = penalized(critic=D)
     seen: list[torch.dtype] = []
 
     def watched(x: Tensor) -> Tensor:
@@ -94,14 +94,14 @@ def test_bf16_mixed_computes_modules_in_half_and_energies_in_single_precision() 
     assert D.seen[1::2] == [torch.bfloat16] * (len(D.seen) // 2)
     assert {*seen} == {torch.float32}
     assert {p.dtype for p in D.parameters()} == {torch.float32}
-    single = list(play(penalised(critic=Watching(3, 1)).engine(adam)))
+    single = list(play(penalized(critic=Watching(3, 1)).engine(adam)))
     assert numbers[0]["judge"] == pytest.approx(single[0]["judge"], rel=0.03)
     assert numbers[0]["judge"] != single[0]["judge"]
 
 
 def test_r1_in_bf16_mixed_comes_close_to_single_precision() -> None:
     def slope(precision: str) -> tuple[float, Tensor]:
-        small = penalised()
+        small = penalized()
         engine = small.engine(adam, fabric(precision))
         energy = en.r1(small.D(small.x), small.x)
         gradient = nvn.gradient(small.D(small.x), small.x)
@@ -117,7 +117,7 @@ def test_r1_in_bf16_mixed_comes_close_to_single_precision() -> None:
 
 def test_the_gradients_of_r1_in_bf16_mixed_come_close_to_single_precision() -> None:
     def gradients(precision: str) -> Tensor:
-        engine = penalised().engine(adam, fabric(precision))
+        engine = penalized().engine(adam, fabric(precision))
         found = engine.gradients(BATCH, "D")["D"].values()
         return torch.cat([g.flatten() for g in found])
 
@@ -151,10 +151,10 @@ def test_data_keep_their_values(precision: str) -> None:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_precision_goes_on_where_it_was(precision: str) -> None:
-    straight = penalised().engine(adam, fabric(precision))
+    straight = penalized().engine(adam, fabric(precision))
     expected = list(play(straight, 3))
-    engine = penalised().engine(adam, fabric(precision))
-    engine.load_state_dict(penalised().engine(adam, fabric(precision)).state_dict())
+    engine = penalized().engine(adam, fabric(precision))
+    engine.load_state_dict(penalized().engine(adam, fabric(precision)).state_dict())
     assert list(play(engine, 3)) == expected
 
 

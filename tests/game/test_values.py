@@ -216,7 +216,7 @@ def test_values_cannot_be_unpacked(v: Value) -> None:
         print(*v)
 
 
-def test_only_energies_can_be_minimised(v: Value) -> None:
+def test_only_energies_can_be_minimized(v: Value) -> None:
     with pytest.raises(GameError, match=r"<Value v>, which is no energy") as caught:
         as_sum(v)
     assert "`nvn.energy(fn)(v)` makes an energy" in caught.value.problems[0].edit

@@ -1,4 +1,4 @@
-"""Games as plain data: players, values, energies, who minimises what, who moves when.
+"""Games as plain data: players, values, energies, who minimizes what, who moves when.
 
 A `GameSpec` knows nothing of how nvn plays: reference.py computes it directly, styles.py writes it
 as an nvn game, strategies.py draws one.

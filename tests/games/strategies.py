@@ -170,11 +170,11 @@ def _with_energy(draw: st.DrawFn, spec: GameSpec, taste: Taste) -> GameSpec:
 
 
 def _of_slope(draw: st.DrawFn, spec: GameSpec) -> tuple[Ref, Ref]:
-    y = draw(st.sampled_from(_judgements(spec)))
+    y = draw(st.sampled_from(_judgments(spec)))
     return y, draw(st.sampled_from(sorted(_sources(spec, y), key=str)))
 
 
-def _judgements(spec: GameSpec) -> list[Ref]:
+def _judgments(spec: GameSpec) -> list[Ref]:
     """Return what can stand as y in ∂y/∂x: calls, which bend what they are given.
 
     Not sums of values: what is only added to y makes no difference to the gradient.

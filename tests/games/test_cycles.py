@@ -69,7 +69,7 @@ def test_the_cycle_is_zero_sum() -> None:
 
 
 @pytest.mark.parametrize("mu", [0.3, 1.5])
-def test_the_regularised_cycle(mu: float) -> None:
+def test_the_regularized_cycle(mu: float) -> None:
     """H = μI + C: one modulus 1 − ημ, two of √((1 − ημ)² + 3η²)."""
     rate = 0.2
     made = engine(*cycle(mu), rate)

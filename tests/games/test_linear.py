@@ -158,7 +158,7 @@ class Linear:
         return found
 
     def share(self, player: int) -> float:
-        """Return the share of a player's steps that are no lazy regulariser's: StyleGAN2's c."""
+        """Return the share of a player's steps that are no lazy regularizer's: StyleGAN2's c."""
         own = [t for t in self.turns if player in t.players and not t.second]
         steps = [t.times / t.every for t in own]
         usual = sum(n for t, n in zip(own, steps, strict=True) if not t.lazy)
@@ -219,7 +219,7 @@ def assert_on_paper(game: Linear, iterations: int) -> None:
 def test_any_schedule_is_a_product_of_matrices(game: Linear, iterations: int) -> None:
     """w_T = ∏(I − E_S diag(η)(H | b)) w₀ to 1e-10: teams, times, every, toward, step weights.
 
-    A lazy regulariser (toward, every k) counts k times, and the player's rate is multiplied by the
+    A lazy regularizer (toward, every k) counts k times, and the player's rate is multiplied by the
     share of its usual steps (Karras et al. 2020, appendix B).
     """
     assert_on_paper(game, iterations)

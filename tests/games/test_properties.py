@@ -107,7 +107,7 @@ def test_a_step_is_theta_minus_rate_times_gradient(spec: GameSpec) -> None:
 P, Q = PlayerSpec("P", seed=1), PlayerSpec("Q", output="dict", seed=2)
 BATCH = (Given("a"), Given("b"))
 MADE_BY_HAND = {
-    # P minimises mse(P(a), constant P(b)).
+    # P minimizes mse(P(a), constant P(b)).
     "a target": game_of(
         (P,),
         (*BATCH, Called("P", (Ref(0),)), Called("P", (Ref(1),)), Stopped((Ref(3),))),
@@ -342,7 +342,7 @@ def played(spec: GameSpec, style: Style, optimizers: Any, steps: int = 3) -> ref
     """Write `spec` in `style`, play it, and return the players' states."""
     modules = spec.modules()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nvn.GameWarning)  # of maximising a saturating energy
+        warnings.simplefilter("ignore", nvn.GameWarning)  # of maximizing a saturating energy
         engine = engine_of(declare(spec, modules, style), optimizers)
     supply = batches()
     for _ in range(steps):

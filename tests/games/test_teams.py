@@ -1,7 +1,7 @@
 """Two against two (games.md, section 3): the Nash equilibrium, its spectrum, and teams' invariants.
 
 T = μ/2(‖a‖² − ‖b‖²) + κ(a₁a₂ − b₁b₂) + s(a₁ + a₂)(b₁ + b₂) − α(a₁ + a₂) + β(b₁ + b₂); the players
-a₁, a₂ minimise it, b₁, b₂ maximise it. Every player is a player of its own.
+a₁, a₂ minimize it, b₁, b₂ maximize it. Every player is a player of its own.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def test_gradients_are_those_of_the_next_step() -> None:
 
 
 def norm_net(seed: int = 0) -> Net:
-    """A module with batch normalisation whose statistics are not those of the start."""
+    """A module with batch normalization whose statistics are not those of the start."""
     net = PlayerSpec("P", kind="norm", seed=seed).module()
     net.norm.running_mean.copy_(torch.tensor([0.5, -1.0, 2.0]))
     net.norm.running_var.copy_(torch.tensor([0.5, 2.0, 4.0]))

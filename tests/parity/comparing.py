@@ -2,7 +2,7 @@
 
 A hand-written loop updates the statistics of every BatchNorm that it runs in training mode, also
 those of opponents and of teammates who do not move. nvn's buffers advance in their owners' moves
-alone. Batch normalisation in training mode never reads them, so parameters agree all the same; and
+alone. Batch normalization in training mode never reads them, so parameters agree all the same; and
 a loop that leaves them alone outside their owners' moves (`resting`) agrees in the buffers too.
 """
 

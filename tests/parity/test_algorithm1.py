@@ -1,7 +1,7 @@
 """Parity with GroupGAN's Algorithm 1 (Niu et al. 2022; paper.md), its 2 v 2 written by hand.
 
 Each iteration updates D, then D', then G, then E, each with its own fresh batch and newly
-synthesised fakes. V_D and V_D' judge real and made, V_G = ‖fake − peak‖² + α log(1 − D) +
+synthesized fakes. V_D and V_D' judge real and made, V_G = ‖fake − peak‖² + α log(1 − D) +
 β log(1 − D') + γ Φ_C, V_E = Φ_C + α_E log(1 − D) + β_E log(1 − D'), Φ_C the cross-entropy of the
 frozen C on the fake. By the book: every loss goes backward through everything, one optimizer steps.
 """
@@ -141,7 +141,7 @@ def log_not_d(logits: Tensor) -> Tensor:
 
 
 def losses(nets: Networks, batch: dict[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
-    """All four objectives on newly synthesised fakes; each is computed when called."""
+    """All four objectives on newly synthesized fakes; each is computed when called."""
     weak, peak = batch["weak"], batch["peak"]
     f = nets["E"](weak)
     fake = nets["G"](weak, f)

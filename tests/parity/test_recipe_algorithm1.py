@@ -70,20 +70,20 @@ class ByHand:
         pre_e, pre_c, pre_g = (SGD([*m.parameters()]) for m in (self.E, self.C, self.G))
         for batch in islice(self.batches, STEPS):  # pre-train E (and C) on peak expressions
             logits = self.E.recognize(self.E(batch["peak"]))
-            self.minimise(F.cross_entropy(logits, batch["label"]), self.E, pre_e)
+            self.minimize(F.cross_entropy(logits, batch["label"]), self.E, pre_e)
             logits = self.C(batch["peak"])
-            self.minimise(F.cross_entropy(logits, batch["label"]), self.C, pre_c)
+            self.minimize(F.cross_entropy(logits, batch["label"]), self.C, pre_c)
         self.C.eval()
         for batch in islice(self.batches, STEPS):  # pre-train the encoder and decoder on faces
             with comparing.resting(self.E):
                 copied = self.G(batch["peak"], self.E(batch["peak"]))
-                self.minimise(F.mse_loss(copied, batch["peak"]), self.G, pre_g)
+                self.minimize(F.mse_loss(copied, batch["peak"]), self.G, pre_g)
         for _ in range(STEPS):
             for name in MOVERS:
                 others = [self.networks[other] for other in MOVERS if other != name]
                 with comparing.resting(*others):
                     loss = self.loss(name, next(self.batches))
-                    self.minimise(loss, self.networks[name], self.optimizers[name])
+                    self.minimize(loss, self.networks[name], self.optimizers[name])
 
     def loss(self, name: str, batch: dict[str, Tensor]) -> Tensor:
         weak, peak = batch["weak"], batch["peak"]
@@ -102,7 +102,7 @@ class ByHand:
             return content + ALPHA * on_d + BETA * on_dp + GAMMA * wrong
         return wrong + ALPHA_E * on_d + BETA_E * on_dp
 
-    def minimise(self, loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def minimize(self, loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         gradients = torch.autograd.grad(loss, [*module.parameters()], allow_unused=True)
         for parameter, gradient in zip(module.parameters(), gradients, strict=True):
             parameter.grad = gradient

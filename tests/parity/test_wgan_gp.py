@@ -24,7 +24,7 @@ NOISE, SAMPLES, CRITIC_STEPS, LAMBDA = 3, 4, 5, 10.0
 
 
 def networks() -> Networks:
-    """A generator with batch normalisation, a critic without, for images of 6×6."""
+    """A generator with batch normalization, a critic without, for images of 6×6."""
     generator = nn.Sequential(
         nn.Linear(NOISE, 16),
         nn.BatchNorm1d(16),

@@ -347,7 +347,7 @@ def test_no_pass_serves_another_where_its_player_has_nothing_to_do() -> None:
 
 
 def many(makers: int, critics: int) -> tuple[nvn.Game, list[nvn.Player], list[nvn.Player]]:
-    """What all makers make together, every critic judges; every maker weighs every judgement."""
+    """What all makers make together, every critic judges; every maker weighs every judgment."""
     game = nvn.Game("many")
     G = [game.player(f"G{i}", Own()) for i in range(makers)]
     D = [game.player(f"D{k}", Own()) for k in range(critics)]

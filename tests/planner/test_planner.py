@@ -120,11 +120,11 @@ def test_a_plan_reads_well() -> None:
     assert str(plan).splitlines() == [
         "gan: D → D → G",
         "1. D, 5 times, a new batch each time",
-        "   D minimises judge - fool",
+        "   D minimizes judge - fool",
         "2. D, once in 16 iterations, with the optimizer 'slow'",
-        "   D minimises 16 r1",
+        "   D minimizes 16 r1",
         "3. G, when its condition holds, new samples each time",
-        "   G minimises fool",
+        "   G minimizes fool",
         "G: 6 forward, 1 backward",
         "D: 12 forward, 13 backward",
     ]
