@@ -13,9 +13,8 @@ from nvn.game.traversal import batch_names
 def unused_batch_names(context: CheckContext) -> Iterator[Problem]:
     """Yield the names of the batch that nothing uses."""
     used = batch_names(context.graph.nodes)
-    samples = any(
-        isinstance(n.op, Sample) for n in context.graph.nodes
-    )  # they are given the whole batch
+    # A sample's function is given the whole batch, and may use any name of it.
+    samples = any(isinstance(node.op, Sample) for node in context.graph.nodes)
     for value in context.game.batch_values:
         name = str(value)
         if name not in used and not context.partial and not samples:
@@ -25,14 +24,14 @@ def unused_batch_names(context: CheckContext) -> Iterator[Problem]:
 
 def saturating_maximands(context: CheckContext) -> Iterator[Problem]:
     """Yield the maximized energies whose gradient vanishes."""
-    for told in context.game.table.notes.maximized:
-        if isinstance(told.energy.op, Apply) and told.energy.op.saturating:
+    for item in context.game.table.notes.maximized:
+        if isinstance(item.energy.op, Apply) and item.energy.op.saturating:
             found = (
-                f"`{told.player}` maximizes `{told.energy}`, whose gradient vanishes when the "
+                f"`{item.player}` maximizes `{item.energy}`, whose gradient vanishes when the "
                 "critic is confident (Goodfellow et al. 2014, section 3)"
             )
-            edit = f"use `{told.player}.minimizes(adv.fool(…))`, adv = en.NonSaturating()"
-            yield Problem(str(told.where), found, "", edit)
+            edit = f"use `{item.player}.minimizes(adv.fool(…))`, adv = en.NonSaturating()"
+            yield Problem(str(item.where), found, "", edit)
 
 
 def unused_frozen(context: CheckContext) -> Iterator[Problem]:

@@ -157,12 +157,12 @@ def unreached_players(context: CheckContext) -> Iterator[Problem]:
 
 def aimless_players(context: CheckContext) -> Iterator[Problem]:
     """Yield the players without an objective."""
-    misguided = context.game.table.notes.misguided  # reported when they were declared
+    invalid = context.game.table.notes.invalid_objectives  # reported by the declaration
     guided = {p for move in context.moves if move.toward is not None for p in move.players}
     for player in context.active:
         alone = any(m.toward is None and player in m.players for m in context.moves)
         idle = player not in guided and not context.partial
-        if not (player.objective or player.name in misguided) and (alone or idle):
+        if not (player.objective or player.name in invalid) and (alone or idle):
             yield Problem(
                 str(player.where),
                 f"`{player.name}` has no objective",

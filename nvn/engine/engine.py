@@ -24,7 +24,7 @@ from nvn.engine.dry_run import check_batch
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
-from nvn.engine.module_state import lent_attributes, lent_buffers, modes
+from nvn.engine.module_state import modes, preserved_attributes, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.precision import Precision
@@ -257,7 +257,7 @@ class Engine:
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
-        with lent_attributes(self.state.modules.values()):
+        with preserved_attributes(self.state.modules.values()):
             run = self._preview(batch, iteration)
             outcome = self._looking(terms, batch)(run)
         for name in terms:
@@ -297,7 +297,7 @@ class Engine:
         self._refuse_foreign(wanted)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
-        with lent_attributes(self.state.modules.values()):
+        with preserved_attributes(self.state.modules.values()):
             values = self._interpreter.values(wanted, placed, counters, training=training)
         return [values[value] for value in wanted]
 
@@ -320,7 +320,7 @@ class Engine:
         """Return what an iteration costs in which every move happens, without changing anything.
 
         Returns:
-            "planned", and "from scratch": every move computed from the batch up, and gone back
+            "planned", and "from scratch": every move computed from the batch up, and backpropagated
             through once for each player who moves.
         """
         plan, graph = self.plan, self.plan.graph
@@ -335,7 +335,10 @@ class Engine:
             placed = Batch(self._precision.batch(batch))
             feed = BatchFeed(repeat(placed), plan.batches_per_step, Batch)
             run = self._iteration(feed, self.state.counters.copy(), number, nobody_steps)
-            with lent_buffers(self.state.modules), lent_attributes(self.state.modules.values()):
+            with (
+                preserved_buffers(self.state.modules),
+                preserved_attributes(self.state.modules.values()),
+            ):
                 costs[name] = measured(partial(play, run))
         return costs
 

@@ -1,7 +1,7 @@
 """The plain interpreter of a loss graph: values and gradients at the players' current parameters.
 
-Every value is computed from the batch up, each time it is asked for, and every player goes back
-through the graph by itself. Slow and obviously right: the oracle that a cleverer engine is held to.
+Every value is computed from the batch up, each time it is asked for, and every player has a
+backward pass of its own. Slow and obviously right: the oracle that a cleverer engine is held to.
 Nothing is changed by computing, except that buffers advance where `keep` says so.
 """
 
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from nvn import pytree
 from nvn.engine.counters import Counters
 from nvn.engine.iteration import Iteration, Outcome, no_path
-from nvn.engine.module_state import learning, lent_buffers, with_buffers
-from nvn.engine.operations import Operations, apart, differentiable, where
+from nvn.engine.module_state import learning, preserved_buffers, with_buffers
+from nvn.engine.operations import Operations, differentiable, unaliased, where
 from nvn.engine.runtime import Buffers, buffers_at, copied, places_of
 from nvn.engine.seeding import mixed, seeded
 from nvn.errors import RunError
@@ -94,9 +94,9 @@ class Interpreter:
         evaluation = self._evaluation(wanted, batch)
         with self._computing(evaluation):
             found = self._forward(evaluation, batch, counters, training)
-        return {node: pytree.map_leaves(apart, value) for node, value in found.items()}
+        return {node: pytree.map_leaves(unaliased, value) for node, value in found.items()}
 
-    def pull(
+    def move_gradients(
         self,
         terms: Mapping[str, tuple[Term, ...]],
         batch: Mapping[str, Any],
@@ -142,7 +142,7 @@ class Interpreter:
                 elif turn.takes:
                     batch = run.next_batch()
                 movers = turn.terms if keep else ()
-                move = self.pull(turn.terms, batch, run.counters, run.number, keep=movers)
+                move = self.move_gradients(turn.terms, batch, run.counters, run.number, keep=movers)
                 for player, gradients in move.gradients.items():
                     run.step(player, gradients, turn.optimizer(player))
                 energies |= {names[energy]: value for energy, value in move.energies.items()}
@@ -153,10 +153,10 @@ class Interpreter:
 
     def look(self, turn: Turn, run: Iteration) -> Outcome:
         """Take the gradients of a turn, and let nobody step."""
-        move = self.pull(turn.terms, run.next_batch(), run.counters, run.number)
+        move = self.move_gradients(turn.terms, run.next_batch(), run.counters, run.number)
         return Outcome(lambda: ({}, move.objectives), move.gradients)
 
-    # --- back ---
+    # --- backward ---
 
     def _gradients(self, objectives: Mapping[str, Tensor]) -> dict[str, Sequence[Tensor | None]]:
         gradients: dict[str, Sequence[Tensor | None]] = {}
@@ -188,7 +188,7 @@ class Interpreter:
         modules = {name: self._modules[name] for name in evaluation.players}
         with (
             torch.enable_grad(),  # also where the caller has switched it off
-            lent_buffers(modules) as keep,
+            preserved_buffers(modules) as keep,
             learning(self._parameters, movers),
         ):
             yield keep

@@ -22,7 +22,7 @@ Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
 
 
 class Outcome(NamedTuple):
-    """What an iteration leaves behind.
+    """The outcome of an iteration.
 
     Attributes:
         numbers: Returns the energies' and the objectives' numbers, by name. (They are put together
@@ -45,7 +45,7 @@ class Iteration:
         feed: Where batches come from.
         counters: Counts batches, draws and steps: the run's own, or a copy where one only looks.
         number: The number of the iteration, from 0: what weights are functions of.
-        streams: The global random streams, to put back at the end.
+        streams: The global random streams, to restore at the end.
         generators: For noise and samples.
         computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.

@@ -1,4 +1,4 @@
-"""Computing without leaving a trace: buffers, modes, gradients and random streams are lent."""
+"""Context managers that save and restore the state of modules: buffers, attributes, modes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ CONTAINERS = (dict, OrderedDict, defaultdict, Counter, list, set, deque, tuple)
 
 
 @contextmanager
-def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterable[str]], None]]:
-    """Let modules work on copies of their buffers; put the originals back at the end.
+def preserved_buffers(
+    modules: Mapping[str, nn.Module],
+) -> Iterator[Callable[[Iterable[str]], None]]:
+    """Let modules work on copies of their buffers; restore the originals at the end.
 
     Yields `keep(names)`: the named modules' originals take over what the copies have become. The
     originals are not written to before, so a graph that saved one of them stays valid.
@@ -40,7 +42,7 @@ def lent_buffers(modules: Mapping[str, nn.Module]) -> Iterator[Callable[[Iterabl
 
 @contextmanager
 def with_buffers(buffers: Buffers) -> Iterator[None]:
-    """Let modules work on other buffers; put those back at the end that they had before."""
+    """Let modules work on other buffers; at the end, restore those that they had before."""
     before = buffers_at(buffers)
     put(buffers)
     try:
@@ -50,8 +52,8 @@ def with_buffers(buffers: Buffers) -> Iterator[None]:
 
 
 @contextmanager
-def lent_attributes(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Put back at the end what modules keep as attributes: what they cache meanwhile is gone.
+def preserved_attributes(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Save modules' attributes and restore them at the end; what they cache meanwhile is lost.
 
     Containers are restored at any depth, and tensors changed in place; parameters and buffers are
     not looked at, nor what other objects keep.
@@ -99,7 +101,7 @@ def _restore(present: Any, before: Any) -> None:
 
 @contextmanager
 def mode(module: nn.Module, training: bool) -> Iterator[None]:
-    """Run `module` in training or in eval mode; each submodule's own mode comes back at the end."""
+    """Run `module` in training or in eval mode; each submodule's own mode is restored."""
     if module.training == training:
         yield
         return
@@ -130,7 +132,7 @@ def learning(
 
 @contextmanager
 def modes(wanted: Iterable[tuple[nn.Module, bool]]) -> Iterator[None]:
-    """Run modules in training or in eval mode, each as `wanted`; their own modes come back."""
+    """Run modules in training or in eval mode, each as `wanted`; their own modes are restored."""
     with ExitStack() as stack:
         for module, training in wanted:
             stack.enter_context(mode(module, training))

@@ -116,7 +116,7 @@ def detached(leaf: Any) -> Any:
     return leaf.detach() if isinstance(leaf, Tensor) else leaf
 
 
-def apart(leaf: Any) -> Any:
+def unaliased(leaf: Any) -> Any:
     """Return a tensor as a constant that shares no memory with a parameter."""
     if not isinstance(leaf, Tensor):
         return leaf

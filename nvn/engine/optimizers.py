@@ -158,8 +158,8 @@ class PlayerOptimizer:
         if self._clips:
             self._clip()
         self.optimizer.step()
-        # Fused optimizers change parameters without telling autograd: it would go back through a
-        # graph of old values and new weights without a word.
+        # Fused optimizers change parameters without telling autograd: it would go back
+        # through a graph of old values and new weights without an error.
         increment_version(self._parameters)
         for parameter in self._parameters:
             parameter.grad = None

@@ -252,7 +252,7 @@ def buffers_at(places: Iterable[Place]) -> Buffers:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Run a module in eval mode; each submodule's own mode comes back at the end."""
+    """Run a module in eval mode; each submodule's own mode is restored."""
     before = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

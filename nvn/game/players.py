@@ -125,7 +125,7 @@ class Player(Declared):
         try:
             return as_sum(x)
         except GameError as error:
-            self.table.notes.misguided.add(self._called)
+            self.table.notes.invalid_objectives.add(self._called)
             self.table.notes.problems += error.problems
             return WeightedSum()
 

@@ -431,12 +431,12 @@ class Notes:
     Attributes:
         problems: What is wrong, in the order declared.
         maximized: What `maximizes` was called with, energy by energy.
-        misguided: The names of the players who were told to descend what is no energy.
+        invalid_objectives: The names of the players that were told to minimize what is no energy.
     """
 
     problems: list[Problem] = field(default_factory=list)
     maximized: list[Maximized] = field(default_factory=list)
-    misguided: set[str] = field(default_factory=set)
+    invalid_objectives: set[str] = field(default_factory=set)
 
 
 class ValueTable:

@@ -1,8 +1,8 @@
 """Which values of an iteration carry a graph, and for whom.
 
 Each value is computed in the first turn that asks for its version (value_numbering.py), with a
-graph only if a later or the same turn goes back through it. There is at most one such turn: whoever
-goes back steps, and the version is past. All other turns get a constant.
+graph only if a later or the same turn backpropagates through it. There is at most one such turn:
+whoever backpropagates steps, and the version is past. All other turns get a constant.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Part:
     """Nodes that autograd goes through in one piece.
 
     Attributes:
-        number: Its place in the order of going back.
+        number: Its place in backward order.
         nodes: Its nodes, each after its inputs.
     """
 
@@ -39,13 +39,13 @@ class IterationAnalysis:
         turns: Who descends what, one after the other.
         steps: Whether players step.
         versions: The numbers of each turn.
-        backward_plans: How each turn goes back.
+        backward_plans: How each turn backpropagates.
         computed: What each turn computes.
-        differentiated_in: The turn that goes back through each version, for those that any does.
+        differentiated_in: For each version that has backward passes, the turn that they are in.
         paths: What lies between x and y, both included, for each ∂y/∂x.
-        double_backward: The versions that an inner gradient goes back through.
+        double_backward: The versions that an inner gradient flows back through.
         buffers_needed: The buffers that are asked for after the call that makes them.
-        parts: What each turn goes back through in one piece.
+        parts: What each turn backpropagates through in one piece.
         home: The part of each node, by turn.
     """
 
@@ -114,7 +114,7 @@ class IterationAnalysis:
 
 
 def _parts(graph: LossGraph, back: BackwardPlan, large: int) -> list[Part]:
-    """Return what a turn goes back through in one piece; in several, where nothing is shared.
+    """Return what a turn backpropagates through in one piece; in several, where nothing is shared.
 
     Passes of large players are taken apart where they share no graph: `real(D(real))` can be gone
     back through, and forgotten, before the fake is made.

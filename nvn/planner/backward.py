@@ -1,8 +1,8 @@
-"""How a move goes back through the graph: reverse-mode differentiation in the fewest passes.
+"""How a move backpropagates through the graph: reverse-mode differentiation in the fewest passes.
 
 The planner's heart. One player's move is one backward pass. Several players who move together
 each want the gradient of their own objective, a row of the weight matrix W (basis.py); what their
-rows have in common is gone back through once. A plan is made in these steps, a function each:
+rows have in common is backpropagated through once. A plan is made in these steps, a function each:
 
 1. subgraph.py: which nodes whose gradients pass through, and what has to stay in one piece;
 2. `_bases`: which passes go through each node, by the weights on the energies below it;
@@ -55,7 +55,7 @@ MakeBasis: TypeAlias = Callable[[Sequence[str], Set[Energy], Set[str]], Basis]
 
 
 class EdgeKind(Enum):
-    """What a node that a move goes back through takes in place of a value."""
+    """What a node that a move backpropagates through takes in place of a value."""
 
     LIVE = "the value itself: autograd goes straight on"
     LEAF = "a leaf: the passes through the node end here, and are mixed into others"
@@ -64,7 +64,7 @@ class EdgeKind(Enum):
 
 @dataclass(frozen=True)
 class BackwardPlan:
-    """How a move goes back.
+    """How a move backpropagates.
 
     Attributes:
         matrix: The movers' weights.
@@ -73,7 +73,7 @@ class BackwardPlan:
         bases: The passes through each node that is needed; of a region, through all of it.
         passes: What passes through the node itself: in a region, other passes may go by.
         cut_edges: The edges at which passes end.
-        segments: The nodes that autograd goes through in one call, in the order of going back.
+        segments: The nodes that autograd goes through in one call, in backward order.
     """
 
     matrix: WeightMatrix

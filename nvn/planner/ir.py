@@ -360,7 +360,7 @@ class Detach(Conversion):
 
 @dataclass(frozen=True)
 class Leaf(Conversion):
-    """Make a leaf of a value: what is computed from it goes back to there, and no further."""
+    """Make a leaf of a value: what is computed from it backpropagates to there, and no further."""
 
     def __str__(self) -> str:
         return f"{self.out} = {self.source}, as a leaf"

@@ -1,7 +1,7 @@
 """Lowering: from the turns of an iteration to its program.
 
-A turn is lowered in order: what is missing is computed, and what can be differentiated goes back;
-then the movers step. Of D's turn in a GAN, `real(D(real)) + fake(D(G(z)))`:
+A turn is lowered in order: what is missing is computed, the backward passes are run, then
+the movers step. Of D's turn in a GAN, `real(D(real)) + fake(D(G(z)))`:
 
     G_z = G(z)                                   # for G's turn with a graph …
     G_z_const = G_z, detached                    # … for D's without
@@ -45,8 +45,8 @@ from nvn.planner.value_numbering import Number
 LARGE = 2**16
 """Parameters from which on a player's backward passes are taken apart where they share no graph.
 
-Each call of autograd costs about ten microseconds, whatever it does; going back through one part of
-a move before the next part is computed saves the memory of the first part's graph."""
+Each call of autograd costs about ten microseconds, whatever it does; the backward pass of one part
+of a move before the next part is computed saves the memory of the first part's graph."""
 
 LONGEST = 40  # characters of a slot's name; beyond that arguments are left out
 ONE = Scale((Factor(1.0),))
@@ -250,7 +250,7 @@ class _Turn:
         return found
 
     def lowered(self) -> TurnPlan:
-        """Write: take a batch, compute and go back, step."""
+        """Write: take a batch, compute and backpropagate, step."""
         computed = tuple(self.pending)
         reused = tuple(n for n in self.version.numbers if n not in self.pending)
         self.it.emit(ir.Comment(self.turn.lines(self.it.graph.names)))
@@ -281,9 +281,9 @@ class _Turn:
     # --- in which order ---
 
     def _parts_in_order(self) -> list[Part]:
-        """Return the parts in the order to do them: each is gone back through once it is computed.
+        """Return the parts in the order to run them: each is computed, then has its backward pass.
 
-        Parts that give one another cotangents stay in the order of going back. Of others, those
+        Parts that give one another cotangents stay in backward order. Of others, those
         come first that make nothing with a graph for later turns, so that D's judgment of the real
         is over and forgotten before the fake is made.
         """
@@ -294,7 +294,7 @@ class _Turn:
         return [part for group in groups for part in group]
 
     def _kept_by(self, group: Sequence[Part]) -> int:
-        """Return how many values are made for a group that a later turn goes back through."""
+        """Return how many values are made for a group that a later turn backpropagates through."""
         later = (
             self.analysis.differentiated_in.get(self.version.numbers[node], self.index)
             for node in self._missing(self._wanted_by(group))
@@ -302,7 +302,7 @@ class _Turn:
         return sum(turn > self.index for turn in later)
 
     def _wanted_by(self, group: Sequence[Part]) -> list[Value]:
-        """Return what has to be computed before a group goes back, and frees its graph.
+        """Return what has to be computed before a group backpropagates, and frees its graph.
 
         That is the energies that it starts from, the values that weigh them, and the gradients that
         are taken through the same graph (∂y/∂x as a weight, say).
@@ -449,7 +449,7 @@ class _Turn:
         return self.analysis.has_graph(self.version.numbers[node])
 
     def _learners(self, node: Value) -> dict[str, bool]:
-        """Return the players that a gradient goes back through, and whether each learns there."""
+        """Return the players that a gradient flows back through, and whether each learns there."""
         learns: dict[str, bool] = {}
         for call in sorted(self.analysis.paths[node], key=lambda v: v.index):
             if (player := owner(call)) is not None:
@@ -457,7 +457,7 @@ class _Turn:
         return learns
 
     def _learns(self, node: Value) -> bool:
-        """Tell whether a call's player moves in the turn that goes back through the call."""
+        """Tell whether a call's player moves in the turn that backpropagates through the call."""
         turn, player = self._differentiated_in(node), owner(node)
         return (
             turn is not None
@@ -526,7 +526,7 @@ class _Turn:
         """Return the tensor that gradients with respect to `value` are taken of.
 
         An Alias keeps the graph behind it: where `value` is on the way to another gradient, or
-        where a turn goes back through it. A plain Leaf would end there.
+        where a turn backpropagates through it. A plain Leaf would end there.
         """
         number, turn = self.version.numbers[value], self._differentiated_in(value)
         takers = [] if turn is None else self._takers(value, turn)
@@ -539,7 +539,7 @@ class _Turn:
         return self._made(ir.Alias, ("alias", number), value, "alias")
 
     def _takers(self, value: Value, turn: int) -> list[Value]:
-        """Return what takes `value` on the way to a gradient by it and is pulled in `turn`."""
+        """Return what takes `value` on the way to a gradient by it, differentiated in `turn`."""
         return [
             node
             for node in self.analysis.backward_plans[turn].needed_by

@@ -131,7 +131,7 @@ class Plan:
         """The passes through each player in an iteration in which every move happens.
 
         `{player: {"forward": n, "backward": n}}`: how often its module is called, and how often a
-        gradient goes back through such a call (for its inputs, its parameters, or both at once).
+        gradient flows back through such a call (for its inputs, its parameters, or both at once).
         """
         _, turns = self.lowered(self.whole)
         forward = sum((turn.forward for turn in turns), Counter[str]())

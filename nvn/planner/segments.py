@@ -22,7 +22,7 @@ Bases: TypeAlias = Mapping[Region, Basis]
 def segmented(
     matrix: WeightMatrix, part: Subgraph, bases: Bases, cut_edges: Set[Edge]
 ) -> tuple[tuple[tuple[Value, ...], ...], frozenset[Edge]]:
-    """Return the segments, in the order of going back, and the edges that are cut between them."""
+    """Return the segments, in backward order, and the edges that are cut between them."""
     cut_edges = {*cut_edges}
     segments = _connected(part, cut_edges)
     while tangled := _tangled(matrix, part, bases, segments, cut_edges):
@@ -34,7 +34,7 @@ def segmented(
         segments = _connected(part, cut_edges)
     segments = _joined(matrix, part, bases, segments, cut_edges)
     waits = _waits(part, segments, cut_edges)
-    # The latest first: what was computed last is gone back through, and forgotten, first.
+    # The latest first: what was computed last is backpropagated through, and forgotten, first.
     order = ordered(waits, key=lambda i: -max(r.nodes[-1].index for r in segments[i]))
     return tuple(_nodes(segments[i]) for i in order), frozenset(cut_edges)
 

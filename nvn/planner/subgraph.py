@@ -1,4 +1,4 @@
-"""The part of a graph that a move goes back through, and what of it must stay in one piece."""
+"""The part of a graph that a move backpropagates through, and what of it must stay in one piece."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """What a move goes back through.
+    """What a move backpropagates through.
 
     Attributes:
         needed_by: The movers whose gradients pass through each node; other nodes are absent.
@@ -53,7 +53,7 @@ class Subgraph:
 
 
 def subgraph(graph: LossGraph, matrix: WeightMatrix, terms: Terms) -> Subgraph:
-    """Return what players who descend `terms` go back through."""
+    """Return what players who descend `terms` backpropagate through."""
     nodes = ancestors(roots(WeightedSum(group) for group in terms.values()))
     energies = _energies_below(nodes, terms)
     needed_by = _needed_by(graph, matrix, terms, energies)
@@ -107,7 +107,7 @@ def _uncut(
     Before: x → D(x) → r1(D(x)/∂x), x → D(x) → mean. After: {D(x), ∂D(x)/∂x} is one group; x, which
     may be a leaf, stands alone, as does everything else.
 
-    All gradients of the graph count, whoever descends them: a value that this move goes back
+    All gradients of the graph count, whoever descends them: a value that this move backpropagates
     through may have been computed for one of them too.
     """
     groups: dict[Value, set[Value]] = {}

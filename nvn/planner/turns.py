@@ -77,9 +77,9 @@ class TurnPlan:
         turn: The turn.
         computed: The values that are computed in it.
         reused: The values that it asks for and that are there already.
-        backward_plan: How it goes back.
-        through_gradients: How often the gradients that are values (∂y/∂x) go back through a call of
-            each player.
+        backward_plan: How it backpropagates.
+        through_gradients: For each player, how often the gradients that are values (∂y/∂x) flow
+            back through its calls.
     """
 
     turn: Turn
@@ -95,7 +95,7 @@ class TurnPlan:
 
     @property
     def backward(self) -> Counter[str]:
-        """How often a gradient goes back through a call of each player."""
+        """How often a gradient flows back through a call of each player."""
         passes = Counter(self.through_gradients)
         for node, through in self.backward_plan.passes.items():
             if (player := owner(node)) is not None:

@@ -108,16 +108,16 @@ def test_float32_is_stable_at_extreme_logits():
             assert found.dtype == torch.float32
 
 
-def test_fool_pulls_where_the_critic_is_sure_and_minimax_does_not():
-    def pull(declare):
+def test_fool_has_a_gradient_where_the_critic_is_sure_and_minimax_does_not():
+    def slope(declare):
         logits = double(-50.0).requires_grad_()
         value = energy_of(declare, logits)
         return torch.autograd.grad(value, logits)[0].item()
 
-    assert pull(en.NonSaturating().fool) == pytest.approx(-1.0)
-    assert pull(en.Hinge().fool) == -1.0
-    assert 0 < abs(pull(en.Minimax().fool)) < 1e-20
-    assert pull(en.Hinge().fake) == 0.0
+    assert slope(en.NonSaturating().fool) == pytest.approx(-1.0)
+    assert slope(en.Hinge().fool) == -1.0
+    assert 0 < abs(slope(en.Minimax().fool)) < 1e-20
+    assert slope(en.Hinge().fake) == 0.0
 
 
 @pytest.mark.parametrize("family", [en.Minimax(), en.NonSaturating()], ids=repr)

@@ -207,7 +207,7 @@ def test_an_opponent_stores_and_computes_no_gradient_of_its_weights() -> None:
     assert critic == ["forward: input", "back: input"]
 
 
-def test_what_nobody_pulls_through_has_no_graph() -> None:
+def test_what_no_pass_goes_through_has_no_graph() -> None:
     """In D's move G's call stores nothing, and D's no gradient of what it is given."""
     generator, critic = noted(lambda small: nvn.alternating(small.D))
     assert generator == ["forward: nothing"]

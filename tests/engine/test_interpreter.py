@@ -40,7 +40,7 @@ def compute(
     return interpreter(game).values([value], batch, point, training=training)[value]
 
 
-def pull(
+def move_gradients(
     game: nvn.Game,
     energies: dict[str, Any],
     batch: Any = BATCH,
@@ -50,7 +50,7 @@ def pull(
 ) -> Any:
     """Return what players find who descend energies, by their names."""
     terms = {name: as_sum(energy).terms for name, energy in energies.items()}
-    return interpreter(game).pull(terms, batch, point, number, **options)
+    return interpreter(game).move_gradients(terms, batch, point, number, **options)
 
 
 def point(**changes: Any) -> Counters:
@@ -222,7 +222,7 @@ def test_the_callers_random_stream_is_left_alone() -> None:
 
 def test_each_player_gets_its_own_gradient_of_its_own_objective() -> None:
     small = gan()
-    found = pull(small.game, {"G": 2 * small.fool, "D": small.judge - small.fool})
+    found = move_gradients(small.game, {"G": 2 * small.fool, "D": small.judge - small.fool})
     G, D, z = small.G.module, small.D.module, compute(small.game, small.z)
     fool, judge = D(G(z)).square().mean(), D(BATCH["x"]).square().mean()
     by_hand = {
@@ -236,7 +236,7 @@ def test_each_player_gets_its_own_gradient_of_its_own_objective() -> None:
 
 def test_an_energy_is_reported_as_it_is_and_not_as_it_is_weighed() -> None:
     small = gan()
-    found = pull(small.game, {"D": 3 * small.judge})
+    found = move_gradients(small.game, {"D": 3 * small.judge})
     assert_same(found.objectives["D"], 3 * found.energies[small.judge])
 
 
@@ -244,14 +244,14 @@ def test_stop_gradient_makes_a_constant() -> None:
     game = nvn.Game("game")
     P = game.player("P", Own(3.0))
     product = nvn.energy(lambda a, b: (a * b).sum())(P(), P().stop_gradient())
-    assert pull(game, {"P": product}, {}).gradients["P"][0].tolist() == [3.0]
+    assert move_gradients(game, {"P": product}, {}).gradients["P"][0].tolist() == [3.0]
 
 
 def test_a_scalar_value_weighs_as_a_constant() -> None:
     game = nvn.Game("game")
     P = game.player("P", Own(3.0))
     weight = nvn.value(lambda p: (5 * p).sum())(P())
-    found = pull(game, {"P": 2 * (weight * square(P()))}, {})
+    found = move_gradients(game, {"P": 2 * (weight * square(P()))}, {})
     assert found.objectives["P"].item() == 2 * 15 * 9
     assert found.gradients["P"][0].tolist() == [2 * 15 * 6.0]
 
@@ -260,7 +260,8 @@ def test_weights_are_functions_of_the_step() -> None:
     game = nvn.Game("game")
     P = game.player("P", Own(3.0))
     energy = (lambda step: 10.0 * step) * square(P())
-    assert pull(game, {"P": energy}, {}, number=7).gradients["P"][0].tolist() == [70 * 6.0]
+    found = move_gradients(game, {"P": energy}, {}, number=7)
+    assert found.gradients["P"][0].tolist() == [70 * 6.0]
 
 
 def test_a_parameter_without_a_path_has_no_gradient() -> None:
@@ -272,14 +273,14 @@ def test_a_parameter_without_a_path_has_no_gradient() -> None:
     game = nvn.Game("game")
     x = game.batch("x")
     G = game.player("G", Spare())
-    gradients = pull(game, {"G": mean(G(x))}).gradients["G"]
+    gradients = move_gradients(game, {"G": mean(G(x))}).gradients["G"]
     names = [name for name, _ in G.module.named_parameters()]
     assert [name for name, g in zip(names, gradients, strict=True) if g is None] == ["spare"]
 
 
 def test_a_gradient_can_be_differentiated() -> None:
     small = gan()
-    found = pull(small.game, {"D": en.r1(small.D(small.x), small.x)}).gradients["D"]
+    found = move_gradients(small.game, {"D": en.r1(small.D(small.x), small.x)}).gradients["D"]
     x = BATCH["x"].clone().requires_grad_()
     D = small.D.module
     (slope,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
@@ -291,7 +292,7 @@ def test_a_gradient_can_be_differentiated() -> None:
 
 def test_a_penalty_on_what_is_made_reaches_its_maker() -> None:
     small = gan()
-    found = pull(small.game, {"G": en.r2(small.D(small.fake), small.fake)}).gradients["G"]
+    found = move_gradients(small.game, {"G": en.r2(small.D(small.fake), small.fake)}).gradients["G"]
     G, D, z = small.G.module, small.D.module, compute(small.game, small.z)
     fake = G(z)
     (slope,) = torch.autograd.grad(D(fake).sum(), fake, create_graph=True)
@@ -301,7 +302,7 @@ def test_a_penalty_on_what_is_made_reaches_its_maker() -> None:
 
 def test_no_parameter_keeps_a_gradient_or_loses_its_flag() -> None:
     small = gan()
-    pull(small.game, {"D": small.judge})
+    move_gradients(small.game, {"D": small.judge})
     for module in (small.G.module, small.D.module):
         assert all(p.grad is None and p.requires_grad for p in module.parameters())
 
@@ -310,7 +311,7 @@ def test_what_the_user_froze_stays_frozen_and_is_not_asked_for() -> None:
     generator = mlp()
     generator[0].requires_grad_(False)
     small = gan(generator)
-    found = pull(small.game, {"G": small.fool})
+    found = move_gradients(small.game, {"G": small.fool})
     assert len(found.gradients["G"]) == 2
     assert [p.requires_grad for p in generator.parameters()] == [False, False, True, True]
 
@@ -324,7 +325,7 @@ class Detaching(nn.Linear):
 def test_a_module_that_detaches_is_found(movers: list[str]) -> None:
     small = gan(generator=Detaching(3, 3))
     with pytest.raises(RunError, match=r"the objective of `G` has no gradient.*detaches"):
-        pull(small.game, dict.fromkeys(movers, small.fool))
+        move_gradients(small.game, dict.fromkeys(movers, small.fool))
 
 
 # --- buffers ------------------------------------------------------------------------------------
@@ -337,10 +338,10 @@ def normed(inputs: int = 3, outputs: int = 3) -> nn.Sequential:
 def test_buffers_advance_only_where_they_are_kept() -> None:
     small = gan(normed(), normed(3, 1))
     G, D = small.G.module[0], small.D.module[0]
-    pull(small.game, {"D": small.judge + small.fool}, keep=["D"])
+    move_gradients(small.game, {"D": small.judge + small.fool}, keep=["D"])
     assert (G.num_batches_tracked.item(), D.num_batches_tracked.item()) == (0, 2)
     assert not G.running_mean.any()
-    pull(small.game, {"G": small.fool, "D": small.judge})
+    move_gradients(small.game, {"G": small.fool, "D": small.judge})
     compute(small.game, small.fool)
     assert (G.num_batches_tracked.item(), D.num_batches_tracked.item()) == (0, 2)
 
@@ -348,7 +349,7 @@ def test_buffers_advance_only_where_they_are_kept() -> None:
 def test_running_statistics_are_those_of_the_calls_in_order() -> None:
     small = gan(normed(), normed(3, 1))
     twin = normed(3, 1)
-    pull(small.game, {"D": small.judge + small.fool}, keep=["D"])
+    move_gradients(small.game, {"D": small.judge + small.fool}, keep=["D"])
     twin(compute(small.game, small.fake))
     twin(BATCH["x"])
     stats, expected = small.D.module[0], twin[0]
@@ -366,7 +367,7 @@ def test_calls_in_eval_mode_use_the_statistics_of_the_start(eval_first: bool) ->
     if not eval_first:
         P(x)  # declared first, and so computed first
     energy = square(still(x))
-    found = pull(game, {"P": energy + square(P(x))}, keep=["P"])
+    found = move_gradients(game, {"P": energy + square(P(x))}, keep=["P"])
     assert P.module[0].num_batches_tracked.item() == 1
     twin = normed().eval()
     expected = twin(BATCH["x"]).square().mean()
@@ -381,7 +382,7 @@ def test_buffers_do_not_advance_when_a_move_fails() -> None:
     small = gan(normed(), normed(3, 1))
     broken = nvn.energy(lambda d: torch.linalg.inv(d).mean(), name="broken")(small.D(small.x))
     with pytest.raises(RuntimeError):
-        pull(small.game, {"D": broken}, keep=["D"])
+        move_gradients(small.game, {"D": broken}, keep=["D"])
     assert small.D.module[0].num_batches_tracked.item() == 0
 
 
@@ -393,9 +394,9 @@ def test_power_iterations_advance_only_where_they_are_kept(
     for parameter in small.D.module.parameters():
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
     before = {name: buffer.clone() for name, buffer in small.D.module.named_buffers()}
-    pull(small.game, {"G": small.fool}, keep=["G"])
+    move_gradients(small.game, {"G": small.fool}, keep=["G"])
     assert_same(dict(small.D.module.named_buffers()), before)
-    pull(small.game, {"D": small.fool}, keep=["D"])
+    move_gradients(small.game, {"D": small.fool}, keep=["D"])
     assert before
     for name, buffer in small.D.module.named_buffers():
         assert not torch.equal(buffer, before[name])

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nvn.engine.module_state import learning, lent_attributes, lent_buffers, mode, with_buffers
+from nvn.engine.module_state import (
+    learning,
+    mode,
+    preserved_attributes,
+    preserved_buffers,
+    with_buffers,
+)
 from nvn.engine.runtime import buffers_at, copied, places_of
 from nvn.engine.seeding import seeded
 from tests.small import linear, mlp, tensor
@@ -29,7 +35,7 @@ def test_buffers_come_back() -> None:
     module = normed()
     before = dict(module.named_buffers())
     copies = {name: b.clone() for name, b in before.items()}
-    with lent_buffers({"G": module}):
+    with preserved_buffers({"G": module}):
         module(tensor(4, 3))
         assert not torch.equal(module[0].running_mean, copies["0.running_mean"])
     for name, buffer in module.named_buffers():
@@ -40,7 +46,7 @@ def test_buffers_come_back() -> None:
 def test_buffers_come_back_after_a_failure() -> None:
     module = normed()
     before = dict(module.named_buffers())
-    with pytest.raises(BoomError), lent_buffers({"G": module}):
+    with pytest.raises(BoomError), preserved_buffers({"G": module}):
         raise BoomError
     assert all(module.get_buffer(name) is buffer for name, buffer in before.items())
 
@@ -49,7 +55,7 @@ def test_buffers_of_the_named_are_kept() -> None:
     G, D, twin = normed(), normed(), normed()
     twin.load_state_dict(G.state_dict())
     kept = G[0].running_mean
-    with lent_buffers({"G": G, "D": D}) as keep:
+    with preserved_buffers({"G": G, "D": D}) as keep:
         G(tensor(4, 3)), D(tensor(4, 3))
         keep(["G", "nobody"])
     twin(tensor(4, 3))
@@ -71,7 +77,7 @@ def test_a_buffer_with_two_owners_stays_one() -> None:
 
     module = Pair()
     shared = module.a.count
-    with lent_buffers({"G": module}) as keep:
+    with preserved_buffers({"G": module}) as keep:
         module.a.count += 1
         module.b.count += 1
         assert module.b.alias.item() == 2
@@ -83,7 +89,7 @@ def test_a_buffer_with_two_owners_stays_one() -> None:
 def test_a_buffer_may_grow() -> None:
     module = nn.Module()
     module.register_buffer("queue", torch.zeros(0, 3))
-    with lent_buffers({"E": module}) as keep:
+    with preserved_buffers({"E": module}) as keep:
         module.queue = torch.ones(2, 3)
         keep(["E"])
     assert torch.equal(module.queue, torch.ones(2, 3))
@@ -105,7 +111,7 @@ def test_a_graph_that_saved_a_buffer_stays_valid() -> None:
     module.register_buffer("scale", torch.ones(3))
     x = torch.ones(3, requires_grad=True)
     y = (module.scale * x).sum()
-    with lent_buffers({"G": module}):
+    with preserved_buffers({"G": module}):
         module.scale.mul_(5)
     (gradient,) = torch.autograd.grad(y, x)
     assert gradient.tolist() == [1.0, 1.0, 1.0]
@@ -119,7 +125,7 @@ def test_what_a_module_remembers_is_forgotten() -> None:
     inner = module[0]
     inner.seen, inner.kept = [1], {"a": 1}
     seen, hooks, weight = inner.seen, inner._forward_hooks, inner.weight
-    with lent_attributes([module]):
+    with preserved_attributes([module]):
         inner.seen.append(2)
         inner.kept["b"] = 2
         inner.cache = torch.ones(1)
@@ -153,7 +159,7 @@ def test_what_it_remembers_deep_inside_is_forgotten(make: Callable[[], Any]) -> 
     module = linear()
     module.kept = make()
     kept, cache = module.kept, innermost(module.kept)
-    with lent_attributes([module]):
+    with preserved_attributes([module]):
         cache["grid"] = torch.ones(1)
     assert module.kept is kept
     assert kept == make()
@@ -164,7 +170,7 @@ def test_a_queue_is_as_before() -> None:
     module = linear()
     module.queue = deque([1, 2, 3], maxlen=3)
     queue = module.queue
-    with lent_attributes([module]):
+    with preserved_attributes([module]):
         queue.append(4)
     assert module.queue is queue
     assert (list(queue), queue.maxlen) == ([1, 2, 3], 3)
@@ -174,7 +180,7 @@ def test_a_tensor_changed_in_place_is_as_before() -> None:
     module = linear()
     module.steps, module.kept = torch.zeros(2), [torch.zeros(2)]
     steps = module.steps
-    with lent_attributes([module]):
+    with preserved_attributes([module]):
         module.steps += 1
         module.kept[0][1] = 5
     assert module.steps is steps

@@ -1,7 +1,7 @@
 """Parity with DCGAN's training step as PyTorch's example writes it (examples/dcgan/main.py).
 
-The critic sees real, then detached fake samples, and steps; then the generator pulls through the
-same fakes. Sizes are small, everything else is as there: batch normalization in both networks,
+The critic sees real, then detached fake samples, and steps; then the generator backpropagates
+through the same fakes. Sizes are small, all else is as there: batch normalization in both networks,
 binary cross-entropy, one batch of noise for both.
 """
 

@@ -170,7 +170,7 @@ def test_eight_generators_pass_once_through_each_of_two_critics() -> None:
     assert written(found, made) == ["G7"]  # whose row is the longest stands for all
 
 
-def test_what_nobody_pulls_through_is_left_out() -> None:
+def test_what_no_pass_goes_through_is_left_out() -> None:
     small = gan()
     found = back(small.game, small.G)
     assert small.D(small.x) not in found.needed_by

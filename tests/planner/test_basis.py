@@ -359,5 +359,5 @@ def test_what_a_pass_starts_with() -> None:
 
 
 def test_weights_that_cancel_are_no_weights() -> None:
-    """E1 − E1 is nothing to pull on."""
+    """E1 − E1 is nothing to minimize."""
     assert not matrix({"A": E1 + E2 - E1}).row("A").touches({E1})

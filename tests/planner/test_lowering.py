@@ -123,14 +123,14 @@ def test_looking_commits_nothing() -> None:
 
 
 def test_a_value_that_weighs_is_a_constant() -> None:
-    """No pass goes back through a weight, though the value is pulled through elsewhere."""
+    """No pass goes back through a weight, though one goes through the value elsewhere."""
     small = gan()
     small.G.minimizes(small.fool.stop_gradient() * square(small.fake))
     (backward,) = of(lowered(small.game, small.G), ir.Backward)
     assert sorted(len(scale.slots) for scale, _ in backward.energies) == [0, 1]
 
 
-def test_a_gradient_of_a_gradient_keeps_its_graph_though_nobody_pulls() -> None:
+def test_a_gradient_of_a_gradient_keeps_its_graph_though_no_pass_takes_it() -> None:
     """∂/∂b of something made of ∂D/∂b, as a weight: the inner gradient has to go onward."""
     small = gan()
     inner = nvn.gradient(small.D(small.x), small.x)

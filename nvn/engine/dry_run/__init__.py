@@ -20,7 +20,7 @@ from torch import nn
 from nvn.engine.dry_run.run import DryRun, Parameters
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import device_of
-from nvn.engine.module_state import lent_attributes, lent_buffers
+from nvn.engine.module_state import preserved_attributes, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.precision import Precision
 from nvn.engine.seeding import seeded
@@ -99,10 +99,10 @@ def _problems(run: DryRun, batch: Mapping[str, Any]) -> tuple[list[Problem], lis
     """Return what is wrong with a game, and what is legal but probably not meant."""
     modules = run.modules
     with (
-        lent_attributes(modules.values()),
-        lent_buffers(modules),
+        preserved_attributes(modules.values()),
+        preserved_buffers(modules),
         seeded(0, device_of(dict(batch))),
-        _lent_streams(),
+        _preserved_streams(),
     ):
         before = _numbers(modules)
         problems = [*_missing_names(run.needed, batch), *run.problems(batch)]
@@ -146,8 +146,8 @@ def _missing_names(nodes: Sequence[Value], batch: Mapping[str, Any]) -> Iterator
 
 
 @contextmanager
-def _lent_streams() -> Iterator[None]:
-    """Let Python's and numpy's random streams continue as before; torch's are lent by `seeded`."""
+def _preserved_streams() -> Iterator[None]:
+    """Save and restore Python's and numpy's random streams; torch's are restored by `seeded`."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         yield

@@ -116,7 +116,7 @@ class DryRun:
     def _others(self, node: Value) -> frozenset[str]:
         """Return who learns while a node is computed, so that its result tells who was used.
 
-        All but its own player; nobody while a gradient is taken, which goes back through players.
+        All but its own player; nobody while a gradient is taken, which flows back through players.
         """
         if isinstance(node.op, Gradient):
             return frozenset()
