@@ -3,7 +3,8 @@
 - as PyTorch's DCGAN example, and Fabric's, with its wrappers: the fake is made once;
   D, not frozen, is gone back through for G's loss, and its gradients are thrown away
 - as Lightning's GAN tutorial: each player's step makes a fake of its own; the other one is frozen
-- as an expert: the fake is made once, D is frozen while G learns
+- as an expert: the fake is made once, D is frozen while G learns; frugally, D goes back from the
+  real before the fake is made
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nvn
-from nvn import energies as en
 from nvn.training.fabric import make_fabric
 
 SAMPLES, CODE, WIDTH = 16, 64, 24
@@ -53,9 +53,9 @@ def declared(*, plain: bool = False) -> nvn.Engine:
     real = game.batch("real")
     G, D = game.player("G", generator()), game.player("D", critic())
     fake = G(game.noise("z", CODE, like=real))
-    adv = en.NonSaturating()
-    D.minimizes(adv.real(D(real)) + adv.fake(D(fake)))
-    G.minimizes(adv.fool(D(fake)))
+    real_energy, fake_energy = nvn.energy(real_loss), nvn.energy(fake_loss)
+    D.minimizes(real_energy(D(real)) + fake_energy(D(fake)))
+    G.minimizes(real_energy(D(fake)))
     return nvn.Engine(nvn.plan(game, nvn.alternating(D, G)), optimizer, plain=plain)
 
 
@@ -128,6 +128,22 @@ class Expert(Loop):
         fake = self.G(self.code())
         self.on_d.zero_grad()
         (real_loss(self.D(data["real"])) + fake_loss(self.D(fake.detach()))).backward()
+        self.on_d.step()
+        self.freeze(self.D, True)
+        self.on_g.zero_grad()
+        real_loss(self.D(fake)).backward()
+        self.on_g.step()
+        self.freeze(self.D, False)
+
+
+class Frugal(Loop):
+    """The expert's loop that holds least: D goes back from the real before the fake is made."""
+
+    def step(self, data: Batch) -> None:
+        self.on_d.zero_grad()
+        real_loss(self.D(data["real"])).backward()
+        fake = self.G(self.code())
+        fake_loss(self.D(fake.detach())).backward()
         self.on_d.step()
         self.freeze(self.D, True)
         self.on_g.zero_grad()
