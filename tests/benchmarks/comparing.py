@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from nvn.engine.costs import Costs, measured
 
 Step = Callable[[], object]
@@ -48,10 +50,18 @@ def compare(ways: Mapping[str, Step], rounds: int, repeats: int = 1) -> list[Com
 
 
 def _timed(step: Step, repeats: int) -> float:
+    _wait()
     begun = time.perf_counter()
     for _ in range(repeats):
         step()
+    _wait()
     return (time.perf_counter() - begun) / repeats
+
+
+def _wait() -> None:
+    """Wait for a GPU, if there is one, to have done what it was told."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def table(title: str, rows: list[Compared]) -> str:

@@ -47,11 +47,11 @@ def batch() -> Batch:
     return {"real": torch.rand(SAMPLES, 3, 64, 64) * 2 - 1}
 
 
-def declared(*, plain: bool = False) -> nvn.Engine:
+def declared(device: str = "cpu", *, plain: bool = False) -> nvn.Engine:
     torch.manual_seed(0)
     game = nvn.Game("dcgan")
     real = game.batch("real")
-    G, D = game.player("G", generator()), game.player("D", critic())
+    G, D = game.player("G", generator().to(device)), game.player("D", critic().to(device))
     fake = G(game.noise("z", CODE, like=real))
     real_energy, fake_energy = nvn.energy(real_loss), nvn.energy(fake_loss)
     D.minimizes(real_energy(D(real)) + fake_energy(D(fake)))
@@ -68,13 +68,14 @@ def fake_loss(logits: Tensor) -> Tensor:
 
 
 class Loop:
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         torch.manual_seed(0)
-        self.G, self.D = generator(), critic()
+        self.device = device
+        self.G, self.D = generator().to(device), critic().to(device)
         self.on_g, self.on_d = (optimizer([*net.parameters()]) for net in (self.G, self.D))
 
     def code(self) -> Tensor:
-        return torch.randn(SAMPLES, CODE)
+        return torch.randn(SAMPLES, CODE, device=self.device)
 
     def freeze(self, net: nn.Module, frozen: bool) -> None:
         for parameter in net.parameters():
