@@ -104,9 +104,6 @@ def as_optimizer(spec: OptimizerFactory | Optimizer) -> Optimizer:
     return Optimizer(spec)
 
 
-SMALL = 2**16  # parameters of a player whose gradient is quickly copied
-
-
 class NoGradientError(RuntimeError):
     """A player is to step, but nothing has a gradient."""
 
@@ -120,7 +117,6 @@ class PlayerOptimizer:
         self._spec = spec
         self._parameters = list(parameters)
         self._strides = [parameter.stride() for parameter in self._parameters]
-        self._is_small = _is_small(self._parameters)
         self._clips = spec.clip_value is not None or spec.clip_norm is not None
         self.optimizer = spec.factory(self._parameters)
         if isinstance(self.optimizer, torch.optim.LBFGS):
@@ -154,7 +150,7 @@ class PlayerOptimizer:
         found = [p.grad for p in self._parameters if p.grad is not None]
         if not found:
             raise NoGradientError
-        length = self._norm(found) if norm else None
+        length = Pending(torch._foreach_norm(_dense(found)), _length) if norm else None
         if self._clips:
             self._clip()
         self.optimizer.step()
@@ -191,14 +187,6 @@ class PlayerOptimizer:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
 
-    def _norm(self, gradients: list[Tensor]) -> Pending:
-        if self._is_small:
-            # One kernel instead of one a tensor: what it costs is the call. A copy of a large
-            # player's gradient would cost more.
-            flat = torch.cat([gradient.reshape(-1) for gradient in _dense(gradients)])
-            return Pending([torch.linalg.vector_norm(flat)], _length)
-        return Pending(torch._foreach_norm(_dense(gradients)), _length)
-
     def _assign(self, gradients: Sequence[Tensor | None]) -> None:
         """Give each parameter its gradient as `backward` would: laid out like it, and its own.
 
@@ -227,12 +215,6 @@ class PlayerOptimizer:
 
 def _length(norms: Sequence[float]) -> float:
     return math.hypot(*norms)
-
-
-def _is_small(parameters: Sequence[nn.Parameter]) -> bool:
-    """Tell whether parameters are few, and so alike that their gradients can be one tensor."""
-    kinds = {(p.dtype, p.device) for p in parameters}
-    return len(kinds) == 1 and sum(p.numel() for p in parameters) < SMALL
 
 
 def _dense(gradients: list[Tensor]) -> list[Tensor]:

@@ -43,7 +43,6 @@ from functools import cached_property
 from typing import TypeAlias
 
 from nvn.game.graph import LossGraph
-from nvn.game.traversal import is_cut
 from nvn.game.values import Energy, Value, hashable
 from nvn.planner.basis import Basis, Coefficient, Pass, WeightMatrix
 from nvn.planner.partition import ordered
@@ -72,6 +71,7 @@ class BackwardPlan:
         energies_below: The movers' energies that each node is made into, differentiably.
         bases: The passes through each node that is needed; of a region, through all of it.
         passes: What passes through the node itself: in a region, other passes may go by.
+        live_edges: The edges that gradients take, cut ones too.
         cut_edges: The edges at which passes end.
         segments: The nodes that autograd goes through in one call, in backward order.
     """
@@ -81,6 +81,7 @@ class BackwardPlan:
     energies_below: Mapping[Value, frozenset[Energy]]
     bases: Mapping[Value, Basis]
     passes: Mapping[Value, tuple[Pass, ...]]
+    live_edges: frozenset[Edge]
     cut_edges: frozenset[Edge]
     segments: tuple[tuple[Value, ...], ...]
 
@@ -99,7 +100,7 @@ class BackwardPlan:
         """Return what `node` takes in place of `value`."""
         if (value, node) in self.cut_edges:
             return EdgeKind.LEAF
-        if node in self.needed_by and value in self.needed_by and not is_cut(node):
+        if (value, node) in self.live_edges:
             return EdgeKind.LIVE
         return EdgeKind.CONSTANT
 
@@ -155,6 +156,7 @@ def backward_plan(graph: LossGraph, terms: Terms) -> BackwardPlan:
         energies_below=part.energies_below,
         bases={node: bases[part.region_of[node]] for node in part.needed_by},
         passes={node: _passes(matrix, part, bases, node) for node in part.needed_by},
+        live_edges=part.live_edges,
         cut_edges=cut_edges,
         segments=segments,
     )

@@ -285,21 +285,21 @@ class _Turn:
 
         Parts that give one another cotangents stay in backward order. Of others, those
         come first that make nothing with a graph for later turns, so that D's judgment of the real
-        is over and forgotten before the fake is made.
+        is over and forgotten before the fake is made; then those for which least is computed.
         """
         groups = _united(self.parts, self.back.cut_edges, self.home)
-        weight = {id(group): self._kept_by(group) for group in groups}
-        first = {id(group): min(n.index for part in group for n in part.nodes) for group in groups}
-        groups.sort(key=lambda group: (weight[id(group)], first[id(group)]))
+        if len(groups) > 1:
+            groups.sort(key=self._effort)  # stable: else in backward order
         return [part for group in groups for part in group]
 
-    def _kept_by(self, group: Sequence[Part]) -> int:
-        """Return how many values are made for a group that a later turn backpropagates through."""
-        later = (
+    def _effort(self, group: Sequence[Part]) -> tuple[int, int]:
+        """Return how many values a group needs computed: for later backward passes, and in all."""
+        missing = self._missing(self._wanted_by(group))
+        turns = (
             self.analysis.differentiated_in.get(self.version.numbers[node], self.index)
-            for node in self._missing(self._wanted_by(group))
+            for node in missing
         )
-        return sum(turn > self.index for turn in later)
+        return sum(turn > self.index for turn in turns), len(missing)
 
     def _wanted_by(self, group: Sequence[Part]) -> list[Value]:
         """Return what has to be computed before a group backpropagates, and frees its graph.

@@ -40,13 +40,15 @@ class Subgraph:
     Attributes:
         needed_by: The movers whose gradients pass through each node; other nodes are absent.
         energies_below: The movers' energies that each node is made into, differentiably.
-        edges: The edges that gradients of the move can take, those of a region left out.
+        live_edges: The edges that gradients of the move take.
+        edges: Those of them between regions, in order.
         regions: What must stay in one piece.
         region_of: The region of each node.
     """
 
     needed_by: Mapping[Value, tuple[str, ...]]
     energies_below: Mapping[Value, frozenset[Energy]]
+    live_edges: frozenset[Edge]
     edges: tuple[Edge, ...]
     regions: tuple[Region, ...]
     region_of: Mapping[Value, Region]
@@ -57,12 +59,26 @@ def subgraph(graph: LossGraph, matrix: WeightMatrix, terms: Terms) -> Subgraph:
     nodes = ancestors(roots(WeightedSum(group) for group in terms.values()))
     energies = _energies_below(nodes, terms)
     needed_by = _needed_by(graph, matrix, terms, energies)
-    edges = [(v, n) for n in needed_by if not is_cut(n) for v in n.inputs if v in needed_by]
-    groups = _uncut(graph, edges, needed_by)
+    possible = [(v, n) for n in needed_by if not is_cut(n) for v in n.inputs if v in needed_by]
+    groups = _uncut(graph, possible, needed_by)
     regions = tuple(_region(group, terms, needed_by, energies) for group in groups)
     region_of = {node: region for region in regions for node in region.nodes}
+    edges = [
+        (v, n)
+        for v, n in possible
+        if region_of[v] is region_of[n] or _is_taken(matrix, needed_by[v], region_of[n].energies)
+    ]
     between = tuple((v, n) for v, n in edges if region_of[v] is not region_of[n])
-    return Subgraph(needed_by, energies, between, regions, region_of)
+    return Subgraph(needed_by, energies, frozenset(edges), between, regions, region_of)
+
+
+def _is_taken(matrix: WeightMatrix, players: Sequence[str], energies: frozenset[Energy]) -> bool:
+    """Tell whether any of the players who need a value has a weight on what a taker makes of it.
+
+    Of D(peak, f), f = E(weak), where D and E move together: E needs f, for what else is made of it,
+    but has nothing to do with what D says of peaks. D is given a constant there.
+    """
+    return any(matrix.row(player).touches(energies) for player in players)
 
 
 def _energies_below(nodes: Sequence[Value], terms: Terms) -> dict[Value, frozenset[Energy]]:

@@ -53,6 +53,9 @@ def _at_edges(back: BackwardPlan) -> Iterator[str]:
                         yield f"{value} -> {node} is live between segments"
                     if wanted and x not in back.bases[node].passes:
                         yield f"{x} does not come through {node} to {value}"
+                elif back.kind(value, node) is EdgeKind.CONSTANT:
+                    if value in back.needed_by and wanted:
+                        yield f"{x} at {value} gets nothing from {node}"
                 else:
                     if back.segment_of[value] <= back.segment_of[node]:
                         yield f"{value} is gone through before {node}"
