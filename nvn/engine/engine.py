@@ -50,10 +50,17 @@ Play = Callable[[Iteration], Outcome]
 
 
 class _Playing(NamedTuple):
-    """How the iterations of a pattern are played, and how many batches each takes."""
+    """How the iterations of a pattern are played.
+
+    Attributes:
+        play: Plays one.
+        batches: How many batches it takes.
+        optimizers: The names of the optimizers that step.
+    """
 
     play: Play
     batches: int
+    optimizers: tuple[str, ...]
 
 
 class Engine:
@@ -183,8 +190,8 @@ class Engine:
         return playing
 
     def _played(self, playing: _Playing, run: Iteration) -> Outcome:
-        for optimizer in self.state.optimizers.values():
-            optimizer.clear()
+        for name in playing.optimizers:
+            self.state.optimizers[name].clear()
         for module, training in self._modes:
             if module.training is not training:  # somebody has switched it, to look at something
                 with modes(self._modes):
@@ -213,7 +220,9 @@ class Engine:
                 if self._plain
                 else self._compiled(self.plan.program(pattern))
             )
-            self._playing[pattern] = _Playing(play, self.plan.batches(pattern))
+            turns = self.plan.turns(pattern)
+            steps = dict.fromkeys(turn.optimizer(p) for turn in turns for p in turn.terms)
+            self._playing[pattern] = _Playing(play, self.plan.batches(pattern), tuple(steps))
         return self._playing[pattern]
 
     def _compiled(self, program: Program) -> CompiledProgram:

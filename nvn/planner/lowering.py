@@ -175,6 +175,12 @@ class _Iteration:
             for node in now
             if node in version.starts
         )
+        self.kept_buffers = {
+            number
+            for version in self.analysis.versions
+            if steps
+            for number in version.kept.values()
+        }
         self.recorded: dict[Number, Slot] = {}
         self.energies: dict[str, Slot] = {}
         self.objectives: dict[str, ir.Mixture] = {}
@@ -396,16 +402,16 @@ class _Turn:
     def _buffers_of_call(self, node: Value, player: str) -> tuple[Slot | None, Slot | None, bool]:
         """Return what a call's copies of buffers are made of, and become; and whether it has any.
 
-        A call works on the module's own where it is its owner's turn, and nobody asks for what they
-        were before: so the loop reads, and costs, as a loop written by hand.
+        A call works on the module's own where what it makes of them stays, since its owner moves in
+        this turn or in a later one, and nobody asks for what they were before. So the loop reads,
+        and costs, as a loop written by hand.
         """
         start, end = self.version.starts.get(node), self.version.ends.get(node)
         if start is None:
             return None, None, False
         held = self.it.held_buffers.setdefault(player, start)
-        own = end is not None and self.it.steps and player in self.turn.terms
-        if own and held == start and self.it.uses_of_buffers[start] == 1:
-            assert end is not None
+        stays = end in self.it.kept_buffers or (self.it.steps and player in self.turn.terms)
+        if end is not None and stays and held == start and self.it.uses_of_buffers[start] == 1:
             self.it.held_buffers[player] = end
             return None, None, False
         buffers = None if held == start else self._buffers(player, start)
