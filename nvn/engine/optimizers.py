@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from nvn.engine.runtime import assign
 from nvn.errors import ConfigError
 from nvn.records import Pending
 
@@ -103,8 +104,8 @@ class PlayerOptimizer:
         The norm costs a kernel; without `norm`, None is returned.
         """
         length = _norm(gradients) if norm else None
-        _assign(self._parameters, gradients)
-        self._clip(gradients)
+        assign(self._parameters, gradients)
+        self._clip()
         self.optimizer.step()
         # Fused optimizers change parameters without telling autograd: it would go back through a
         # graph of old values and new weights without a word.
@@ -139,12 +140,11 @@ class PlayerOptimizer:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
 
-    def _clip(self, gradients: Sequence[Tensor | None]) -> None:
+    def _clip(self) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
-            gradients = [parameter.grad for parameter in self._parameters]
-        if self._spec.clip_norm is not None:
-            total = torch.nn.utils.get_total_norm(_numbers(gradients))
+        if self._spec.clip_norm is not None:  # clip_grad_norm_, for sparse gradients too
+            total = torch.nn.utils.get_total_norm(_numbers(p.grad for p in self._parameters))
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
 
 
@@ -158,22 +158,6 @@ def _length(norms: Sequence[float]) -> float:
 
 def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
     return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
-
-
-def _assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
-    """Give each parameter its gradient as `backward` would: laid out like it, and its own.
-
-    torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
-    optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
-    """
-    seen: set[int] = set()
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is not None and gradient.layout is torch.strided:
-            memory = gradient.data_ptr()
-            if memory in seen or gradient.stride() != parameter.stride():
-                gradient = torch.empty_like(parameter).copy_(gradient)
-            seen.add(memory)
-        parameter.grad = gradient
 
 
 def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:

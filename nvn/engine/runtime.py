@@ -171,6 +171,22 @@ def gradient(y: Tensor, xs: Sequence[Tensor], *, create_graph: bool) -> tuple[Te
     return gradients
 
 
+def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
+    """Give each parameter its gradient as `backward` would: laid out like it, and its own.
+
+    torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
+    optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
+    """
+    seen: set[int] = set()
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None and gradient.layout is torch.strided:
+            memory = gradient.data_ptr()
+            if memory in seen or gradient.stride() != parameter.stride():
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            seen.add(memory)
+        parameter.grad = gradient
+
+
 def recorded(value: Tensor) -> Tensor:
     """Return a number for the record: a constant that shares no memory with a parameter."""
     if value.is_leaf or value._is_view():  # it may be a parameter, which steps later

@@ -137,3 +137,17 @@ def test_players_and_values_may_be_called_anything() -> None:
     engine = nvn.Engine(nvn.plan(game, nvn.simultaneous(*players)), sgd)
     record = engine.step({"for": tensor(8, 3)})
     assert record.gradient_norms.keys() == {"G-1", "G.1", "batch", "class", "vjp"}
+
+
+def test_values_may_have_the_names_that_the_loop_uses() -> None:
+    """`for p in D_params` once overwrote a value called p, and `run` was the engine's no more."""
+    found = []
+    for plain in (False, True):
+        game = nvn.Game("names")
+        p, run, recorded = game.batch("p", "run", "recorded")
+        A, B = game.player("A", linear(seed=1)), game.player("B", linear(seed=2))
+        A.minimizes(mean(B(A(p))))
+        B.minimizes(mean(B(A(run))) + mean(B(recorded)) + mean(B(p)))
+        engine = nvn.Engine(nvn.plan(game, nvn.alternating(B, A, B)), sgd, plain=plain)
+        found.append(engine.step({name: tensor(8, 3) for name in ("p", "run", "recorded")}))
+    assert found[0].energies == pytest.approx(found[1].energies, abs=1e-6)
