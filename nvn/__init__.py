@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
     from nvn.console import progress
+    from nvn.ejection import eject
     from nvn.engine.engine import Engine
     from nvn.engine.optimizers import Optimizer, Plateau
     from nvn.errors import GameError, GameWarning, NvnError
@@ -64,6 +65,7 @@ _HOME = {
     "Value": "game",
     "WeightedSum": "game",
     "alternating": "game",
+    "eject": "ejection",
     "energy": "game",
     "gradient": "game",
     "move": "game",
@@ -103,6 +105,7 @@ __all__ = [
     "WeightedSum",
     "alternating",
     "data",
+    "eject",
     "energies",
     "energy",
     "gradient",

@@ -141,19 +141,54 @@ def plan(
         str, typer.Option(help="A phase before the game; or main, the game.")
     ] = "main",
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    as_source: Annotated[
+        bool, typer.Option("--source", help="The loop itself, as the engine runs it.")
+    ] = False,
 ) -> None:
     """Explain what an iteration computes, what it reuses, and what that costs."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     import json
 
-    from nvn.console import apart, show
-    from nvn.recipe.build import explain_recipe
+    from nvn.console import apart, show, show_source
+    from nvn.recipe.build import explain_recipe, loop_source
     from nvn.show.plan import text
 
+    if as_source:
+        show_source(loop_source(source.build(chosen), phase))
+        return
     with apart():
         found = explain_recipe(source.build(chosen), phase)
     show(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text(found))
+
+
+@app.command()
+def eject(
+    recipe: RecipeName,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file of the loop: loop.py, say.")],
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    phase: Annotated[
+        str, typer.Option(help="A phase before the game; or main, the game.")
+    ] = "main",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write a recipe's training loop to a file that needs torch, and nothing of nvn."""
+    from nvn.errors import ConfigError
+
+    if out.exists() and not overwrite:
+        raise ConfigError(
+            f"{out} is there already; give another --out, or --overwrite to replace it"
+        )
+    source, chosen = _configured(recipe, preset, settings, config)
+
+    from nvn.console import show
+    from nvn.recipe.build import eject_recipe
+    from nvn.training.weights import atomic_write
+
+    atomic_write(out, eject_recipe(source.build(chosen), phase).encode())
+    show(f"loop: {out}")
 
 
 @app.command()

@@ -21,7 +21,7 @@ ROOMS = [
     ["energies", "checks"],
     ["planner"],
     ["engine"],
-    ["show"],
+    ["show", "ejection"],
     ["recipe"],
     ["training"],
     ["plugins"],

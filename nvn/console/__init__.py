@@ -8,7 +8,7 @@ What nobody reads ends no work: where the pipe is closed, or the terminal gone, 
 
 from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
-from nvn.console.output import apart, fail, show, warn
+from nvn.console.output import apart, fail, show, show_source, warn
 from nvn.console.reporter import Reporter
 from nvn.console.tracebacks import crash
 
@@ -23,5 +23,6 @@ __all__ = [
     "show",
     "show_recipes",
     "show_settings",
+    "show_source",
     "warn",
 ]

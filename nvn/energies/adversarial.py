@@ -11,6 +11,9 @@ probability of real; each energy is the mean of this over all elements of the lo
     LeastSquares      ½(l − b)²      ½(l − a)²       ½(l − c)²
     Wasserstein       −l             l               −fake
 
+−log σ(l) is computed as -F.logsigmoid(l), not as F.softplus(-l): that is cut off to −l where −l is
+above 20, which float64 can tell.
+
 Logits are a tensor (N, …) of any further dimensions (a patch critic has them), never probabilities.
 Logarithms are natural: energies are in nats. A critic that judges at several scales may return a
 list of logits; every scale counts the same. (The sum over scales, pix2pixHD's eq. 3, is that times
@@ -29,6 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_shape, precise
+from nvn.energies.formula import Formula, mean_of
 from nvn.game import Energy, Value, WeightedSum, energy
 
 Logits: TypeAlias = Value | Sequence[Value]
@@ -97,6 +101,12 @@ class Judgement:
     family: Family
     loss: Callable[[Any, Tensor], Tensor]
 
+    @property
+    def formulas(self) -> tuple[Formula, ...]:
+        """What it computes, as one line: read off the family's method, if that is one `return`."""
+        found = mean_of(self.loss, self.family)
+        return () if found is None else (found,)
+
     def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
         """Map logits (N, …), or a list of such, one a scale, to a number of shape ()."""
         if isinstance(logits, Tensor):
@@ -121,11 +131,11 @@ class Minimax(ZeroSum):
 
     def on_real(self, logits: Tensor) -> Tensor:
         """−log σ(l)."""
-        return _minus_log_sigmoid(logits)
+        return -F.logsigmoid(logits)
 
     def on_fake(self, logits: Tensor) -> Tensor:
         """−log(1 − σ(l)) = −log σ(−l)."""
-        return _minus_log_sigmoid(-logits)
+        return -F.logsigmoid(-logits)
 
 
 @final
@@ -140,15 +150,15 @@ class NonSaturating(GeneralSum):
 
     def on_real(self, logits: Tensor) -> Tensor:
         """−log σ(l)."""
-        return _minus_log_sigmoid(logits)
+        return -F.logsigmoid(logits)
 
     def on_fake(self, logits: Tensor) -> Tensor:
         """−log(1 − σ(l)) = −log σ(−l)."""
-        return _minus_log_sigmoid(-logits)
+        return -F.logsigmoid(-logits)
 
     def on_fool(self, logits: Tensor) -> Tensor:
         """−log σ(l)."""
-        return _minus_log_sigmoid(logits)
+        return -F.logsigmoid(logits)
 
 
 @final
@@ -263,6 +273,10 @@ class Preference:
 
     name: str
 
+    formulas: ClassVar = (
+        Formula(("winner", "loser"), "-F.logsigmoid(winner - loser).mean()", "mean"),
+    )
+
     def __call__(
         self, winner: Tensor | Sequence[Tensor], loser: Tensor | Sequence[Tensor]
     ) -> Tensor:
@@ -274,15 +288,10 @@ class Preference:
 
     def _loss(self, winner: Tensor, loser: Tensor) -> Tensor:
         check_same_shape(self.name, winner, loser)
-        return _minus_log_sigmoid(precise(winner) - precise(loser)).mean()
+        return -F.logsigmoid(precise(winner) - precise(loser)).mean()
 
 
 # --- tensors ----------------------------------------------------------------------------------
-
-
-def _minus_log_sigmoid(x: Tensor) -> Tensor:
-    # Not F.softplus(-x): that is cut off to −x where −x > 20, which float64 can tell.
-    return -F.logsigmoid(x)
 
 
 def _scales(logits: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

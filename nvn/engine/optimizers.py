@@ -88,13 +88,12 @@ class PlayerOptimizer:
     ) -> None:
         self._spec = spec
         self._parameters = list(parameters)
-        self.optimizer = spec.factory(self._parameters)
+        self.optimizer = corrected(spec.factory(self._parameters), correction)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ConfigError(
                 "LBFGS evaluates its objective several times a step, which a game's moves do not "
                 "do; expected an optimizer that steps along one gradient"
             )
-        _correct(self.optimizer, correction)
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
@@ -160,18 +159,19 @@ def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
     return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
 
 
-def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:
+def corrected(optimizer: torch.optim.Optimizer, correction: float) -> torch.optim.Optimizer:
     """Let Adam forget as fast as without the extra steps of lazy regularisers.
 
     With c the share of an optimizer's steps that are not the regularisers': lr·c and betas^c
     (Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix B).
     """
     if correction == 1.0:
-        return
+        return optimizer
     for group in optimizer.param_groups:
         group["lr"] *= correction
         if "betas" in group:
             group["betas"] = tuple(beta**correction for beta in group["betas"])
+    return optimizer
 
 
 def _scheduler(spec: Optimizer, optimizer: torch.optim.Optimizer) -> LRScheduler | None:

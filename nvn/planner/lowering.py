@@ -108,50 +108,24 @@ class Names:
 
 
 # Names that the loop uses itself (emit.py): no slot and no constant may hide them.
-RESERVED = [
+RESERVED = (
+    "accumulate",
+    "alias",
     "batch",
-    "batches",
-    "counters",
+    "commit",
     "detached",
     "evaluating",
+    "float",
     "gradient",
     "leaf",
-    "alias",
-    "math",
-    "modules",
-    "next_batch",
-    "noise",
     "on_copies",
-    "optimizers",
     "p",
-    "parameters",
-    "record",
     "recorded",
-    "redraw",
     "run",
-    "sample",
-    "seed",
     "step",
-    "step_player",
-    "torch",
     "total",
     "vjp",
-    "commit",
-    "accumulate",
-    "plus",
-    "nn",
-    "F",
-    "Tensor",
-    "Any",
-    "len",
-    "dict",
-    "list",
-    "tuple",
-    "float",
-    "int",
-    "print",
-    "range",
-]
+)
 
 
 # --- an iteration -----------------------------------------------------------------------------
