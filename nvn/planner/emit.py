@@ -22,6 +22,7 @@ prints it, and `nvn eject` writes it to a file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -266,7 +267,8 @@ def folded(line: str, width: int = WIDTH - len(INDENT)) -> Iterator[str]:
     start, end = opened
     parts = _split(line[start + 1 : end])
     # A comma would make a tuple of what is only held together.
-    holding = len(parts) == 1 and line[start] == "(" and not _is_called(line[:start])
+    alone = line[start] == "(" and not _is_called(line[:start])
+    holding = len(parts) == 1 and (alone or " for " in parts[0])
     yield line[: start + 1]
     for part in parts:
         item = part if holding else f"{part},"
@@ -297,8 +299,10 @@ def _last_brackets(line: str) -> tuple[int, int] | None:
 
 
 def _split(text: str) -> list[str]:
-    """Return what the outermost commas of a text are between."""
+    """Return what the outermost commas of a text are between; a comprehension is one thing."""
     depth, parts = 0, [""]
+    if re.search(r" for \w+(, \w+)* in ", text):
+        return [text]
     for _, char, quoted_here in _characters(text):
         depth += 0 if quoted_here else (char in "([{") - (char in ")]}")
         if char == "," and not depth and not quoted_here:

@@ -6,7 +6,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -46,63 +46,65 @@ def play_both(
     *,
     steps: int = 20,
     said: Callable[[int], Mapping[str, bool]] = lambda step: {},
-    source: str | None = None,
+    moved: bool = True,
 ) -> str:
-    """Play a plan by its engine, and by its loop on copies; hold the two to the same bits."""
+    """Play a plan by its engine, and by its loop on copies; hold the two to the same bits.
+
+    Args:
+        plan: What to play.
+        optimizers: How to step.
+        batches: Makes the data: the same each time.
+        steps: How many iterations.
+        said: What the caller of the loop says of moves with a condition.
+        moved: Whether everybody who can is to have moved: equality of idle modules proves nothing.
+
+    Returns:
+        The loop's source.
+    """
     modules = {player.name: player.module for player in plan.graph.players}
     copies = copy.deepcopy(modules)
-    source = source or nvn.eject(plan, optimizers, next(batches()), steps=steps)
     before = {name: copy.deepcopy(module.state_dict()) for name, module in modules.items()}
+    source = nvn.eject(plan, optimizers, next(batches()), steps=steps)
     engine = nvn.Engine(plan, optimizers)
     supply = batches()
-    several = any(f"batches: {each}" in source for each in ("Iterator",))
-    for step in range(steps):
-        engine.step(supply if several else next(supply))
-        del step
-    play_alone(plan, copies, optimizers, source, batches(), steps, said)
+    for _ in range(steps):
+        engine.step(supply if takes_several(source) else next(supply))
+    loop = loaded(source)
+    play_alone(loop, copies, batches(), steps=steps, said=said, plan=plan)
     assert_same(copies, modules)
-    assert not same(before, {name: m.state_dict() for name, m in modules.items()}), "nobody moved"
+    if moved:
+        assert_moved(before, modules, {p.name for p in plan.schedule.players})
     return source
 
 
+def takes_several(source: str) -> bool:
+    return "batches: Iterator" in source
+
+
 def play_alone(
-    plan: nvn.Plan,
+    loop: ModuleType,
     modules: Mapping[str, nn.Module],
-    optimizers: Any,
-    source: str,
     batches: Iterator[Mapping[str, Any]],
+    *,
     steps: int,
     said: Callable[[int], Mapping[str, bool]],
+    plan: nvn.Plan,
 ) -> None:
-    """Play the loop alone."""
+    """Play the loop alone, where nvn cannot be imported."""
     for player in plan.graph.players:
         modules[player.name].train(not player.frozen)
-    loop = loaded(source)
     given: dict[str, Any] = {}
-    if hasattr(loop, "make_optimizers"):
-        steppers = loop.make_optimizers(modules)
-    else:
-        (engine,) = [nvn.Engine(plan_of(plan, modules), optimizers)]
-        steppers = {key: made.optimizer for key, made in engine.state.optimizers.items()}
-    if "schedulers:" in source:
-        given["schedulers"] = loop.make_schedulers(steppers)
-    if "counters:" in source:
+    optimizers = loop.make_optimizers(modules)
+    if hasattr(loop, "make_schedulers"):
+        given["schedulers"] = loop.make_schedulers(optimizers)
+    if hasattr(loop, "Counters"):
         given["counters"] = loop.Counters(seed=0)
-    several = "batches: Iterator" in source
     state = torch.get_rng_state()
     with without_nvn():
-        for step, batch in enumerate(islice(batches, steps) if not several else range(steps)):
-            data = batches if several else batch
-            loop.train_step(modules, steppers, data, step, **given, **said(step))
+        for step in range(steps):
+            data = batches if "batches" in signature(loop.train_step).parameters else next(batches)
+            loop.train_step(modules, optimizers, data, step, **given, **said(step))
     assert torch.equal(state, torch.get_rng_state()), "the global random stream was drawn from"
-
-
-def plan_of(plan: nvn.Plan, modules: Mapping[str, nn.Module]) -> nvn.Plan:
-    """The same plan, of other modules."""
-    made: nvn.Plan = copy.deepcopy(
-        plan, {id(p.module): modules[p.name] for p in plan.graph.players}
-    )
-    return made
 
 
 def assert_same(ours: Mapping[str, nn.Module], theirs: Mapping[str, nn.Module]) -> None:
@@ -113,9 +115,10 @@ def assert_same(ours: Mapping[str, nn.Module], theirs: Mapping[str, nn.Module]) 
             assert torch.equal(state[key], value), f"{name}.{key} differs"
 
 
-def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    return all(
-        torch.equal(value, theirs[name][key])
-        for name, state in ours.items()
-        for key, value in state.items()
-    )
+def assert_moved(
+    before: Mapping[str, Mapping[str, Any]], modules: Mapping[str, nn.Module], players: set[str]
+) -> None:
+    """The players are not where they began."""
+    for name in players:
+        state = modules[name].state_dict()
+        assert not all(torch.equal(value, state[key]) for key, value in before[name].items()), name
