@@ -29,8 +29,8 @@ from torch import Tensor
 
 from nvn.energies.formula import formula_of
 from nvn.planner import ir
-from nvn.planner.emit import INDENT, WIDTH, Emitter, amount, folded, quoted
-from nvn.planner.ir import Program, Scale, Slot
+from nvn.planner.emit import INDENT, WIDTH, Emitter, amount, folded
+from nvn.planner.ir import Program, Scale, Slot, quoted
 
 ONE = Scale((ir.Factor(1.0),))
 Clipping = tuple[float | None, float | None]
@@ -70,6 +70,7 @@ class LoopEmitter(Emitter):
             x.out for x in program.instructions if isinstance(x, ir.Apply) and self._formula(x)
         }
         self._direct = _direct(program)
+        self._unread = self._only_for_shape()
         self._dead: list[Slot] = []
         self._seed: ir.Seed | None = None
         self._losses = 0
@@ -114,6 +115,16 @@ class LoopEmitter(Emitter):
         }
         return [player for player in self.program.players if player in found]
 
+    def _only_for_shape(self) -> frozenset[Slot]:
+        """Return the entries that noise is shaped like which the batch gives, and nothing else."""
+        given = [x for x in self.program.instructions if self._is_given(x)]
+        others = [x for x in self.program.instructions if not self._is_given(x)]
+        read = {slot for x in others for slot in x.reads}
+        return frozenset({slot for x in given for slot in x.reads} - read)
+
+    def _is_given(self, x: ir.Instruction) -> bool:
+        return isinstance(x, ir.Noise | ir.Sample) and x.name in self._around.batch
+
     # --- where the loop meets its surroundings ---
 
     def next_batch(self, x: ir.NextBatch) -> Iterator[str]:
@@ -125,7 +136,7 @@ class LoopEmitter(Emitter):
 
     def draw(self, x: ir.Noise | ir.Sample) -> Iterator[str]:
         """Yield what draws noise or a sample: its own generator, and the draw."""
-        if x.name in self._around.batch:
+        if self._is_given(x):
             yield f"{x.out} = batch[{quoted(x.name)}]"
             return
         device = f"{x.like}.device" if isinstance(x, ir.Noise) else self._device()
@@ -217,6 +228,8 @@ class LoopEmitter(Emitter):
                 yield f"{out} = {source}.detach()"
             case ir.Leaf(out, source) if source in self._plain:
                 yield f"{out} = {source}.detach().requires_grad_()"
+            case ir.Entry(out) if out in self._unread:
+                pass
             case ir.Accumulate(out) if out in self._direct:
                 pass
             case _:

@@ -22,8 +22,8 @@ from nvn.engine.optimizers import Optimizers
 from nvn.errors import GameError, Problem
 from nvn.game.traversal import ancestors, roots
 from nvn.planner import ir
-from nvn.planner.emit import INDENT, WIDTH, folded, quoted
-from nvn.planner.ir import Program
+from nvn.planner.emit import INDENT, WIDTH, folded
+from nvn.planner.ir import Program, quoted
 from nvn.planner.lowering import Names, lower
 from nvn.planner.planner import Pattern, Plan
 

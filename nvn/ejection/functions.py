@@ -33,8 +33,7 @@ import torch.nn.functional as F
 
 from nvn.callsite import Where
 from nvn.errors import Problem
-from nvn.planner.emit import quoted
-from nvn.planner.ir import is_literal
+from nvn.planner.ir import is_literal, quoted
 
 # What the loop may call by a dotted name, and the import that it needs.
 NAMESPACES: Mapping[str, tuple[types.ModuleType, str]] = types.MappingProxyType(
@@ -322,6 +321,7 @@ class Taken:
 def where(thing: Any) -> str:
     """Say where something is written: file and line, or what it is."""
     thing = thing.func if isinstance(thing, functools.partial) else thing
+    thing = inspect.unwrap(thing) if callable(thing) else thing
     code = getattr(getattr(thing, "__func__", thing), "__code__", None)
     if code is not None:
         return str(Where(code.co_filename, code.co_firstlineno))
@@ -351,8 +351,11 @@ def _dotted(thing: Any) -> str | None:
     home = str(getattr(thing, "__module__", None)).partition(".")[0].lstrip("_")
     for space, (module, _) in NAMESPACES.items():
         # What a module has only imported, from collections.abc say, is not its own.
-        if getattr(module, name, None) is thing and home in ("None", "torch", "math", "operator"):
-            return f"{space}.{name}"
+        if home not in ("None", "torch", "math", "operator"):
+            return None
+        for known in (name, name.removeprefix(f"{space.rpartition('.')[2]}_")):  # linalg_norm
+            if getattr(module, known, None) is thing:
+                return f"{space}.{known}"
     return None
 
 

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from nvn.ejection.functions import RefusedError, Taken
 from nvn.engine.optimizers import Optimizer, Optimizers, Plateau, corrected
 from nvn.engine.state import stepping
-from nvn.planner.emit import INDENT, WIDTH, folded, quoted
+from nvn.planner.emit import INDENT, WIDTH, folded
+from nvn.planner.ir import quoted
 from nvn.planner.planner import Plan
 from nvn.planner.turns import optimizer_key
 

@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nvn.planner import ir
-from nvn.planner.ir import Instruction, Program, Scale, Slot, arguments
+from nvn.planner.ir import Instruction, Program, Scale, Slot, arguments, quoted
 
 INDENT = "    "
 WIDTH = 100
@@ -238,12 +238,6 @@ def mixed(mixture: ir.Mixture) -> str:
     if len(mixture) == 1 and mixture[0][0].number == 1.0:
         return str(mixture[0][1])
     return f"total({', '.join(f'({amount(scale)}, {slot})' for scale, slot in mixture)})"
-
-
-def quoted(text: str) -> str:
-    """Return a string in double quotes, as Python."""
-    escaped = repr(text)[1:-1].replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _list(items: object) -> str:

@@ -9,8 +9,8 @@ import pytest
 
 import nvn
 from nvn.planner import ir
-from nvn.planner.emit import Emitter, amount, mixed, quoted
-from nvn.planner.ir import Constant, Factor, Program, Scale, Slot
+from nvn.planner.emit import Emitter, amount, folded, mixed
+from nvn.planner.ir import Constant, Factor, Program, Scale, Slot, quoted
 from tests.small import gan, linear, mean, sgd, tensor
 
 A, B = Slot("a"), Slot("b")
@@ -80,6 +80,26 @@ def test_long_calls_take_a_line_an_argument() -> None:
     assert found[0] == "[g] = vjp("
     assert found[-1] == ")"
     assert all(len(line) < 110 for line in found[2:])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("f(a, b)", ["f(a, b)"]),
+        (
+            "[one] = f([two, three], g(x=4))",
+            ["[one] = f(", "    [two, three],", "    g(x=4),", ")"],
+        ),
+        ("with (first(a), second(b)):", ["with (", "    first(a),", "    second(b),", "):"]),
+        ('f("a, (b", "c, d, e, f, g")', ["f(", '    "a, (b",', '    "c, d, e, f, g",', ")"]),
+        # A comma would make a tuple of what is only held together.
+        ("y = (first - second).mean()", ["y = (", "    first - second", ").mean()"]),
+        ("y = [abc for a, b in zip(c)]", ["y = [", "    abc for a, b in zip(c)", "]"]),
+        ("a_long_name = another_long_name", ["a_long_name = another_long_name"]),
+    ],
+)
+def test_long_lines_are_folded_at_their_outermost_brackets(line: str, expected: list[str]) -> None:
+    assert [*folded(line, 26)] == expected
 
 
 def test_weights_are_written_as_products_and_sums() -> None:
