@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
-    from nvn.console import progress
+    import nvn.files as files
+    import nvn.images as images
+    import nvn.plugins as plugins
+    from nvn.console import Bar, progress
     from nvn.ejection import eject
     from nvn.engine.engine import Engine
-    from nvn.engine.optimizers import Optimizer, Plateau
-    from nvn.errors import GameError, GameWarning, NvnError
+    from nvn.engine.optimizers import Optimizer, OptimizerFactory, Plateau
+    from nvn.errors import (
+        ConfigError,
+        DataError,
+        GameError,
+        GameWarning,
+        NvnError,
+        NvnWarning,
+        Problem,
+        RunError,
+    )
     from nvn.game import (
         Energy,
         Game,
@@ -36,13 +48,17 @@ if TYPE_CHECKING:
     from nvn.recipe.config import Config
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run, train
+    from nvn.training.loop import train
+    from nvn.training.run import Run
     from nvn.training.trained import Trained, trained
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
 _HOME = {
     "Application": "recipe.recipe",
+    "Bar": "console",
     "Config": "recipe.config",
+    "ConfigError": "errors",
+    "DataError": "errors",
     "Energy": "game",
     "Engine": "engine.engine",
     "Evaluation": "recipe.recipe",
@@ -50,15 +66,19 @@ _HOME = {
     "GameError": "errors",
     "GameWarning": "errors",
     "NvnError": "errors",
+    "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
+    "OptimizerFactory": "engine.optimizers",
     "Phase": "recipe.recipe",
     "Plan": "planner.planner",
     "Plateau": "engine.optimizers",
     "Player": "game",
     "Preview": "recipe.recipe",
+    "Problem": "errors",
     "Recipe": "recipe.recipe",
     "Record": "records",
-    "Run": "training.loop",
+    "Run": "training.run",
+    "RunError": "errors",
     "Schedule": "game",
     "Team": "game",
     "Trained": "training.trained",
@@ -76,12 +96,15 @@ _HOME = {
     "trained": "training.trained",
     "value": "game",
 }
-_SUBMODULES = ("data", "energies")
+_SUBMODULES = ("data", "energies", "files", "images", "plugins")
 
 # Spelt out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
     "Application",
+    "Bar",
     "Config",
+    "ConfigError",
+    "DataError",
     "Energy",
     "Engine",
     "Evaluation",
@@ -89,15 +112,19 @@ __all__ = [
     "GameError",
     "GameWarning",
     "NvnError",
+    "NvnWarning",
     "Optimizer",
+    "OptimizerFactory",
     "Phase",
     "Plan",
     "Plateau",
     "Player",
     "Preview",
+    "Problem",
     "Recipe",
     "Record",
     "Run",
+    "RunError",
     "Schedule",
     "Team",
     "Trained",
@@ -108,9 +135,12 @@ __all__ = [
     "eject",
     "energies",
     "energy",
+    "files",
     "gradient",
+    "images",
     "move",
     "plan",
+    "plugins",
     "progress",
     "simultaneous",
     "train",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Where:
+class CallSite:
     """A line of the user's code."""
 
     file: str
@@ -17,12 +17,12 @@ class Where:
         return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
 
 
-def caller() -> Where:
+def call_site() -> CallSite:
     """Return the nearest line up the stack that is not nvn's own."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
-    return Where(frame.f_code.co_filename, frame.f_lineno)
+    return CallSite(frame.f_code.co_filename, frame.f_lineno)
 
 
 def _is_ours(module: str) -> bool:

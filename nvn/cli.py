@@ -184,8 +184,8 @@ def eject(
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
+    from nvn.files import atomic_write
     from nvn.recipe.build import eject_recipe
-    from nvn.training.weights import atomic_write
 
     atomic_write(out, eject_recipe(source.build(chosen), phase).encode())
     show(f"loop: {out}")
@@ -204,10 +204,10 @@ def graph(
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
+    from nvn.files import atomic_write
     from nvn.recipe.build import make_graph
     from nvn.show import draw
     from nvn.show import svg as picture
-    from nvn.training.weights import atomic_write
 
     drawn = make_graph(source.build(chosen))
     if svg is not None:

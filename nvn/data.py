@@ -39,7 +39,11 @@ Transform: TypeAlias = Callable[[torch.Generator, dict[str, Tensor]], Batch]
 
 @runtime_checkable
 class Seekable(Protocol):
-    """Data without a state of their own: any epoch can be read, from any batch on."""
+    """Data without a state of their own: any epoch can be read, from any batch on.
+
+    >>> isinstance(TensorBatches({"x": torch.zeros(4, 1)}, batch_size=2), Seekable)
+    True
+    """
 
     def batches_from(self, epoch: int, start: int) -> Iterator[Batch]:
         """Iterate over the batches of an epoch, from batch `start` on."""
@@ -48,7 +52,17 @@ class Seekable(Protocol):
 
 @runtime_checkable
 class Sampled(Protocol):
-    """Data that are slow to make, but of which one batch is quickly made, for `nvn check`."""
+    """Data that are slow to make, but of which one batch is quickly made, for `nvn check`.
+
+    >>> class Rendered:
+    ...     def __iter__(self) -> Iterator[Batch]:
+    ...         raise RuntimeError("minutes of rendering")
+    ...
+    ...     def sample(self) -> Batch:
+    ...         return {"x": torch.zeros(2, 3)}
+    >>> Batches(Rendered(), sampled=True).peek()["x"].shape
+    torch.Size([2, 3])
+    """
 
     def sample(self) -> Batch:
         """Return a batch like those that iterating gives."""
@@ -57,7 +71,13 @@ class Sampled(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far one loader has been read: the epoch, and the batches already taken from it."""
+    """How far one loader has been read: the epoch, and the batches already taken from it.
+
+    >>> stream = batches([{"x": torch.zeros(2)}, {"x": torch.ones(2)}])
+    >>> _ = next(stream), next(stream), next(stream)
+    >>> stream.position
+    {'': Position(epoch=1, taken=1)}
+    """
 
     epoch: int = 0
     taken: int = 0
@@ -75,6 +95,15 @@ class TensorBatches:
         seed: The seed of the order and of the transform.
         shuffle: Whether to draw a new order for each epoch.
         transform: `fn(generator, batch)`, for augmentation; its generator is seeded for each batch.
+
+    >>> numbers = TensorBatches({"x": torch.arange(6)}, batch_size=2, shuffle=False)
+    >>> [batch["x"].tolist() for batch in numbers]
+    [[0, 1], [2, 3], [4, 5]]
+    >>> def noisy(generator: torch.Generator, batch: dict[str, Tensor]) -> Batch:
+    ...     return {"x": batch["x"] + torch.randint(10, (2,), generator=generator)}
+    >>> again = TensorBatches({"x": torch.arange(6)}, batch_size=2, shuffle=False, transform=noisy)
+    >>> [b["x"].tolist() for b in again] == [b["x"].tolist() for b in again]
+    True
     """
 
     def __init__(
@@ -130,6 +159,10 @@ class Batches:
         data: The data.
         position: Where to begin.
         sampled: Whether to read no more than a sample of data that have one.
+
+    >>> stream = Batches({"photo": [{"x": 1}, {"x": 2}], "sketch": [{"y": 7}]})
+    >>> [next(stream) for _ in range(3)]
+    [{'x': 1, 'y': 7}, {'x': 2, 'y': 7}, {'x': 1, 'y': 7}]
     """
 
     def __init__(
@@ -178,7 +211,12 @@ class Batches:
 
 
 def batches(data: Data, position: Mapping[str, Position] | None = None) -> Batches:
-    """Return an endless stream over data, from a position on."""
+    """Return an endless stream over data, from a position on.
+
+    >>> stream = batches([{"x": 1}, {"x": 2}, {"x": 3}], {"": Position(epoch=4, taken=2)})
+    >>> next(stream), next(stream)
+    ({'x': 3}, {'x': 1})
+    """
     return Batches(data, position)
 
 

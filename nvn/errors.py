@@ -25,27 +25,76 @@ __all__ = [
 
 
 class NvnError(Exception):
-    """An error whose message tells a person what to change."""
+    """An error whose message tells a person what to change.
+
+    >>> try:
+    ...     raise DataError("photos: there is no such folder")
+    ... except NvnError as error:
+    ...     print("error:", error)
+    error: photos: there is no such folder
+    """
 
 
 class ConfigError(NvnError):
-    """A recipe, its configuration or a command-line value that does not fit."""
+    """A recipe, its configuration or a command-line value that does not fit.
+
+    >>> import nvn
+    >>> class Config(nvn.Config):
+    ...     steps: int = 100
+    >>> Config.build(settings={"stesp": 3})
+    Traceback (most recent call last):
+    nvn.errors.ConfigError: there is no setting 'stesp'. Did you mean 'steps'? Settings: steps
+    """
 
 
 class DataError(NvnError):
-    """Data that cannot be read, or that does not fit what the game asks for."""
+    """Data that cannot be read, or that does not fit what the game asks for.
+
+    >>> import nvn
+    >>> next(nvn.data.batches([]))
+    Traceback (most recent call last):
+    nvn.errors.DataError: the data gave no batch at all
+    """
 
 
 class RunError(NvnError):
-    """A run that cannot start or go on: no space, a loss that is not finite, an unknown device."""
+    """A run that cannot start or go on: no space, a loss that is not finite, an unknown device.
+
+    >>> from pathlib import Path
+    >>> import nvn
+    >>> nvn.files.atomic_write(Path("no folder/notes.txt"), b"")
+    Traceback (most recent call last):
+    nvn.errors.RunError: cannot write no folder/notes.txt: No such file or directory
+    """
 
 
 class NvnWarning(UserWarning):
-    """A warning whose message is enough: where Python's code stands would not help."""
+    """A warning whose message is enough: where Python's code stands would not help.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warnings.warn("2 pictures are left out", NvnWarning)
+    >>> print(caught[0].message)
+    2 pictures are left out
+    """
 
 
 class GameWarning(NvnWarning):
-    """A game that is legal but probably not what was meant."""
+    """A game that is legal but probably not what was meant.
+
+    >>> import warnings
+    >>> import nvn, torch
+    >>> game = nvn.Game("toy")
+    >>> x, forgotten = game.batch("x", "forgotten")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(nvn.energies.mse(f(x), x))
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     _ = nvn.plan(game, nvn.alternating(f))
+    >>> [warning.category.__name__ for warning in caught]
+    ['GameWarning']
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +107,10 @@ class Problem:
         expected: What has to be there instead; may be empty where `found` says it all.
         edit: The change to make; may be empty.
         known: The names that exist, where a name was asked for.
+
+    >>> print(Problem("`G.minimizes(…)`", "a list of energies", "an energy, or a sum of energies"))
+    `G.minimizes(…)`: a list of energies
+        expected: an energy, or a sum of energies
     """
 
     where: str
@@ -83,6 +136,15 @@ class GameError(NvnError):
     Attributes:
         game: The game's name, empty if unknown.
         problems: Every problem found, in the order of the declaration.
+
+    >>> import nvn, torch
+    >>> game = nvn.Game("toy")
+    >>> G, D = (game.player(name, torch.nn.Linear(1, 1)) for name in "GD")
+    >>> try:
+    ...     nvn.plan(game, nvn.alternating(G, D))
+    ... except GameError as error:
+    ...     print(error.game, len(error.problems))
+    toy 4
     """
 
     def __init__(self, problems: Iterable[Problem] | Problem, game: str = "") -> None:

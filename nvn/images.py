@@ -6,6 +6,7 @@ What comes out is always the same: RGB, 8 bits a channel, upright.
 from __future__ import annotations
 
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nvn.errors import DataError
 
-__all__ = ["Found", "find_pictures", "printable", "read_picture", "rgb"]
+__all__ = ["Found", "drawable", "find_pictures", "printable", "read_picture", "rgb"]
 
 # What is taken from a folder, where other files may lie too. A file that is named is always tried.
 # HEIC is not read without a plugin of Pillow's; better that its file is named than passed over.
@@ -36,6 +37,9 @@ class Found:
     Attributes:
         path: The file.
         place: Where it lies beneath the folder that was given; of a file that was given, its name.
+
+    >>> Found(Path("photos/2024/smile.jpg"), place=Path("2024/smile.jpg")).place.name
+    'smile.jpg'
     """
 
     path: Path
@@ -50,6 +54,13 @@ def find_pictures(given: Iterable[Path]) -> tuple[Found, ...]:
 
     Raises:
         DataError: If there is no file at all, or if a folder cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("b.png", "a.JPG", ".hidden.png", "notes.txt"):
+    ...         Path(folder, name).touch()
+    ...     [str(found.place) for found in find_pictures([Path(folder)])]
+    ['a.JPG', 'b.png']
     """
     given = list(given)
     found: dict[Path, Found] = {}
@@ -87,6 +98,13 @@ def read_picture(path: Path) -> Image.Image:
 
     Raises:
         DataError: If it cannot be read, saying why.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "deep.png")
+    ...     Image.new("I;16", (2, 1), 65535).save(path)
+    ...     read_picture(path).getpixel((0, 0))
+    (255, 255, 255)
     """
     if path.exists() and not path.is_file():
         raise DataError("not a regular file")
@@ -115,6 +133,11 @@ def rgb(image: Image.Image) -> Image.Image:
     """Return a picture as RGB with 8 bits a channel, turned upright as its EXIF tells.
 
     What is transparent is laid over white. Of 16 bits a channel, and of floats, see `_scaled`.
+
+    >>> rgb(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0))  # a transparent red
+    (255, 255, 255)
+    >>> rgb(Image.new("CMYK", (1, 1))).mode
+    'RGB'
     """
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith(("I", "F")):
@@ -140,6 +163,21 @@ def _scaled(image: Image.Image) -> Image.Image:
 
 
 def printable(path: Path | str) -> str:
-    """Return a path as one line that can be printed, whatever bytes are in its name."""
+    """Return a path as one line that can be printed, whatever bytes are in its name.
+
+    >>> printable("two" + chr(10) + "lines.png")
+    'two�lines.png'
+    """
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def drawable(text: str) -> str:
+    """Return text in the letters of Pillow's own font, ASCII: no accents, `?` for all others.
+
+    >>> drawable("Ärger, 怒")
+    'Arger, ?'
+    """
+    letters = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)

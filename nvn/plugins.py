@@ -1,6 +1,7 @@
-"""Plugins: what one that adds to a training run needs. `@nvn.plugins.hook` marks its methods.
+"""Plugins: what one that adds to a training run needs.
 
-The hooks, and when each is called, are specified in nvn/training/hooks.py.
+The hooks, and when each is called, are specified by `Hooks`. A plugin is an object with methods
+marked `@nvn.plugins.hook`, each taking as many of its hook's arguments as it needs.
 """
 
 from nvn.training.hooks import Hooks, hook

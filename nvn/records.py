@@ -32,6 +32,15 @@ class Record:
 
     Attributes:
         step: How many iterations were done, this one included.
+
+    >>> record = Record(
+    ...     3,
+    ...     energies={"mse(f(x), y)": torch.tensor(0.25)},
+    ...     objectives={"f": torch.tensor(0.5)},
+    ...     gradient_norms={"f": torch.tensor(1.0)},
+    ... )
+    >>> record.step, record.energies, record.objectives
+    (3, {'mse(f(x), y)': 0.25}, {'f': 0.5})
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Imports run one way; what is slow to import is imported late; the public names are there."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ SOURCE = Path(nvn.__file__).parent
 # The rooms, lowest first: a file imports only from its own room and from those on lines above it.
 ROOMS = [
     ["errors", "callsite", "pytree", "records"],
-    ["images", "data"],
+    ["files", "images", "data"],
     ["game"],
     ["energies", "checks"],
     ["planner"],
@@ -33,6 +34,8 @@ ROOMS = [
 ]
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
+RECIPES = sorted(RECIPES_FOLDER.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in MODULES} - {SOURCE})
 
 
@@ -138,6 +141,34 @@ def test_torch_is_not_imported_without_need(code: str) -> None:
     assert not loaded_by(code) & slow
 
 
+def public(path: str) -> bool:
+    """Whether `nvn.a` or `nvn.a.b` is part of the contract: a name, or one of a public module."""
+    first, *rest = path.split(".")[1:]
+    if first not in nvn.__all__:
+        return False
+    return first not in nvn._SUBMODULES or not rest or rest[0] in getattr(nvn, first).__all__
+
+
+def used(path: Path) -> Iterator[str]:
+    """Every name of nvn that a file imports or reaches through `nvn.`, dotted."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names if alias.name.startswith("nvn."))
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                if module.split(".")[0] == "nvn":
+                    yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.Attribute():
+                if re.fullmatch(r"nvn(\.\w+)+", dotted := ast.unparse(node)):
+                    yield dotted
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(RECIPES_FOLDER)))
+def test_recipes_use_public_names_only(path: Path) -> None:
+    private = [name for name in used(path) if not public(name)]
+    assert not private, f"make {private} public in nvn/__init__.py, or do without"
+
+
 def test_the_public_names_are_there() -> None:
     assert set(nvn.__all__) == {*nvn._HOME, *nvn._SUBMODULES}
     assert set(nvn.__all__) <= set(dir(nvn))
@@ -181,11 +212,21 @@ def test_the_names_of_the_contract() -> None:
         "Application",
         "Trained",
         "trained",
+        "Bar",
+        "OptimizerFactory",
         "NvnError",
+        "ConfigError",
+        "DataError",
         "GameError",
+        "RunError",
+        "NvnWarning",
         "GameWarning",
-        "energies",
+        "Problem",
         "data",
+        "energies",
+        "files",
+        "images",
+        "plugins",
     ]
     assert set(contract) <= set(nvn.__all__)
 

@@ -23,10 +23,10 @@ from PIL import Image
 from nvn.apply.contact_sheet import PAGE, Pair, beside, contact_sheet, small
 from nvn.console import fail, progress, show
 from nvn.errors import DataError, NvnError, RunError
+from nvn.files import atomic_write, disk
 from nvn.images import MADE_BY_US, Found, printable, read_picture, rgb
 from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.trained import Trained
-from nvn.training.weights import atomic_write, disk
 
 __all__ = ["Applied", "apply_to", "check_free", "tell"]
 

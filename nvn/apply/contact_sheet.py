@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["PAGE", "Pair", "beside", "contact_sheet", "plain", "small"]
+from nvn.images import drawable
+
+__all__ = ["PAGE", "Pair", "beside", "contact_sheet", "small"]
 
 PAGE = 32  # pairs on a sheet
 _COLUMNS = 4  # at most
@@ -75,13 +76,6 @@ def _place(sheet: Image.Image, corner: tuple[int, int], pair: Pair, height: int)
     _write(sheet, (x, y + height + 3), pair.name, _PAIR, size=12)
 
 
-def plain(text: str) -> str:
-    """Return text in the letters of Pillow's own font, ASCII: no accents, `?` for all others."""
-    letters = unicodedata.normalize("NFKD", text)
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)
-
-
 def _fit(image: Image.Image, side: int) -> Image.Image:
     """Return a picture whose longer side is `side`, its proportions kept as far as pixels allow."""
     scale = side / max(image.size)
@@ -93,7 +87,7 @@ def _write(sheet: Image.Image, place: tuple[int, int], text: str, width: int, si
     """Write a line; of one that is too long, its end: names differ there."""
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size)
-    shown = text = plain(text)
+    shown = text = drawable(text)
     start = 0
     while draw.textlength(shown, font=font) > width and start < len(text):
         start += 1

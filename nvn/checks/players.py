@@ -17,7 +17,7 @@ from nvn.game.players import Player
 
 def shared_modules(played: Played) -> Iterator[Problem]:
     """Yield the pairs of players who share anything."""
-    for a, b in combinations(played.graph.players, 2):
+    for a, b in _suspects(played.graph.players):
         shared = _shared(a, b)
         if shared:
             yield Problem(
@@ -28,6 +28,21 @@ def shared_modules(played: Played) -> Iterator[Problem]:
                 f'`T = game.player("T", shared)`, and write `{a.name}(T(x))`, `{b.name}(T(x))`; '
                 "or give each a copy",
             )
+
+
+def _suspects(players: Sequence[Player]) -> list[tuple[Player, Player]]:
+    """Return the pairs of players in whose modules anything occurs twice."""
+    found: dict[tuple[str, int], list[int]] = {}  # who has each thing
+    for i, player in enumerate(players):
+        module = player.module
+        keys = {("module", id(module))}
+        keys |= {("parameter", id(parameter)) for parameter in module.parameters()}
+        keys |= {("part", id(part)) for part in _with_buffers(module)}
+        keys |= {("memory", _memory(tensor)) for _, tensor in _tensors(module)}
+        for key in keys:
+            found.setdefault(key, []).append(i)
+    pairs = {pair for numbers in found.values() for pair in combinations(numbers, 2)}
+    return [(players[i], players[j]) for i, j in sorted(pairs)]
 
 
 def _shared(a: Player, b: Player) -> str:

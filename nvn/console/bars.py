@@ -18,7 +18,17 @@ _BRIEF_SECONDS = 1.0  # work that took no longer leaves no trace on the screen
 
 
 class Bar(Protocol):
-    """How far some long work has come."""
+    """How far some long work has come.
+
+    >>> def total(losses: list[float], bar: Bar) -> float:
+    ...     for loss in losses:
+    ...         bar.note(f"loss {loss}")
+    ...         bar.advance()
+    ...     return sum(losses)
+    >>> with progress("adding up", total=2) as bar:
+    ...     total([0.5, 0.25], bar)
+    0.75
+    """
 
     def advance(self, amount: int = 1) -> None:
         """Say that so much more is done."""
@@ -37,14 +47,14 @@ class Bar(Protocol):
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:
     """Show how far some long work has come, with the time left; of short work, nothing stays.
 
-        with nvn.progress("rendering faces", total=len(faces)) as bar:
-            for face in faces:
-                render(face)
-                bar.advance()
-
     Args:
         description: What is being done.
         total: How much there is to do, if known.
+
+    >>> faces = ["smiling", "neutral"]
+    >>> with progress("rendering faces", total=len(faces)) as bar:
+    ...     for face in faces:
+    ...         bar.advance()
     """
     bar = open_bar(description, total, brief=_BRIEF_SECONDS)
     try:

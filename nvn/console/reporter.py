@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run
+    from nvn.training.run import Run
 
 _READ_SECONDS = 0.5  # between two readings of the losses: reading waits for the device
 

@@ -8,12 +8,11 @@ which operations. What differs is how the loop meets its surroundings:
     z = run.noise("z", (16,), real, 0x8441)       z = torch.randn(len(real), 16, generator=…, …)
     run.seed(0x25c8, "E") / f = E(weak)           with seeded(counters.call_seed(0x25c8, "E"), …):
     real_D_real = real(D_real)                    real_D_real = -F.logsigmoid(D_real).mean()
-    [D_grads] = vjp([…], [1.0, 0.5], [D_params])  loss = … + 0.5 * …
-                                                  loss.backward(inputs=D_params)
-    run.step("D", D_grads)                        optimizers["D"].step()
+    backward([…], [1.0, 0.5])                     loss = … + 0.5 * …
+                                                  loss.backward()
+    run.step("D")                                 optimizers["D"].step()
 
-A `backward` into `.grad` does what the engine's `vjp` does where the gradients of a move are those
-of energies, and added up as they are; elsewhere the loop calls `vjp` too.
+Passes that go on from values, by cotangents, call the engine's own `backward` and `vjp`.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class LoopEmitter(Emitter):
         self._by_formula = {
             x.out for x in program.instructions if isinstance(x, ir.Apply) and self._formula(x)
         }
-        self._direct = _direct(program)
+        self._small = _small(program)
         self._unread = self._only_for_shape()
         self._dead: list[Slot] = []
         self._seed: ir.Seed | None = None
@@ -77,43 +76,29 @@ class LoopEmitter(Emitter):
 
     def body(self) -> list[str]:
         """Return the lines of the function, not indented."""
-        lines = [*self.prologue()]
+        lines: list[str] = []
         for position, instruction in enumerate(self.program.instructions):
             if isinstance(instruction, ir.Comment):
                 lines += [*self._forgotten(), ""]
             lines += self.instruction(instruction, position)
-        return lines
+        return [*self._beginning(lines), *lines]
 
     # --- the beginning ---
 
-    def prologue(self) -> Iterator[str]:
-        """Yield what gives names to modules, their parameters and buffers."""
+    def _beginning(self, body: Collection[str]) -> Iterator[str]:
+        """Yield what gives names to modules, and to what of theirs a body uses."""
+        used = {*re.findall(r"\w+", "\n".join(body))}
         for player in self.program.called:
             yield f"{self.name(player)} = modules[{quoted(player)}]"
-        for player in self._with_parameters():
-            name = self.name(player)
-            yield f"{name}_params = [p for p in {name}.parameters() if p.requires_grad]"
-        for player in self._with_places():
-            yield f"{self.name(player)}_places = places_of({self.name(player)})"
-        if any(isinstance(x, ir.Seed) for x in self.program.instructions):
+        for player in map(self.name, self.program.players):
+            if f"{player}_params" in used:
+                yield f"{player}_params = [p for p in {player}.parameters() if p.requires_grad]"
+        for player in map(self.name, self.program.players):
+            if f"{player}_places" in used:
+                yield f"{player}_places = places_of({player})"
+        if "devices" in used:
             yield "devices = {p.device for module in modules.values() for p in module.parameters()}"
         yield "energies: dict[str, Tensor] = {}"
-
-    def _with_parameters(self) -> list[str]:
-        found: dict[str, None] = {}
-        for x in self.program.instructions:
-            if isinstance(x, ir.RequiresGrad):
-                found[x.player] = None
-            elif isinstance(x, ir.Backward):
-                found |= dict.fromkeys(player for player, _ in x.players)
-        return [player for player in self.program.players if player in found]
-
-    def _with_places(self) -> list[str]:
-        found = {x.player for x in self.program.instructions if isinstance(x, ir.CommitBuffers)}
-        found |= {
-            x.player for x in self.program.instructions if isinstance(x, ir.Call) and x.copies
-        }
-        return [player for player in self.program.players if player in found]
 
     def _only_for_shape(self) -> frozenset[Slot]:
         """Return the entries that noise is shaped like which the batch gives, and nothing else."""
@@ -194,7 +179,7 @@ class LoopEmitter(Emitter):
     def step(self, x: ir.Step) -> Iterator[str]:
         """Yield what steps a player."""
         parameters, optimizer = f"{self.name(x.player)}_params", quoted(x.optimizer)
-        if x.gradients not in self._direct:
+        if x.gradients is not None:
             yield f"assign({parameters}, {x.gradients})"
         by_value, by_norm = self._around.clippings.get(x.optimizer, (None, None))
         if by_value is not None:
@@ -230,8 +215,6 @@ class LoopEmitter(Emitter):
                 yield f"{out} = {source}.detach().requires_grad_()"
             case ir.Entry(out) if out in self._unread:
                 pass
-            case ir.Accumulate(out) if out in self._direct:
-                pass
             case _:
                 yield from super().instruction(x, position)
 
@@ -261,17 +244,21 @@ class LoopEmitter(Emitter):
 
     def backward(self, x: ir.Backward) -> Iterator[str]:
         """Yield a backward pass."""
-        if not all(slot in self._direct for _, slot in x.players) or not x.players:
+        if x.values or x.writes:
             yield from super().backward(x)
             return
         loss = _sum(x.energies)
         if not loss.isidentifier():
             yield from _assigned("loss", loss)
             loss = "loss"
-        parameters = [f"{self.name(player)}_params" for player, _ in x.players]
-        inputs = parameters[0] if len(parameters) == 1 else f"[*{', *'.join(parameters)}]"
-        kept = ", retain_graph=True" if x.retain_graph else ""
-        yield f"{loss}.backward(inputs={inputs}{kept})"
+        into = [f"{self.name(player)}_params" for player in x.into]
+        given = (
+            []
+            if x.alone
+            else [f"inputs={into[0]}" if len(into) == 1 else f"inputs=[*{', *'.join(into)}]"]
+        )
+        given += ["retain_graph=True"] if x.retain_graph else []
+        yield f"{loss}.backward({', '.join(given)})"
 
     # --- forgetting ---
 
@@ -289,7 +276,7 @@ class LoopEmitter(Emitter):
 
     def _is_large(self, slot: Slot) -> bool:
         """Tell whether forgetting a slot frees anything: not numbers, not what the batch holds."""
-        return slot not in _small(self.program) and slot not in self._direct
+        return slot not in self._small
 
 
 def bound(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -352,26 +339,6 @@ def _small(program: Program) -> frozenset[Slot]:
             case _:
                 pass
     return frozenset(small)
-
-
-def _direct(program: Program) -> frozenset[Slot]:
-    """Return the gradients that `backward` may add up in `.grad`, from pass to pass.
-
-    They are those of energies alone (of one player or several), and no pass is weighed again.
-    """
-    passes = [x for x in program.instructions if isinstance(x, ir.Backward)]
-    sums = [x for x in program.instructions if isinstance(x, ir.Accumulate)]
-    # What is made together goes together: one pass's gradients, and a sum with what it is made of.
-    together = [{slot for _, slot in x.players} for x in passes]
-    together += [{x.out, x.part} | ({x.total} if x.total else set()) for x in sums]
-    every = {slot for group in together for slot in group}
-    other = {slot for x in passes if x.values or x.leaves for _, slot in x.players}
-    other |= {x.out for x in sums if x.scale != ONE}
-    before = -1
-    while len(other) > before:
-        before = len(other)
-        other |= {slot for group in together if group & other for slot in group}
-    return frozenset(every - other)
 
 
 # --- lines --------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ HELPERS: tuple[Any, ...] = (
             "accumulate",
             "alias",
             "assign",
+            "backward",
             "commit",
             "detached",
             "evaluating",

@@ -31,7 +31,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from nvn.callsite import Where
+from nvn.callsite import CallSite
 from nvn.errors import Problem
 from nvn.planner.ir import is_literal, quoted
 
@@ -324,10 +324,10 @@ def where(thing: Any) -> str:
     thing = inspect.unwrap(thing) if callable(thing) else thing
     code = getattr(getattr(thing, "__func__", thing), "__code__", None)
     if code is not None:
-        return str(Where(code.co_filename, code.co_firstlineno))
+        return str(CallSite(code.co_filename, code.co_firstlineno))
     kind = thing if isinstance(thing, type) else type(thing)
     try:
-        return str(Where(inspect.getfile(kind), inspect.getsourcelines(kind)[1]))
+        return str(CallSite(inspect.getfile(kind), inspect.getsourcelines(kind)[1]))
     except (OSError, TypeError):
         return kind.__qualname__
 

@@ -46,6 +46,9 @@ class Family(ABC):
 
     A family is compared by equality: make it a frozen dataclass, and equal families give the same
     energies. Its `on_…` methods are elementwise, on tensors of float32 or float64.
+
+    >>> Hinge() == Hinge(), LeastSquares() == LeastSquares(a=-1.0)
+    (True, False)
     """
 
     saturates: ClassVar[bool] = False
@@ -75,7 +78,20 @@ class Family(ABC):
 
 
 class ZeroSum(Family):
-    """A family in which the maker's gain is the critic's loss: one energy serves both."""
+    """A family in which the maker's gain is the critic's loss: one energy serves both.
+
+    >>> from nvn import Game
+    >>> @dataclass(frozen=True)
+    ... class Squared(ZeroSum):
+    ...     def on_real(self, logits: Tensor) -> Tensor:
+    ...         return (logits - 1.0).square()
+    ...
+    ...     def on_fake(self, logits: Tensor) -> Tensor:
+    ...         return (logits + 1.0).square()
+    >>> logits = Game("toy").batch("logits")
+    >>> print(Squared().fake(logits), "|", Squared().fool(logits))
+    fake(logits) | - fake(logits)
+    """
 
     def fool(self, logits: Logits) -> WeightedSum:
         """Return −fake(logits): the very same energy, weighed by −1."""
@@ -83,7 +99,24 @@ class ZeroSum(Family):
 
 
 class GeneralSum(Family):
-    """A family in which the maker has an energy of its own."""
+    """A family in which the maker has an energy of its own.
+
+    >>> from nvn import Game
+    >>> @dataclass(frozen=True)
+    ... class Margin(GeneralSum):
+    ...     width: float = 1.0
+    ...
+    ...     def on_real(self, logits: Tensor) -> Tensor:
+    ...         return (self.width - logits).relu()
+    ...
+    ...     def on_fake(self, logits: Tensor) -> Tensor:
+    ...         return (self.width + logits).relu()
+    ...
+    ...     def on_fool(self, logits: Tensor) -> Tensor:
+    ...         return -logits
+    >>> print(Margin(2.0).fool(Game("toy").batch("logits")))
+    fool(logits)
+    """
 
     @abstractmethod
     def on_fool(self, logits: Tensor) -> Tensor:
@@ -125,6 +158,9 @@ class Minimax(ZeroSum):
     V = E log D(x) + E log(1 − D(G(z))) is −(real + fake): the critic maximises V by minimising
     real + fake, and log 4 of it remain where D = ½ everywhere. `fool` is log(1 − D), which
     saturates: it is flat where the critic is sure of the fake.
+
+    >>> Minimax().on_fake(torch.tensor([-4.0, 0.0, 4.0]))
+    tensor([0.0181, 0.6931, 4.0181])
     """
 
     saturates = True
@@ -144,6 +180,9 @@ class NonSaturating(GeneralSum):
     """Goodfellow et al. 2014, section 3 (arXiv 1406.2661): the maker minimises −log D(G(z)).
 
     The critic's energies are Minimax's. `fool` pulls hardest where the critic is sure of the fake.
+
+    >>> NonSaturating().on_fool(torch.tensor([-4.0, 0.0, 4.0]))
+    tensor([4.0181, 0.6931, 0.0181])
     """
 
     saturates = True
@@ -167,6 +206,9 @@ class Hinge(GeneralSum):
     """Lim & Ye 2017 (arXiv 1705.02894); Miyato et al. 2018, eqs. 16, 17 (arXiv 1802.05957).
 
     real and fake are zero, and flat, once the logits keep the margins l ≥ 1 and l ≤ −1.
+
+    >>> Hinge().on_real(torch.tensor([-1.0, 0.5, 3.0]))
+    tensor([2.0000, 0.5000, 0.0000])
     """
 
     saturates = True
@@ -197,6 +239,11 @@ class LeastSquares(GeneralSum):
         b: The logit the critic wants of real samples.
         c: The logit the maker wants. The defaults are the paper's eq. 9; a=−1, b=1, c=0 (its eq. 8)
             satisfies b − c = 1 and b − a = 2, which makes it Pearson's χ² divergence.
+
+    >>> LeastSquares().on_fool(torch.tensor([0.0, 1.0, 3.0]))
+    tensor([0.5000, 0.0000, 2.0000])
+    >>> LeastSquares(a=-1.0, b=1.0, c=0.0).on_fool(torch.tensor([0.0, 1.0, 3.0]))
+    tensor([0.0000, 0.5000, 4.5000])
     """
 
     a: float = 0.0
@@ -223,6 +270,9 @@ class Wasserstein(ZeroSum):
 
     −(real + fake) = E D(x) − E D(G(z)) estimates the distance only if the critic is Lipschitz: see
     `gradient_penalty`. Logits are the critic's scores, without a unit of their own.
+
+    >>> Wasserstein().on_real(torch.tensor([-2.0, 3.0]))
+    tensor([ 2., -3.])
     """
 
     def on_real(self, logits: Tensor) -> Tensor:
@@ -247,6 +297,12 @@ class RelativisticPaired:
     `r1` and `r2`; as there, the maker's energy is the non-saturating one.
 
     The i-th real sample is paired with the i-th made one, element by element: same shapes.
+
+    >>> from nvn import Game
+    >>> real, fake = Game("toy").batch("real", "fake")
+    >>> pairs = RelativisticPaired()
+    >>> print(pairs.critic(real, fake), "|", pairs.fool(fake, real))
+    critic(real, fake) | fool(fake, real)
     """
 
     def critic(self, real_logits: Logits, fake_logits: Logits) -> Energy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.energies._tensors import precise
 from nvn.energies.formula import formula
 from nvn.errors import GameError, Problem
@@ -26,11 +26,21 @@ def cross_entropy(logits: Value, labels: Value, *, label_smoothing: float = 0.0)
 
     Raises:
         GameError: `label_smoothing` is no number from 0 to 1.
+
+    A uniform guess over four classes, in nats:
+
+    >>> import torch
+    >>> round(mean_cross_entropy(torch.zeros(2, 4), torch.tensor([0, 3])).item(), 4)
+    1.3863
+    >>> from nvn import Game
+    >>> logits, label = Game("toy").batch("logits", "label")
+    >>> print(cross_entropy(logits, label, label_smoothing=0.1))
+    cross_entropy(logits, label, label_smoothing=0.1)
     """
     if not 0.0 <= label_smoothing <= 1.0:
         found = f"cross_entropy(…, label_smoothing={label_smoothing!r})"
         edit = "0.1 is the usual smoothing"
-        raise GameError([Problem(str(caller()), found, "a number from 0 to 1", edit)])
+        raise GameError([Problem(str(call_site()), found, "a number from 0 to 1", edit)])
     option = {"label_smoothing": float(label_smoothing)} if label_smoothing else {}
     return energy(mean_cross_entropy, name="cross_entropy")(logits, labels, **option)
 

@@ -32,6 +32,16 @@ def r1(logits: Value, x: Value) -> Energy:
     Args:
         logits: What a critic says of `x`: a tensor (N, …).
         x: The samples: a tensor (N, …).
+
+    Of the critic D(x) = ⟨w, x⟩ with w = (3, 4), whose gradient is w at every sample, ½ 5²:
+
+    >>> half_squared_norm(torch.tensor([[3.0, 4.0], [3.0, 4.0]])).item()
+    12.5
+    >>> from nvn import Game
+    >>> game = Game("toy")
+    >>> D, x = game.player("D", torch.nn.Linear(2, 1)), game.batch("x")
+    >>> print(10 * r1(D(x), x))
+    10 r1(gradient(D(x), x))
     """
     return energy(half_squared_norm, name="r1")(gradient(logits, x))
 
@@ -40,6 +50,13 @@ def r2(logits: Value, x: Value) -> Energy:
     """Return ½ E‖∂ logits/∂x‖², x made: Mescheder et al. 2018, eq. 10 (arXiv 1801.04406).
 
     The formula is `r1`'s and so is the ½; what differs is where: `en.r2(D(fake), fake)`.
+
+    >>> from nvn import Game
+    >>> game = Game("toy")
+    >>> D, G = (game.player(name, torch.nn.Linear(2, 2)) for name in "DG")
+    >>> fake = G(game.batch("z"))
+    >>> print(r2(D(fake), fake))
+    r2(gradient(D(G(z)), G(z)))
     """
     return energy(half_squared_norm, name="r2")(gradient(logits, x))
 
@@ -66,6 +83,16 @@ def gradient_penalty(logits: Value, at: Value, target: float = 1.0) -> Energy:
         logits: What a critic says of `at`: a tensor (N, …).
         at: The points: a tensor (N, …).
         target: The norm wanted. 0 is twice `r1`, wherever the points are.
+
+    Of gradients of norm 5 and 1:
+
+    >>> squared_excess_of_norm(torch.tensor([[3.0, 4.0], [1.0, 0.0]])).item()
+    8.0
+    >>> from nvn import Game
+    >>> game = Game("toy")
+    >>> D, x = game.player("D", torch.nn.Linear(2, 1)), game.batch("x")
+    >>> print(gradient_penalty(D(x), x))
+    gradient_penalty(gradient(D(x), x))
     """
     option = {} if target == 1.0 else {"target": float(target)}  # the default stays unsaid
     return energy(squared_excess_of_norm, name="gradient_penalty")(gradient(logits, at), **option)
@@ -98,6 +125,12 @@ def interpolate(real: Value, fake: Value, weights: Value) -> Value:
         real: The samples at w = 1, of shape (N, …).
         fake: The samples at w = 0, of the same shape.
         weights: A number a sample: (N,), or (N, 1, …, 1). See `uniform_weights`.
+
+    >>> between(torch.tensor([[1.0]]), torch.tensor([[5.0]]), torch.tensor([0.25])).item()
+    4.0
+    >>> from nvn import Game
+    >>> print(interpolate(*Game("toy").batch("real", "fake", "weights")))
+    interpolate(real, fake, weights)
     """
     return value(between, name="interpolate")(real, fake, weights)
 
@@ -126,6 +159,10 @@ def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Ten
 
     Raises:
         ValueError: the batch has no tensor with samples, or its tensors differ in their number.
+
+    >>> seeded = torch.Generator().manual_seed(0)
+    >>> uniform_weights(seeded, {"x": torch.zeros(2, 3)})
+    tensor([0.4963, 0.7682])
     """
     leaves = pytree.leaves(dict(batch))
     tensors = [t for t in leaves if isinstance(t, Tensor) and t.ndim > 0]

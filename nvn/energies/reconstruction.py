@@ -29,6 +29,13 @@ def l1(a: Value, b: Value) -> Energy:
     """Return the mean of |a − b| over all elements of a, b (N, …): Isola et al. 2017, eq. 3.
 
     (arXiv 1611.07004; there the expectation of a norm, in its code this mean.)
+
+    >>> mean_absolute_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]])).item()
+    1.0
+    >>> from nvn import Game
+    >>> made, wanted = Game("toy").batch("made", "wanted")
+    >>> print(l1(made, wanted))
+    l1(made, wanted)
     """
     return energy(mean_absolute_error, name="l1")(a, b)
 
@@ -37,6 +44,13 @@ def mse(a: Value, b: Value) -> Energy:
     """Return the mean of (a − b)² over all elements of a, b (N, …).
 
     A mean, not a sum: for images of P pixels and channels it is `l2` divided by P.
+
+    >>> mean_squared_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]])).item()
+    2.0
+    >>> from nvn import Game
+    >>> made, wanted = Game("toy").batch("made", "wanted")
+    >>> print(mse(made, wanted))
+    mse(made, wanted)
     """
     return energy(mean_squared_error, name="mse")(a, b)
 
@@ -48,6 +62,13 @@ def l2(a: Value, b: Value) -> Energy:
         A sum over pixels, not a mean: P times `mse` for images of P pixels and channels. With
         128×128 RGB images a weight tuned for one is off by 49152 for the other; papers that write
         ‖x − y‖² often mean `mse`.
+
+    >>> mean_squared_distance(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]])).item()
+    4.0
+    >>> from nvn import Game
+    >>> made, wanted = Game("toy").batch("made", "wanted")
+    >>> print(l2(made, wanted))
+    l2(made, wanted)
     """
     return energy(mean_squared_distance, name="l2")(a, b)
 
@@ -86,6 +107,18 @@ def perceptual(features_a: Any, features_b: Any) -> Energy:
         features_a: A tensor (N, …), or a tree of such, one a layer j; as a value, or a tree of
             values.
         features_b: The same, of the same form and shapes.
+
+    Two layers, of one feature and of two:
+
+    >>> a = {"shallow": torch.tensor([[1.0]]), "deep": torch.tensor([[0.0, 4.0]])}
+    >>> b = {"shallow": torch.tensor([[3.0]]), "deep": torch.tensor([[0.0, 2.0]])}
+    >>> sum_of_squared_errors(a, b).item()
+    6.0
+    >>> from nvn import Game
+    >>> game = Game("toy")
+    >>> E, (fake, peak) = game.player("E", torch.nn.Linear(2, 2)), game.batch("fake", "peak")
+    >>> print(perceptual(E(fake), E(peak)))
+    perceptual(E(fake), E(peak))
     """
     return energy(sum_of_squared_errors, name="perceptual")(features_a, features_b)
 
@@ -101,6 +134,16 @@ def feature_matching(features_a: Any, features_b: Any) -> Energy:
         features_a: A tensor (N, …), or a tree of such, one a layer j; as a value, or a tree of
             values. Usually a critic's: `D.method("features")(real)`.
         features_b: The same, of the same form; the number of samples may differ.
+
+    Of means 2 and 5, over two samples and over one:
+
+    >>> squared_distance_of_means(torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0]])).item()
+    9.0
+    >>> from nvn import Game
+    >>> game = Game("toy")
+    >>> D, (real, fake) = game.player("D", torch.nn.Linear(2, 2)), game.batch("real", "fake")
+    >>> print(feature_matching(D(real), D(fake)))
+    feature_matching(D(real), D(fake))
     """
     return energy(squared_distance_of_means, name="feature_matching")(features_a, features_b)
 

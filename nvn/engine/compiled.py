@@ -79,6 +79,7 @@ class CompiledProgram:
             for parameters in self._parameters.values():
                 for parameter in parameters:
                     parameter.requires_grad = True
+                    parameter.grad = None
             raise
         finally:
             run.restore()
@@ -131,7 +132,9 @@ def _namespace(
         ]
     }
     space["gradient"] = _gradient
-    space["vjp"] = partial(runtime.vjp, filled=_Filled())
+    filled = _Filled()
+    space["backward"] = partial(runtime.backward, filled=filled)
+    space["vjp"] = partial(runtime.vjp, filled=filled)
     for player in program.called:
         space[program.players[player]] = modules[player]
         places = runtime.places_of(modules_with_buffers[player])
@@ -154,7 +157,7 @@ class _Filled:
         self._made: dict[float, Tensor] = {}
 
     def __call__(self, energy: Tensor, amount: float | Tensor) -> Tensor:
-        if isinstance(amount, Tensor):
+        if type(amount) is not float:
             return runtime.filled(energy, amount)
         made = self._made.get(amount)
         if made is None or made.dtype is not energy.dtype or made.device != energy.device:

@@ -23,10 +23,10 @@ from nvn.engine.counters import Counters
 from nvn.engine.dry_run import check_batch
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
-from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, nobody_steps
+from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
 from nvn.engine.module_state import lent_attributes, lent_buffers, modes
 from nvn.engine.operations import Operations
-from nvn.engine.optimizers import Optimizers
+from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.precision import Precision
 from nvn.engine.seeding import Generators, Streams
 from nvn.engine.state import TrainState, add_optimizers
@@ -75,6 +75,20 @@ class Engine:
 
     Raises:
         ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
+
+    >>> import nvn
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), partial(torch.optim.SGD, lr=0.1))
+    >>> batch = {"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-2.0], [2.0]])}
+    >>> before, *_, after = [engine.step(batch).energies["mse(f(x), y)"] for _ in range(50)]
+    >>> before > 1e-3 > after
+    True
+    >>> engine.values({"x": torch.tensor([[3.0]])}, [f(x)])[0].round()
+    tensor([[6.]])
     """
 
     def __init__(
@@ -92,6 +106,7 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.phase = phase
+        self._fabric = fabric
         self._precision = Precision(fabric)
         self.state = TrainState.of(plan.graph.players, seed) if state is None else state
         if state is None:
@@ -105,10 +120,12 @@ class Engine:
             for name, module in self.state.modules.items()
         }
         self._streams = Streams(operations.devices)
+        self._computing = None if self._precision.trivial else self._precision.computing
         self._generators = Generators()
         self._plain = plain
         self._norms = norms
         self._playing: dict[Pattern, _Playing] = {}
+        self._steady: _Playing | None = None  # where every iteration has the same pattern
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
         self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
@@ -136,26 +153,43 @@ class Engine:
             raise RunError("engine.step in torch.inference_mode: nothing can be learnt there")
         state = self.state
         done = state.iterations.get(self.phase, 0)
-        playing = self._playing_of(self.plan.pattern(done, state.records.get(self.phase)))
+        playing = self._steady or self._next(done)
         feed = BatchFeed(batch, playing.batches, self._placed)
         norms: dict[str, Scalar] = {}
 
-        def step(player: str, optimizer: str, gradients: Gradients) -> None:
-            norm = state.optimizers[optimizer].step(gradients, norm=self._norms)
+        def step(player: str, optimizer: str, gradients: Gradients | None) -> None:
+            try:
+                norm = state.optimizers[optimizer].step(gradients, norm=self._norms)
+            except NoGradientError:
+                raise RunError(no_path(player)) from None
             if norm is not None:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        if all(module.training is training for module, training in self._modes):
-            outcome = playing.play(run)
-        else:
-            with modes(self._modes):
-                outcome = playing.play(run)
+        outcome = self._played(playing, run)
         state.iterations[self.phase] = done + 1
-        record = Record.deferred(done + 1, lambda: (*outcome.numbers(), norms))
-        before = None if self.plan.steady else state.records.get(self.phase)
+        numbers = outcome.numbers
+        record = Record.deferred(done + 1, lambda: (*numbers(), norms))
+        before = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(before)
         return record
+
+    def _next(self, done: int) -> _Playing:
+        """Return how the next iteration is played."""
+        pattern = self.plan.pattern(done, self.state.records.get(self.phase))
+        playing = self._playing_of(pattern)
+        if self.plan.steady:
+            self._steady = playing
+        return playing
+
+    def _played(self, playing: _Playing, run: Iteration) -> Outcome:
+        for optimizer in self.state.optimizers.values():
+            optimizer.clear()
+        for module, training in self._modes:
+            if module.training is not training:  # somebody has switched it, to look at something
+                with modes(self._modes):
+                    return playing.play(run)
+        return playing.play(run)
 
     def _iteration(
         self, feed: BatchFeed, counters: Counters, number: int, step: Stepping
@@ -166,7 +200,7 @@ class Engine:
             number,
             self._streams,
             self._generators,
-            self._precision.computing,
+            self._computing,
             step,
         )
 
@@ -189,7 +223,7 @@ class Engine:
 
     def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision; the first one is checked."""
-        placed = Batch(self._precision.batch(batch))
+        placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
         if not self._checked:
             self._check_placed(placed)
         return placed

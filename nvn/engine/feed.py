@@ -41,12 +41,17 @@ class BatchFeed:
         wanted: int,
         place: Callable[[Minibatch], Batch],
     ) -> None:
-        single = isinstance(source, Mapping)
-        if single and wanted > 1:  # told before anybody moves
-            raise DataError(f"this iteration takes {wanted} batches, and got one dict; {MORE}")
-        self._source = iter([source]) if isinstance(source, Mapping) else source
-        if not isinstance(self._source, Iterator):
+        self._single: Minibatch | None = None
+        if type(source) is dict or isinstance(
+            source, Mapping
+        ):  # nearly always a dict: ask it first
+            if wanted > 1:  # told before anybody moves
+                raise DataError(f"this iteration takes {wanted} batches, and got one dict; {MORE}")
+            self._single = source
+            source = iter(())
+        elif not isinstance(source, Iterator):
             raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
+        self._source = source
         self._place = place
         self._taken = 0
 
@@ -57,6 +62,10 @@ class BatchFeed:
             StopIteration: There is none, and none has been taken.
             DataError: There is none, in the middle of an iteration; or it is no batch.
         """
+        if self._single is not None:
+            batch, self._single = self._single, None
+            self._taken = 1
+            return self._place(batch)
         try:
             batch = next(self._source)
         except StopIteration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -16,8 +17,8 @@ from nvn.errors import RunError
 from nvn.records import Scalar
 
 Gradients: TypeAlias = Sequence[Tensor | None]
-Stepping: TypeAlias = Callable[[str, str, Gradients], None]
-"""Steps a player, with the optimizer of a name, along its gradients."""
+Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
+"""Steps a player, with the optimizer of a name, along its gradients (None: what `.grad` has)."""
 
 
 class Outcome(NamedTuple):
@@ -33,7 +34,7 @@ class Outcome(NamedTuple):
     gradients: Mapping[str, Gradients]
 
 
-def nobody_steps(player: str, optimizer: str, gradients: Gradients) -> None:
+def nobody_steps(player: str, optimizer: str, gradients: Gradients | None) -> None:
     """Step nobody: what an iteration is given that only looks."""
 
 
@@ -46,7 +47,7 @@ class Iteration:
         number: The number of the iteration, from 0: what weights are functions of.
         streams: The global random streams, to put back at the end.
         generators: For noise and samples.
-        computing: The context in which samples are drawn (their dtype).
+        computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.
 
     Attributes:
@@ -73,7 +74,7 @@ class Iteration:
         number: int,
         streams: Streams,
         generators: Generators,
-        computing: Callable[[], Any],
+        computing: Callable[[], Any] | None,
         step: Stepping,
     ) -> None:
         self.counters = counters
@@ -118,29 +119,40 @@ class Iteration:
         """
         if name in self._batch:
             return self._batch[name]
+        generator = self._generator(like.device, key)
+        if self._computing is None:
+            return standard_normal(shape, like, generator)
         with self._computing():
-            return standard_normal(shape, like, self._generator(like.device, key))
+            return standard_normal(shape, like, generator)
 
     def sample(self, name: str, function: Callable[..., Any], key: int) -> Any:
         """Return `function(generator, batch)`; an entry of the batch called `name` replaces it."""
         if name in self._batch:
             return self._batch[name]
-        with self._computing():
-            batch = dict(self._batch)
+        batch = dict(self._batch)
+        with self._computing() if self._computing is not None else nullcontext():
             return function(self._generator(device_of(batch), key), batch)
 
-    def require_path(self, player: str, gradients: Gradients) -> None:
+    @staticmethod
+    def require_path(player: str, gradients: Gradients) -> None:
         """Hold a player to having a gradient.
 
         Raises:
             RunError: It has none at all.
         """
-        if all(gradient is None for gradient in gradients):
+        for gradient in gradients:
+            if gradient is not None:  # the first one, most often
+                break
+        else:
             raise RunError(no_path(player))
 
-    def step(self, player: str, gradients: Gradients, optimizer: str | None = None) -> None:
-        """Step a player along its gradients, with an optimizer of another name than its own."""
-        self.require_path(player, gradients)
+    def step(
+        self, player: str, gradients: Gradients | None = None, optimizer: str | None = None
+    ) -> None:
+        """Step a player along its gradients, or along what has been added up in `.grad`.
+
+        With `optimizer`, by one of another name than the player's.
+        """
         self._step(player, optimizer or player, gradients)
         self.counters.stepped(player)
 

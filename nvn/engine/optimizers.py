@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,18 @@ from nvn.engine.runtime import assign
 from nvn.errors import ConfigError
 from nvn.records import Pending
 
-Factory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+class OptimizerFactory(Protocol):
+    """A function from a player's parameters to its optimizer: most often a `partial`.
+
+    >>> from functools import partial
+    >>> factory: OptimizerFactory = partial(torch.optim.Adam, lr=1e-4)
+    >>> factory([nn.Parameter(torch.zeros(3))]).param_groups[0]["lr"]
+    0.0001
+    """
+
+    def __call__(self, parameters: list[nn.Parameter], /) -> torch.optim.Optimizer:
+        """Return the optimizer of these parameters."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,12 @@ class Plateau:
         patience: How many readings without improvement are borne.
         every: A reading is the mean of this many values (losses of single batches are noisy).
         min_lr: The learning rate is never lowered below this.
+
+    >>> from functools import partial
+    >>> Optimizer(
+    ...     partial(torch.optim.Adam, lr=1e-3), schedule=Plateau("accuracy", "max", patience=3)
+    ... ).schedule.factor
+    0.1
     """
 
     metric: str
@@ -53,18 +70,26 @@ class Optimizer:
         clip_norm: The gradient (clamped, if it is) is scaled down to this 2-norm if it is longer.
         schedule: A function from the optimizer to a torch learning-rate scheduler, which then
             advances with every step of the optimizer; or a `Plateau`.
+
+    A learning rate that is halved after each 100 steps of the player:
+
+    >>> from functools import partial
+    >>> adam = partial(torch.optim.Adam, lr=1e-4, betas=(0.5, 0.99))
+    >>> halved = partial(torch.optim.lr_scheduler.StepLR, step_size=100, gamma=0.5)
+    >>> Optimizer(adam, clip_norm=1.0, schedule=halved).clip_norm
+    1.0
     """
 
-    factory: Factory
+    factory: OptimizerFactory
     clip_norm: float | None = None
     clip_value: float | None = None
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
 
 
-Optimizers = Mapping[str, Factory | Optimizer] | Factory | Optimizer
+Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
 
 
-def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
+def as_optimizer(spec: OptimizerFactory | Optimizer) -> Optimizer:
     """Return `spec` with everything but the factory at its default, if it is only a factory.
 
     Raises:
@@ -80,6 +105,10 @@ def as_optimizer(spec: Factory | Optimizer) -> Optimizer:
     return Optimizer(spec)
 
 
+class NoGradientError(RuntimeError):
+    """A player is to step, but nothing has a gradient."""
+
+
 class PlayerOptimizer:
     """One player's optimizer at work."""
 
@@ -88,6 +117,8 @@ class PlayerOptimizer:
     ) -> None:
         self._spec = spec
         self._parameters = list(parameters)
+        self._strides = [parameter.stride() for parameter in self._parameters]
+        self._clips = spec.clip_value is not None or spec.clip_norm is not None
         self.optimizer = corrected(spec.factory(self._parameters), correction)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ConfigError(
@@ -97,14 +128,31 @@ class PlayerOptimizer:
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
-    def step(self, gradients: Sequence[Tensor | None], *, norm: bool = True) -> Pending | None:
+    def clear(self) -> None:
+        """Forget what is in the parameters' `.grad`, from a backward pass of somebody else's."""
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad = None
+
+    def step(
+        self, gradients: Sequence[Tensor | None] | None = None, *, norm: bool = True
+    ) -> Pending | None:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm.
 
-        The norm costs a kernel; without `norm`, None is returned.
+        Without `gradients`, along what has been added up in the parameters' `.grad`. The norm costs
+        a kernel a parameter; without `norm`, None is returned.
+
+        Raises:
+            NoGradientError: There is nothing to step along.
         """
-        length = _norm(gradients) if norm else None
-        assign(self._parameters, gradients)
-        self._clip()
+        if gradients is not None:
+            assign(self._parameters, gradients, self._strides)
+        found = [p.grad for p in self._parameters if p.grad is not None]
+        if not found:
+            raise NoGradientError
+        length = Pending(torch._foreach_norm(_dense(found)), _length) if norm else None
+        if self._clips:
+            self._clip()
         self.optimizer.step()
         # Fused optimizers change parameters without telling autograd: it would go back through a
         # graph of old values and new weights without a word.
@@ -142,21 +190,22 @@ class PlayerOptimizer:
     def _clip(self) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
-        if self._spec.clip_norm is not None:  # clip_grad_norm_, for sparse gradients too
-            total = torch.nn.utils.get_total_norm(_numbers(p.grad for p in self._parameters))
+        if self._spec.clip_norm is not None:
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            total = torch.nn.utils.get_total_norm(_dense(gradients))
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
-
-
-def _norm(gradients: Iterable[Tensor | None]) -> Pending:
-    return Pending(torch._foreach_norm(_numbers(gradients)), _length)
 
 
 def _length(norms: Sequence[float]) -> float:
     return math.hypot(*norms)
 
 
-def _numbers(gradients: Iterable[Tensor | None]) -> list[Tensor]:
-    return [g.coalesce().values() if g.is_sparse else g for g in gradients if g is not None]
+def _dense(gradients: list[Tensor]) -> list[Tensor]:
+    """Return the numbers of gradients, of sparse ones those that are there."""
+    for gradient in gradients:
+        if gradient.is_sparse:
+            return [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    return gradients
 
 
 def corrected(optimizer: torch.optim.Optimizer, correction: float) -> torch.optim.Optimizer:

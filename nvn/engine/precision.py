@@ -30,8 +30,8 @@ class Precision:
 
     def __init__(self, fabric: Fabric | None) -> None:
         self._fabric = fabric
-        # Nothing to cast: then modules and functions are called as they are.
-        self._trivial = fabric is None or fabric.strategy.precision.precision == "32-true"
+        # Nothing to place nor to cast: then modules and functions are called as they are.
+        self.trivial = fabric is None or fabric.strategy.precision.precision == "32-true"
 
     def module(self, module: nn.Module) -> None:
         """Move a module to its device and dtype, in place."""
@@ -59,7 +59,7 @@ class Precision:
             forward: What to call for its forward; the module, if None.
         """
         forward = module if forward is None else forward
-        if self._trivial and not any(t.dtype in HALVES for t in _tensors(module)):
+        if self.trivial and not any(t.dtype in HALVES for t in _tensors(module)):
             return forward
         return CastModule(module, forward, self._fabric)
 
@@ -75,7 +75,7 @@ class Precision:
 
     def applying(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what to call instead of a pure function: itself, where nothing is to be done."""
-        if self._trivial:
+        if self.trivial:
             return function
 
         def applied(*args: Any, **kwargs: Any) -> Any:

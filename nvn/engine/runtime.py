@@ -75,34 +75,80 @@ def filled(energy: Tensor, amount: float | Tensor) -> Tensor:
     return torch.full_like(energy, amount, requires_grad=False)
 
 
+def backward(
+    outputs: Sequence[Any],
+    cotangents: Sequence[Any],
+    into: Sequence[nn.Parameter] | None = None,
+    *,
+    retain_graph: bool = False,
+    filled: Callable[[Tensor, float | Tensor], Tensor] = filled,
+) -> None:
+    """Add vector–Jacobian products of outputs to the `.grad` of parameters: one call of autograd.
+
+    Args:
+        outputs: Energies (scalars), and values of any form.
+        cotangents: What each starts with: a number or a scalar tensor for an energy; for a value,
+            a list with a tensor, or None, for each of its tensors that gradients can be taken of.
+        into: The parameters; all that require gradients, if None.
+        retain_graph: Whether another pass goes through the same graph.
+        filled: Makes what a pass starts with at an energy.
+    """
+    ends, given = started(outputs, cotangents, filled)
+    if ends:
+        torch.autograd.backward(ends, given, retain_graph=retain_graph, inputs=into)
+
+
 def vjp(
     outputs: Sequence[Any],
     cotangents: Sequence[Any],
+    into: Sequence[nn.Parameter],
     parameters: Sequence[Sequence[nn.Parameter]],
     leaves: Sequence[Any] = (),
     *,
     retain_graph: bool = False,
     filled: Callable[[Tensor, float | Tensor], Tensor] = filled,
 ) -> list[list[Tensor | None]]:
-    """Return the vector–Jacobian products of outputs, by one call of autograd.
+    """Return vector–Jacobian products of outputs by leaves, and by parameters to be scaled.
 
-    Args:
-        outputs: Energies (scalars), and values of any form.
-        cotangents: What each starts with: a number or a scalar tensor for an energy; for a value,
-            a list with a tensor, or None, for each of its tensors that gradients can be taken of.
-        parameters: Groups of parameters to differentiate by.
-        leaves: Values to differentiate by.
-        retain_graph: Whether another pass goes through the same graph.
-        filled: Makes what a pass starts with at an energy.
-
-    Returns:
-        For each group, and then each leaf, the gradient of each of its tensors; None where the
-        outputs do not depend on it.
+    As `backward`, with what is returned besides: for each group of `parameters`, and then for each
+    leaf (a value of any form), the gradient of each of its tensors; None where the outputs do not
+    depend on it.
     """
+    ends, given = started(outputs, cotangents, filled)
+    groups = [*parameters, *([t for t in tensors(x) if t.requires_grad] for x in leaves)]
+    starts = [tensor for group in groups for tensor in group]
+    found: Sequence[Tensor | None] = [None] * len(starts)
+    if ends and parameters:
+        every = [*into, *starts]
+        slopes = torch.autograd.grad(
+            ends, every, given, retain_graph=retain_graph, allow_unused=True
+        )
+        for parameter, slope in zip(into, slopes, strict=False):
+            if slope is not None:
+                add_grad(parameter, slope)
+        found = slopes[len(into) :]
+    elif ends:  # leaves are nobody's: their `.grad` is free
+        torch.autograd.backward(ends, given, retain_graph=retain_graph, inputs=[*into, *starts])
+        found = [tensor.grad for tensor in starts]
+        for tensor in starts:
+            tensor.grad = None
+    parts, position = [], 0
+    for group in groups:
+        parts.append([*found[position : position + len(group)]])
+        position += len(group)
+    return parts
+
+
+def started(
+    outputs: Sequence[Any],
+    cotangents: Sequence[Any],
+    filled: Callable[[Tensor, float | Tensor], Tensor],
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the tensors that a pass starts from, and what it starts with at each."""
     ends: list[Tensor] = []
     given: list[Tensor] = []
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        if isinstance(cotangent, list):
+        if type(cotangent) is list:
             floating = (t for t in tensors(output) if can_learn(t))
             for tensor, part in zip(floating, cotangent, strict=True):
                 if part is not None and tensor.requires_grad:
@@ -111,18 +157,21 @@ def vjp(
         elif output.requires_grad:  # not where a module has detached what it was given
             ends.append(output)
             given.append(filled(output, cotangent))
-    groups = [*parameters, *([t for t in tensors(x) if t.requires_grad] for x in leaves)]
-    starts = [tensor for group in groups for tensor in group]
-    found: Sequence[Tensor | None] = [None] * len(starts)
-    if ends:
-        found = torch.autograd.grad(
-            ends, starts, given, retain_graph=retain_graph, allow_unused=True
-        )
-    parts, position = [], 0
-    for group in groups:
-        parts.append([*found[position : position + len(group)]])
-        position += len(group)
-    return parts
+    return ends, given
+
+
+def add_grad(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Add to a parameter's `.grad`, laid out like the parameter and in memory of its own.
+
+    As `backward` does: torch.autograd.grad may return views (expanded, transposed) and the same
+    tensor twice, but fused optimizers read memory as it lies, and clipping works in place.
+    """
+    if parameter.grad is not None:
+        parameter.grad = parameter.grad + gradient
+    elif gradient.is_sparse:
+        parameter.grad = gradient
+    else:
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
 
 
 def total(*parts: tuple[float | Tensor, Sequence[Tensor | None]]) -> list[Tensor | None]:
@@ -171,17 +220,27 @@ def gradient(y: Tensor, xs: Sequence[Tensor], *, create_graph: bool) -> tuple[Te
     return gradients
 
 
-def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
+def assign(
+    parameters: Sequence[nn.Parameter],
+    gradients: Sequence[Tensor | None],
+    strides: Sequence[tuple[int, ...]] | None = None,
+) -> None:
     """Give each parameter its gradient as `backward` would: laid out like it, and its own.
 
     torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
     optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
+
+    Args:
+        parameters: The parameters.
+        gradients: One for each.
+        strides: How the parameters lie in memory, if that has been looked up already.
     """
+    strides = strides or [parameter.stride() for parameter in parameters]
     seen: set[int] = set()
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is not None and gradient.layout is torch.strided:
+    for parameter, gradient, layout in zip(parameters, gradients, strides, strict=True):
+        if gradient is not None and not gradient.is_sparse:
             memory = gradient.data_ptr()
-            if memory in seen or gradient.stride() != parameter.stride():
+            if gradient.stride() != layout or memory in seen:
                 gradient = torch.empty_like(parameter).copy_(gradient)
             seen.add(memory)
         parameter.grad = gradient

@@ -54,9 +54,9 @@ def _second_order(played: TurnPlan, player: str) -> Iterator[str]:
 
 
 def _kept(played: TurnPlan, player: str) -> Iterator[str]:
-    back = played.back
-    for part in back.parts:
-        passes = len({label for node in part for label in back.labels(node)})
-        calls = [node for node in part if owner(node) == player]
+    back = played.backward_plan
+    for segment in back.segments:
+        passes = len({x for node in segment for x in back.passes[node]})
+        calls = [node for node in segment if owner(node) == player]
         if passes > 1 and calls:
             yield f"{passes} backward passes go through `{calls[0]}` when {played.turn.move} move"

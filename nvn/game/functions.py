@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from nvn import pytree
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.errors import GameError, Problem
 from nvn.game.ops import Apply, Gradient
 from nvn.game.values import Energy, Value
@@ -84,7 +84,7 @@ def gradient(y: Value, x: Value) -> Value:
         if not isinstance(given, Value):
             found = f"nvn.gradient(y, x) with a {type(given).__name__} as {role}"
             edit = "take the gradient of one value, such as a critic's output"
-            raise GameError([Problem(str(caller()), found, "two values of the game", edit)])
+            raise GameError([Problem(str(call_site()), found, "two values of the game", edit)])
     return y.table.node(Gradient(), (y, x))
 
 
@@ -98,7 +98,7 @@ def _lifted(op: Apply, kind: type[V]) -> Callable[..., V]:
         if not values:
             found = f"{op.name}(…) of no value"
             expected = "at least one value of a game among its arguments"
-            raise GameError([Problem(str(caller()), found, expected, "pass it a value")])
+            raise GameError([Problem(str(call_site()), found, expected, "pass it a value")])
         return cast(V, values[0].table.node(op, args, kwargs, kind))
 
     return lifted

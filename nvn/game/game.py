@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.errors import Problem
 from nvn.game.ops import Batch, Noise, Sample
 from nvn.game.players import Player, Team
@@ -84,11 +84,11 @@ class Game:
             self.table.note_taken("team", name)
         if not modules:
             found, edit = f"the team {name!r} has no members", f"game.team({name!r}, G=…, E=…)"
-            self.table.note(Problem(str(caller()), found, "at least one player", edit))
+            self.table.note(Problem(str(call_site()), found, "at least one player", edit))
         for reserved in {"name", "members", "minimizes", "maximizes"} & modules.keys():
             found = f"a team member named {reserved!r}"
             expected = f"a name that Team does not use itself (`team.{reserved}`)"
-            self.table.note(Problem(str(caller()), found, expected, "rename it"))
+            self.table.note(Problem(str(call_site()), found, expected, "rename it"))
         members = (self._player(n, module, team=name) for n, module in modules.items())
         self.teams[name] = Team(name, tuple(members))
         return self.teams[name]
@@ -133,7 +133,7 @@ class Game:
             return value
         found = f"{op.name!r} names an entry of the batch, and a sample too ({first.where})"
         expected = "every name used once: an entry of a batch replaces the sample of its name"
-        self.table.note(Problem(str(caller()), found, expected, "rename one of the two"))
+        self.table.note(Problem(str(call_site()), found, expected, "rename one of the two"))
         return value
 
     def _player(
@@ -142,7 +142,7 @@ class Game:
         if not NAME.fullmatch(name):
             expected = "letters, digits and . _ - only, starting with a letter"
             found, edit = f"a player named {name!r}", "rename it: files bear its name"
-            self.table.note(Problem(str(caller()), found, expected, edit))
+            self.table.note(Problem(str(call_site()), found, expected, edit))
         self._taken[name] += 1
         called = name
         if self._taken[name] > 1:

@@ -9,14 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from nvn import pytree
 from nvn.game.game import Game
 from nvn.game.modules import may_draw, parameter_count
 from nvn.game.players import Player
 from nvn.game.schedule import Schedule
-from nvn.game.traversal import ancestors, reach, reads, roots
+from nvn.game.traversal import (
+    ancestors,
+    differentiable_path,
+    gradients_of,
+    reach,
+    reads,
+    roots,
+)
 from nvn.game.values import Energy, Term, Value, ValueTable, WeightedSum, expressions
 
 
@@ -37,6 +44,7 @@ class LossGraph:
         reads: The players whose parameters the node's value depends on.
         stateful: The players whose modules have buffers, which their calls may change.
         parameters: How many parameters each player has.
+        learnable: The players with parameters that require gradients, frozen ones too.
         drawing: The players whose modules may draw random numbers.
     """
 
@@ -51,6 +59,7 @@ class LossGraph:
     reads: Mapping[Value, frozenset[str]]
     stateful: frozenset[str]
     parameters: Mapping[str, int]
+    learnable: frozenset[str]
     drawing: frozenset[str]
 
     @property
@@ -65,6 +74,11 @@ class LossGraph:
             KeyError: There is none.
         """
         return {player.name: player for player in self.players}[name]
+
+    @cached_property
+    def gradient_paths(self) -> Mapping[Value, frozenset[Value]]:
+        """What lies between x and y, both included, for each ∂y/∂x among the nodes."""
+        return {g: differentiable_path(g.args[1], g.args[0]) for g in gradients_of(self.nodes)}
 
     def moving_terms(self, player: Player, objective: WeightedSum) -> tuple[Term, ...]:
         """Return the terms of `objective` that depend on `player`: the others cannot move it."""
@@ -90,6 +104,9 @@ def freeze(game: Game, schedules: Iterable[Schedule]) -> LossGraph:
         reads=reads(nodes),
         stateful=frozenset(p.name for p in players if any(True for _ in p.module.buffers())),
         parameters={p.name: parameter_count(p.module) for p in players},
+        learnable=frozenset(
+            p.name for p in players if any(w.requires_grad for w in p.module.parameters())
+        ),
         drawing=frozenset(p.name for p in players if may_draw(p.module)),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nvn import pytree
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.errors import GameError, Problem
 from nvn.game.ops import Call
 from nvn.game.values import Declared, Energy, Maximized, Value, ValueTable, WeightedSum, as_sum
@@ -52,7 +52,7 @@ class Player(Declared):
         self.module = module
         self.team = team
         self.frozen = frozen
-        self.where = caller()
+        self.where = call_site()
         self._objective = WeightedSum()
         self._called = called  # its name in calls: another one where the name was taken
 
@@ -82,7 +82,7 @@ class Player(Declared):
         if training and self.frozen:
             raise self.table.error(
                 Problem(
-                    str(caller()),
+                    str(call_site()),
                     f"the frozen player `{self.name}` is called with training=True",
                     "eval mode: a frozen player runs in no other",
                     "leave `training` out; a player that shall learn is declared with "
@@ -103,7 +103,7 @@ class Player(Declared):
                     f"pass `{self.name}(x)` to the function as an argument; a penalty takes "
                     f"`nvn.gradient({self.name}(x), x)`"
                 )
-                raise self.table.error(Problem(str(caller()), found, expected, edit))
+                raise self.table.error(Problem(str(call_site()), found, expected, edit))
             return self.table.node(op, args, kwargs)
 
         return call
@@ -116,7 +116,7 @@ class Player(Declared):
         """Subtract `x` from this player's objective: the same as `minimizes(-x)`."""
         total = self._as_sum(x)
         gains = (t.energy for t in total.terms if t.weight.factor > 0)
-        where = caller()
+        where = call_site()
         self.table.notes.maximized += [Maximized(self._called, gain, where) for gain in gains]
         self.minimizes(-total)
 

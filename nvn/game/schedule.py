@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from nvn.callsite import Where, caller
+from nvn.callsite import CallSite, call_site
 from nvn.errors import GameError, Problem
 from nvn.game.players import Player, Team
 from nvn.game.values import Energy, WeightedSum, as_sum
@@ -51,7 +51,7 @@ class Move:
     optimizer: str | None = None
     when: Callable[[Record], bool] | None = None
     rule: None = None
-    where: Where = field(default_factory=caller, compare=False)
+    where: CallSite = field(default_factory=call_site, compare=False)
 
     @property
     def lazy(self) -> bool:
@@ -94,7 +94,7 @@ class Schedule:
     """
 
     moves: tuple[Move, ...]
-    where: Where = field(default_factory=caller, compare=False)
+    where: CallSite = field(default_factory=call_site, compare=False)
 
     @property
     def players(self) -> tuple[Player, ...]:
@@ -188,4 +188,4 @@ def _unpacked(mover: Mover) -> tuple[Player, ...]:
     if isinstance(mover, Move):
         found = f"a move of {mover} among players who move together"
         edit = "name the players alone; an nvn.move(…) stands by itself in nvn.alternating(…)"
-    raise GameError([Problem(str(caller()), found, expected, edit)])
+    raise GameError([Problem(str(call_site()), found, expected, edit)])

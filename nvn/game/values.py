@@ -18,10 +18,11 @@ import numbers
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeGuard
 
 from nvn import pytree
-from nvn.callsite import Where, caller
+from nvn.callsite import CallSite, call_site
 from nvn.errors import GameError, Problem
 from nvn.game.ops import Item, Op, StopGradient
 
@@ -40,7 +41,7 @@ class Declared:
     """
 
     table: ValueTable
-    where: Where
+    where: CallSite
 
 
 class Value(Declared):
@@ -75,7 +76,7 @@ class Value(Declared):
         op: Op,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        where: Where,
+        where: CallSite,
     ) -> None:
         self.table = table
         self.index = index  # position in the declaration, which is a topological order
@@ -84,7 +85,7 @@ class Value(Declared):
         self.kwargs = kwargs
         self.where = where
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Value, ...]:
         """The values that this one is computed from, each once, in the order written."""
         found = (v for v in pytree.leaves((self.args, dict(self.kwargs))) if isinstance(v, Value))
@@ -281,7 +282,7 @@ class WeightedSum:
                 return self
             found = f"the constant {other} is added to energies"
             edit = "leave it out: a constant has no gradient"
-            raise GameError([Problem(str(caller()), found, "a sum of energies alone", edit)])
+            raise GameError([Problem(str(call_site()), found, "a sum of energies alone", edit)])
         if not isinstance(other, Energy | WeightedSum):
             return NotImplemented
         return WeightedSum(_merged((*self.terms, *as_sum(other).terms)))
@@ -338,7 +339,7 @@ def as_sum(x: object) -> WeightedSum:
     if isinstance(x, Value):
         found = f"{x!r}, which is no energy"
         edit = f"`nvn.energy(fn)({x})` makes an energy of a value: a scalar that can be minimised"
-    raise GameError([Problem(str(caller()), found, "an energy, or a sum of energies", edit)])
+    raise GameError([Problem(str(call_site()), found, "an energy, or a sum of energies", edit)])
 
 
 def _merged(terms: tuple[Term, ...]) -> tuple[Term, ...]:
@@ -383,12 +384,12 @@ def _is_step_function(x: object) -> TypeGuard[StepFunction]:
 
 def _bad_weight(found: str, edit: str) -> GameError:
     expected = "a number, a function of the step, or a scalar value of the game"
-    return GameError([Problem(str(caller()), found, expected, edit)])
+    return GameError([Problem(str(call_site()), found, expected, edit)])
 
 
 def _no_arithmetic(value: Value, what: str) -> Problem:
     return Problem(
-        str(caller()),
+        str(call_site()),
         f"{what} `{value}`, which is no energy: it is declared, not computed",
         "sums of energies, each times a number, a function of the step, or a scalar value",
         f"compute with it in a function of tensors, `nvn.value(fn)({value})`, or make it an energy "
@@ -401,7 +402,7 @@ def _constant_index(index: Any) -> Any:
     parts = [(e.start, e.stop, e.step) if isinstance(e, slice) else (e,) for e in entries]
     if any(isinstance(part, Value) for group in parts for part in group):
         edit = "write nvn.value(operator.getitem)(x, index) to index by a value"
-        raise GameError([Problem(str(caller()), "a value as an index", "a constant", edit)])
+        raise GameError([Problem(str(call_site()), "a value as an index", "a constant", edit)])
     return index
 
 
@@ -420,7 +421,7 @@ class Maximized:
 
     player: str
     energy: Energy
-    where: Where
+    where: CallSite
 
 
 @dataclass
@@ -468,7 +469,7 @@ class ValueTable:
             inputs = [v.index for v in pytree.leaves((args, kwargs)) if isinstance(v, Value)]
             # Above every input's index, also those that (by mistake) come from another game.
             index = max([len(self._nodes), *(i + 1 for i in inputs)])
-            self._nodes[key] = kind(self, index, op, args, kwargs, caller())
+            self._nodes[key] = kind(self, index, op, args, kwargs, call_site())
         return self._nodes[key]
 
     def __iter__(self) -> Iterator[Value]:
@@ -481,7 +482,7 @@ class ValueTable:
         if self.names.setdefault(value, name) != name:
             found = f"{name!r} for the value already named {self.names[value]!r}"
             edit = "name it once: the same call is the same value"
-            self.note(Problem(str(caller()), found, "one name a value", edit))
+            self.note(Problem(str(call_site()), found, "one name a value", edit))
 
     def note(self, problem: Problem) -> None:
         """Note a problem with which the declaration can go on."""
@@ -491,7 +492,7 @@ class ValueTable:
         """Note that a name is used twice."""
         found = f"a second {kind} named {name!r}"
         edit = "rename one of the two"
-        self.note(Problem(str(caller()), found, "every name used once", edit))
+        self.note(Problem(str(call_site()), found, "every name used once", edit))
 
     def error(self, problem: Problem) -> GameError:
         """Return the error of a declaration that can't go on: it tells what was noted, too."""

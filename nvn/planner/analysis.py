@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nvn.game.graph import LossGraph
-from nvn.game.traversal import differentiable_path, gradients_of, is_cut, owner
+from nvn.game.traversal import gradients_of, owner
 from nvn.game.values import Value
-from nvn.planner.backward import Pulling, pulling
+from nvn.planner.backward import BackwardPlan, EdgeKind, backward_plan
 from nvn.planner.turns import Turn
 from nvn.planner.value_numbering import Number, Versions, versions
 
@@ -39,7 +39,7 @@ class IterationAnalysis:
         turns: Who descends what, one after the other.
         steps: Whether players step.
         versions: The numbers of each turn.
-        backward: How each turn goes back.
+        backward_plans: How each turn goes back.
         computed: What each turn computes.
         differentiated_in: The turn that goes back through each version, for those that any does.
         paths: What lies between x and y, both included, for each ∂y/∂x.
@@ -54,15 +54,13 @@ class IterationAnalysis:
         self.turns = turns
         self.steps = steps
         self.versions = versions(turns, graph.stateful)
-        self.backward = [pulling(graph, turn.terms) for turn in turns]
+        self.backward_plans = [backward_plan(graph, turn.terms) for turn in turns]
         self.computed = [*_computed(turns, self.versions)]
         self.differentiated_in = self._differentiated_in()
-        self.paths = {
-            g: differentiable_path(g.args[1], g.args[0]) for g in gradients_of(graph.nodes)
-        }
+        self.paths = graph.gradient_paths
         self.double_backward = self._double_backward()
         self.buffers_needed = self._buffers_needed()
-        self.parts = [_parts(graph, back, large) for back in self.backward]
+        self.parts = [_parts(graph, back, large) for back in self.backward_plans]
         self.home = [{n: part for part in parts for n in part.nodes} for parts in self.parts]
 
     def computed_by_turn(self) -> Iterator[tuple[Versions, dict[Value, None]]]:
@@ -71,8 +69,10 @@ class IterationAnalysis:
 
     def _differentiated_in(self) -> dict[Number, int]:
         found: dict[Number, int] = {}
-        for index, (back, version) in enumerate(zip(self.backward, self.versions, strict=True)):
-            for node in back.need:
+        for index, (back, version) in enumerate(
+            zip(self.backward_plans, self.versions, strict=True)
+        ):
+            for node in back.needed_by:
                 assert found.setdefault(version.numbers[node], index) == index
         return found
 
@@ -113,16 +113,15 @@ class IterationAnalysis:
         return number in self.differentiated_in or number in self.double_backward
 
 
-def _parts(graph: LossGraph, back: Pulling, large: int) -> list[Part]:
+def _parts(graph: LossGraph, back: BackwardPlan, large: int) -> list[Part]:
     """Return what a turn goes back through in one piece; in several, where nothing is shared.
 
     Passes of large players are taken apart where they share no graph: `real(D(real))` can be gone
     back through, and forgotten, before the fake is made.
     """
     groups: list[Sequence[Value]] = []
-    for nodes in back.parts:
-        players = {player for node in nodes if (player := owner(node)) is not None}
-        whole = sorted(nodes, key=lambda v: v.index)
+    for whole in back.segments:
+        players = {player for node in whole if (player := owner(node)) is not None}
         if sum(graph.parameters[player] for player in players) < large:
             groups.append(whole)
         else:
@@ -130,14 +129,13 @@ def _parts(graph: LossGraph, back: Pulling, large: int) -> list[Part]:
     return [Part(number, tuple(nodes)) for number, nodes in enumerate(groups)]
 
 
-def _components(nodes: Sequence[Value], back: Pulling) -> list[list[Value]]:
+def _components(nodes: Sequence[Value], back: BackwardPlan) -> list[list[Value]]:
     """Return nodes in groups between which gradients flow, or which share the x of a ∂y/∂x."""
     inside = {*nodes}
     group_of: dict[Value, list[Value]] = {}
     for node in nodes:  # each after its inputs
         joined = [node]
-        near = [v for v in node.inputs if v in inside and (v, node) not in back.cuts]
-        near = [] if is_cut(node) else near
+        near = [v for v in node.inputs if v in inside and back.kind(v, node) is EdgeKind.LIVE]
         for other in near:
             joined = _joined(group_of, joined, group_of[other])
         group_of |= dict.fromkeys(joined, joined)

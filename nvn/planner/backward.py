@@ -1,310 +1,286 @@
-"""How a move goes back through the graph: with the fewest passes, cut where passes are re-mixed.
+"""How a move goes back through the graph: reverse-mode differentiation in the fewest passes.
 
-The planner's heart. At each node that some mover pulls through, a basis (basis.py) says which
-passes go through it. Where everybody's row is made of passes in the same way on both sides of an
-edge, autograd goes straight on; elsewhere the edge is cut: the consumer gets a leaf in place of the
-value, the passes end there, and the cotangents they leave are mixed into those of the next passes.
+The planner's heart. One player's move is one backward pass. Several players who move together
+each want the gradient of their own objective, a row of the weight matrix W (basis.py); what their
+rows have in common is gone back through once. A plan is made in these steps, a function each:
+
+1. subgraph.py: which nodes whose gradients pass through, and what has to stay in one piece;
+2. `_bases`: which passes go through each node, by the weights on the energies below it;
+3. `_settled`: passes that carry one energy alone do so from that energy on;
+4. `_mixed`: an edge is cut where rows are made of passes in different ways on its two sides. The
+   node gets a leaf in place of the value, the passes end there, and the cotangents that they leave
+   are mixed into those of the next passes. Across other edges, autograd goes straight on;
+5. segments.py: what autograd goes through in one call, and the order of the calls.
+
+Of the 2 v 2 game, f = E(weak), fake = G(weak, f), with G and E moving together:
+
+    W          fool(D(fake, f))  fool(Dp(fake, f))  mse(fake, peak)  ce(C(fake), label)
+    G               0.002              0.002                1              0.1
+    E               0.002              0.002                0                1
+
+    node                  needed by  passes  made of them             edges from fake and f
+    D(fake, f), fool_D    G, E       G       G: 1·G, E: 1·G           LEAF: at fake, E's row is E's
+    Dp(fake, f), fool_Dp  G, E       G       G: 1·G, E: 1·G           LEAF, the same one
+    C(fake), ce           G, E       E       G: 0.1·E, E: 1·E         LEAF, another one
+    mse                   G          G       G: 1·G                   LIVE: E's pass carries no mse
+    fake                  G, E       G, E    G: 1·G, E: 1·E           LIVE (to f)
+    f                     E          E       E: 1·E
+
+Three segments, {D, Dp, fool_D, fool_Dp}, {C, ce} and {mse, fake, f}, four calls of autograd:
+
+    d_fake_G, d_f_G = grad([fool_D, fool_Dp], [fake_leaf, f_leaf], [0.002, 0.002])   # for both
+    d_fake_E, = grad([ce], [fake_leaf_2], [1])                                       # for both
+    g_E = grad([fake, f], E.parameters, [d_fake_E + d_fake_G, d_f_G], retain_graph=True)
+    g_G = grad([mse, fake], G.parameters, [1, 0.1 * d_fake_E + d_fake_G])
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from typing import TypeAlias
 
 from nvn.game.graph import LossGraph
-from nvn.game.traversal import ancestors, differentiable_path, gradients_of, is_cut, owner, roots
-from nvn.game.values import Energy, Term, Value, WeightedSum
-from nvn.planner.basis import Basis, Label, Rows, Way
+from nvn.game.values import Energy, Value, hashable
+from nvn.planner.basis import Basis, Coefficient, Pass, WeightMatrix
+from nvn.planner.partition import ordered
+from nvn.planner.rank_reduction import smallest_basis
+from nvn.planner.segments import segmented
+from nvn.planner.subgraph import Edge, Region, Subgraph, Terms, subgraph
 
-Edge: TypeAlias = tuple[Value, Value]  # a value, and a node that takes it
-Terms: TypeAlias = Mapping[str, tuple[Term, ...]]
+MakeBasis: TypeAlias = Callable[[Sequence[str], Set[Energy], Set[str]], Basis]
+
+
+class EdgeKind(Enum):
+    """What a node that a move goes back through takes in place of a value."""
+
+    LIVE = "the value itself: autograd goes straight on"
+    LEAF = "a leaf: the passes through the node end here, and are mixed into others"
+    CONSTANT = "a constant: no gradient of the move goes this way"
 
 
 @dataclass(frozen=True)
-class Pulling:
+class BackwardPlan:
     """How a move goes back.
 
     Attributes:
-        rows: The movers' weights.
-        need: The movers whose gradients pass through each node; nodes nobody needs are absent.
-        below: The movers' energies that each node is made into, differentiably.
-        bases: The passes through each of these nodes.
-        cuts: The edges at which passes end.
-        parts: The nodes that autograd goes through in one piece, in the order of going back.
+        matrix: The movers' weights.
+        needed_by: The movers whose gradients pass through each node; other nodes are absent.
+        energies_below: The movers' energies that each node is made into, differentiably.
+        bases: The passes through each node that is needed; of a region, through all of it.
+        passes: What passes through the node itself: in a region, other passes may go by.
+        live_edges: The edges that gradients take, cut ones too.
+        cut_edges: The edges at which passes end.
+        segments: The nodes that autograd goes through in one call, in the order of going back.
     """
 
-    rows: Rows
-    need: Mapping[Value, tuple[str, ...]]
-    below: Mapping[Value, frozenset[Energy]]
+    matrix: WeightMatrix
+    needed_by: Mapping[Value, tuple[str, ...]]
+    energies_below: Mapping[Value, frozenset[Energy]]
     bases: Mapping[Value, Basis]
-    cuts: frozenset[Edge]
-    parts: tuple[frozenset[Value], ...]
+    passes: Mapping[Value, tuple[Pass, ...]]
+    live_edges: frozenset[Edge]
+    cut_edges: frozenset[Edge]
+    segments: tuple[tuple[Value, ...], ...]
 
     def carries(self, player: str, node: Value, energy: Energy) -> bool:
-        """Tell whether a player pulls on an energy below a node."""
-        return energy in self.below[node] and bool(self.rows.weight(player, energy))
+        """Tell whether a player descends an energy below a node."""
+        return energy in self.energies_below[node] and bool(self.matrix.row(player).weight(energy))
 
-    def way(self, node: Value, label: Label) -> Way:
-        """Return how what `label` carries is made of the passes through `node`."""
-        if isinstance(label, Energy):
-            basis = self.bases[node]
-            return {label: self.rows.weight(label, label)} if label in basis.labels else {}
-        return self.bases[node].ways.get(label, {})
+    def coefficients(self, node: Value, wanted: Pass) -> Mapping[Pass, Coefficient]:
+        """Return how what a pass carries is made of the passes through `node`; empty if it is not.
 
-    def takers(self, value: Value) -> tuple[Value, ...]:
-        """Return the nodes of this plan that take a value."""
-        return self._takers.get(value, ())
+        Of `matrix.row(player)`: how the player's gradient is.
+        """
+        return self.bases[node].coefficients.get(wanted, {})
+
+    def kind(self, value: Value, node: Value) -> EdgeKind:
+        """Return what `node` takes in place of `value`."""
+        if (value, node) in self.cut_edges:
+            return EdgeKind.LEAF
+        if (value, node) in self.live_edges:
+            return EdgeKind.LIVE
+        return EdgeKind.CONSTANT
 
     @cached_property
-    def _takers(self) -> Mapping[Value, tuple[Value, ...]]:
+    def segment_of(self) -> Mapping[Value, int]:
+        """The number of each node's segment."""
+        return {node: i for i, segment in enumerate(self.segments) for node in segment}
+
+    @cached_property
+    def cut_takers(self) -> Mapping[Value, tuple[Value, ...]]:
+        """The nodes that take a leaf in place of each value, in order."""
         found: dict[Value, list[Value]] = {}
-        for node in self.need:
-            for value in node.inputs:
-                found.setdefault(value, []).append(node)
+        for value, node in sorted(self.cut_edges, key=lambda edge: edge[1].index):
+            found.setdefault(value, []).append(node)
         return {value: tuple(nodes) for value, nodes in found.items()}
 
-    def labels(self, node: Value) -> tuple[Label, ...]:
-        """Return what passes through the node itself: in a region, other passes may go by."""
-        ways = (self.bases[node].ways[player] for player in self.need[node])
-        used = {label for way in ways for label in way}
-        return tuple(label for label in self.bases[node].labels if label in used)
+    @cached_property
+    def leaf_of(self) -> Mapping[Edge, int]:
+        """The number of the leaf at each cut edge.
 
-
-def pulling(graph: LossGraph, terms: Terms) -> Pulling:
-    """Plan how the players of a move who descend `terms` get their gradients."""
-    terms = {player: group for player, group in terms.items() if group}
-    return _Planner(graph, terms).planned()
-
-
-class _Planner:
-    def __init__(self, graph: LossGraph, terms: Terms) -> None:
-        self.rows = Rows(terms)
-        self.nodes = ancestors(roots(WeightedSum(group) for group in terms.values()))
-        self.below = _below(self.nodes, terms)
-        self.need = {node: ps for node in self.nodes if (ps := self._need(graph, terms, node))}
-        self.regions = _regions(graph, self.need)
-        self.bases: dict[Value, Basis] = {}
-
-    def planned(self) -> Pulling:
-        for node in self.need:
-            if node not in self.bases:
-                self._set(node, self._basis(node))
-        self._settle_units()
-        cuts = {edge for edge in self._edges() if self._is_mixed(edge)}
-        parts = self._parts(cuts)
-        while (bad := self._bad(parts, cuts)) is not None:
-            cuts |= {edge for edge in self._edges() if bad >= {*edge} and not self._inside(edge)}
-            parts = self._parts(cuts)
-        parts = self._together(parts, cuts)
-        ordered = _backwards(parts, cuts)
-        return Pulling(self.rows, self.need, self.below, self.bases, frozenset(cuts), ordered)
-
-    def _need(self, graph: LossGraph, terms: Terms, node: Value) -> tuple[str, ...]:
-        here = (player for player in terms if player in graph.reach[node])
-        return tuple(p for p in here if self.rows.touches(p, self.below[node]))
-
-    # --- bases ---
-
-    def _region(self, node: Value) -> frozenset[Value]:
-        return self.regions.get(node, frozenset([node]))
-
-    def _energies(self, node: Value) -> frozenset[Energy]:
-        return frozenset[Energy]().union(*(self.below[n] for n in self._region(node)))
-
-    def _players(self, node: Value) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(p for n in self._region(node) for p in self.need[n]))
-
-    def _basis(self, node: Value) -> Basis:
-        return self._sound(node, self.rows.basis)
-
-    def _each(self, node: Value) -> Basis:
-        return self._sound(node, self.rows.each)
-
-    def _sound(self, node: Value, basis: Callable[..., Basis]) -> Basis:
-        """Return a basis of owners' rows, or of those who are upstream of all the region."""
-        region, players, energies = self._region(node), self._players(node), self._energies(node)
-        owners = {player for n in region if (player := owner(n)) is not None}
-        upstream = {p for p in players if all(p in self.need[n] for n in region)}
-        found = (basis(players, energies, favoured) for favoured in (owners, upstream))
-        sound = (b for b in found if self._is_sound(region, b))
-        return next(sound, None) or self.rows.alone(players)
-
-    def _is_sound(self, region: frozenset[Value], basis: Basis) -> bool:
-        """Tell whether whatever takes a value of a region can give all its passes their due.
-
-        It can't where a pass goes by that carries the row of a player further downstream, who has
-        nothing to do with what takes the value, and that serves others too.
+        Nodes of one segment at which everybody's row is made of passes in one way share a leaf:
+        autograd adds up what they leave there.
         """
-        return len(region) == 1 or all(
-            label in (*self.need[node], player)
-            or isinstance(label, Energy)
-            or not self.rows.touches(label, self.below[node])
-            for value, node in self._edges()
-            if value in region and node not in region
-            for player in self.need[value]
-            for label in basis.ways[player]
-        )
-
-    def _units(self, node: Value) -> Basis:
-        return self.rows.units(self._players(node), self._energies(node))
-
-    def _set(self, node: Value, basis: Basis) -> None:
-        self.bases |= dict.fromkeys(self._region(node), basis)
-
-    def _settle_units(self) -> None:
-        """Where energies pass one by one, let them do so from the energies on, if that is free.
-
-        A pass that carries one energy cannot be made of passes that carry several. Where it would
-        take more passes further down than the rows' number, the players' rows pass instead.
-        """
-        for node in self.need:
-            if not all(isinstance(label, Energy) for label in self.bases[node].labels):
-                continue
-            after = self._after(node)
-            units = {n: self._units(n) for n in after}
-            if all(len(units[n].labels) <= len(self.bases[n].labels) for n in after):
-                for n in after:
-                    self._set(n, units[n])
-            else:
-                self._set(node, self._each(node))
-
-    def _after(self, node: Value) -> frozenset[Value]:
-        """Return what comes after a node, whole regions, its own included."""
-        found, size = self._region(node), 0
-        while size < len(found):
-            size = len(found)
-            takers = (n for value, n in self._edges() if value in found and n not in found)
-            found = found.union(*map(self._region, takers))
+        numbers: dict[object, int] = {}
+        found: dict[Edge, int] = {}
+        for value, nodes in self.cut_takers.items():
+            rows = [self.matrix.row(player) for player in self.needed_by[value]]
+            for node in nodes:
+                ways = frozenset(
+                    (row, x, _key(coefficient))
+                    for row in rows
+                    for x, coefficient in self.coefficients(node, row).items()
+                )
+                key = (value, self.segment_of[node], ways)
+                found[value, node] = numbers.setdefault(key, len(numbers))
         return found
 
-    # --- cuts ---
 
-    def _edges(self) -> Iterator[Edge]:
-        for node in self.need:
-            if not is_cut(node):
-                yield from ((value, node) for value in node.inputs if value in self.need)
-
-    def _inside(self, edge: Edge) -> bool:
-        value, node = edge
-        return node in self._region(value)
-
-    def _is_mixed(self, edge: Edge) -> bool:
-        """Tell whether some player's row is made of passes differently on the two sides."""
-        value, node = edge
-        if self._inside(edge):
-            return False
-        energies = self._energies(node)
-
-        def carried(player: str) -> Way:
-            way = self.bases[value].ways[player]
-            return {x: c for x, c in way.items() if self.rows.touches(x, energies)}
-
-        ways = self.bases[node].ways
-        return any(carried(player) != ways.get(player, {}) for player in self.need[value])
-
-    # --- parts ---
-
-    def _parts(self, cuts: set[Edge]) -> list[frozenset[Value]]:
-        whole = [frozenset(edge) for edge in self._edges() if edge not in cuts]
-        return _united([*map(self._region, self.need), *whole])
-
-    def _together(self, parts: list[frozenset[Value]], cuts: set[Edge]) -> list[frozenset[Value]]:
-        """Join parts that the same passes go through, where one call of autograd can do them."""
-        for labels in dict.fromkeys(map(self._labels, parts)):
-            alike = [part for part in parts if self._labels(part) == labels]
-            others = [part for part in parts if self._labels(part) != labels]
-            joined = [*others, frozenset[Value]().union(*alike)]
-            if len(alike) > 1 and self._bad(joined, cuts) is None:
-                parts = joined
-        return parts
-
-    def _labels(self, part: frozenset[Value]) -> frozenset[Label]:
-        return frozenset(label for node in part for label in self.bases[node].labels)
-
-    def _bad(self, parts: Sequence[frozenset[Value]], cuts: set[Edge]) -> frozenset[Value] | None:
-        """Return nodes that cannot be gone through in one piece, if there are any."""
-        entangled = _cycle(parts, cuts)
-        if entangled is not None:
-            return entangled
-        for part in parts:
-            ways: dict[str, Way] = {}
-            for node in part:
-                player = owner(node)
-                if player is None or player not in self.need[node]:
-                    continue
-                way = self.bases[node].ways[player]
-                if ways.setdefault(player, way) != way:
-                    return part  # its parameters would be asked for in two ways at once
-        return None
+def _key(coefficient: Coefficient) -> tuple[object, ...]:
+    return tuple((w.factor, *map(hashable, w.symbols)) for w in coefficient)
 
 
-def _below(nodes: Sequence[Value], terms: Terms) -> dict[Value, frozenset[Energy]]:
-    """Return the movers' energies that each node is made into, differentiably."""
-    wanted = {term.energy for group in terms.values() for term in group}
-    below: dict[Value, set[Energy]] = {node: set() for node in nodes}
-    for node in reversed(nodes):
-        if isinstance(node, Energy) and node in wanted:
-            below[node].add(node)
-        if not is_cut(node):
-            for value in node.inputs:
-                below[value] |= below[node]
-    return {node: frozenset(energies) for node, energies in below.items()}
+def backward_plan(graph: LossGraph, terms: Terms) -> BackwardPlan:
+    """Plan how the players of a move who descend `terms` get their gradients."""
+    terms = {player: group for player, group in terms.items() if group}
+    matrix = WeightMatrix(terms, graph.names)
+    part = subgraph(graph, matrix, terms)
+    bases = _settled(matrix, part, _bases(matrix, part))
+    segments, cut_edges = segmented(matrix, part, bases, _mixed(matrix, part, bases))
+    return BackwardPlan(
+        matrix=matrix,
+        needed_by=part.needed_by,
+        energies_below=part.energies_below,
+        bases={node: bases[part.region_of[node]] for node in part.needed_by},
+        passes={node: _passes(matrix, part, bases, node) for node in part.needed_by},
+        live_edges=part.live_edges,
+        cut_edges=cut_edges,
+        segments=segments,
+    )
 
 
-def _regions(graph: LossGraph, need: Mapping[Value, object]) -> dict[Value, frozenset[Value]]:
-    """Return, by node, what must not be cut: the way from x to y of each gradient of y by x.
+def _passes(
+    matrix: WeightMatrix, part: Subgraph, bases: Mapping[Region, Basis], node: Value
+) -> tuple[Pass, ...]:
+    region = part.region_of[node]
+    basis = bases[region]
+    if len(region.nodes) == 1:
+        return basis.passes
+    rows = (matrix.row(player) for player in part.needed_by[node])
+    used = {x for row in rows for x in basis.coefficients[row]}
+    return tuple(x for x in basis.passes if x in used)
 
-    Gradients with the same x go together, since all that is between takes the same tensor x.
+
+# --- bases --------------------------------------------------------------------------------------
+
+
+def _bases(matrix: WeightMatrix, part: Subgraph) -> dict[Region, Basis]:
+    """Return the fewest passes through each region."""
+
+    def smallest(players: Sequence[str], energies: Set[Energy], preferred: Set[str]) -> Basis:
+        return smallest_basis(matrix, players, energies, preferred)
+
+    known: dict[object, Basis] = {}  # neighbors often agree: an energy and the call it judges
+    found: dict[Region, Basis] = {}
+    for region in part.regions:
+        if len(region.nodes) > 1:
+            found[region] = _sound(matrix, part, region, smallest)
+            continue
+        preferred = region.owners & {*region.players}
+        key = (region.players, region.energies, preferred)
+        if key not in known:
+            known[key] = smallest(region.players, region.energies, preferred)
+        found[region] = known[key]
+    return found
+
+
+def _sound(matrix: WeightMatrix, part: Subgraph, region: Region, basis: MakeBasis) -> Basis:
+    """Return a basis of a region that what takes its values can make something of.
+
+    Of rows of the owners, if that will do; of those who are upstream of all the region, as for a
+    slope beside what it is compared with (tests/games/test_planned.py); else each player's own, as
+    for slopes side by side of two players' calls (tests/planner/test_backward.py, `goes_by`).
     """
-    groups: dict[Value, set[Value]] = {}
-    for node in gradients_of(graph.nodes):
-        y, x = node.args
-        groups.setdefault(x, set()).update((differentiable_path(x, y) - {x}) | {node})
-    pulled = [frozenset(n for n in group if n in need) for group in groups.values()]
-    regions = _united(_filled(region, need) for region in pulled if region)
-    return {node: region for region in regions for node in region}
+    upstream = {p for p in region.players if all(p in part.needed_by[n] for n in region.nodes)}
+    for preferred in (region.owners, upstream):
+        found = basis(region.players, region.energies, preferred)
+        if _is_sound(matrix, part, region, found):
+            return found
+    return matrix.per_player(region.players)
 
 
-def _filled(region: frozenset[Value], need: Mapping[Value, object]) -> frozenset[Value]:
-    """Add what lies between nodes of a region, so that one can go through it in one piece."""
-    paths = (differentiable_path(a, b) for a in region for b in region if a.index < b.index)
-    return region.union(*(frozenset(n for n in path if n in need) for path in paths))
+def _is_sound(matrix: WeightMatrix, part: Subgraph, region: Region, basis: Basis) -> bool:
+    """Tell whether whatever takes a value of a region can give all its passes their due.
+
+    It can't where a pass goes by that carries the row of a player further downstream, who has
+    nothing to do with what takes the value, and that serves others too.
+    """
+    return len(region.nodes) == 1 or all(
+        x.player in (None, player, *part.needed_by[node])
+        or not x.touches(part.energies_below[node])
+        for value, node in part.edges
+        if part.region_of[value] is region
+        for player in part.needed_by[value]
+        for x in basis.coefficients[matrix.row(player)]
+    )
 
 
-def _united(groups: Iterable[frozenset[Value]]) -> list[frozenset[Value]]:
-    """Join groups that overlap."""
-    home: dict[Value, set[Value]] = {}
-    for group in groups:
-        joined = set(group).union(*(home[n] for n in group if n in home))
-        home |= dict.fromkeys(joined, joined)
-    found = {id(group): frozenset(group) for group in home.values()}
-    return list(found.values())
+def _settled(
+    matrix: WeightMatrix, part: Subgraph, bases: Mapping[Region, Basis]
+) -> dict[Region, Basis]:
+    """Where energies pass one by one, let them do so from the energies on, if that is free.
+
+    A pass that carries one energy cannot be made of passes that carry several. Where it would
+    take more passes further down than the rows' number, the players' rows pass instead.
+
+    Before: A descends e1 + e2, B e1 - e2, C e1 + 2·e2; e1 and e2 pass through what they make
+    together, A's row through e1. After: e1's pass through e1. (Of random games, one in fifty needs
+    this; "weights of two values" in tests/games/test_planned.py does.)
+    """
+    single = {r for r, basis in bases.items() if all(x.player is None for x in basis.passes)}
+    if not single:  # there are never fewer energies than directions
+        return {**bases}
+    after: dict[Region, set[Region]] = {region: set() for region in part.regions}
+    for value, node in part.edges:
+        after[part.region_of[value]].add(part.region_of[node])
+    downstream_first = ordered(after, key=lambda region: -region.nodes[-1].index)
+    free: dict[Region, bool] = {}
+    for region in downstream_first:
+        count = len(matrix.energies(region.players, region.energies))
+        free[region] = count <= len(bases[region].passes) and all(free[r] for r in after[region])
+    found = {**bases}
+    settled: set[Region] = set()
+    for region in reversed(downstream_first):
+        if region in settled or (region in single and free[region]):
+            settled |= {region, *after[region]}
+            found[region] = matrix.per_energy(region.players, region.energies)
+        elif region in single:
+            found[region] = _sound(matrix, part, region, matrix.per_direction)
+    return found
 
 
-def _cycle(parts: Sequence[frozenset[Value]], cuts: set[Edge]) -> frozenset[Value] | None:
-    """Return parts that wait for one another, as one set; None if there are none."""
-    waits = _waits(parts, cuts)
-    left = set(waits)
-    while ready := [i for i in left if not waits[i] & left]:
-        left -= {*ready}
-    return frozenset[Value]().union(*(parts[i] for i in left)) if left else None
+# --- cuts ---------------------------------------------------------------------------------------
 
 
-def _backwards(parts: Sequence[frozenset[Value]], cuts: set[Edge]) -> tuple[frozenset[Value], ...]:
-    """Order parts so that each comes after all that give it cotangents."""
-    waits, done = _waits(parts, cuts), dict[int, None]()
-    latest = sorted(waits, key=lambda i: -max(node.index for node in parts[i]))
-    while len(done) < len(waits):
-        done[next(i for i in latest if i not in done and waits[i] <= done.keys())] = None
-    return tuple(parts[i] for i in done)
+def _mixed(matrix: WeightMatrix, part: Subgraph, bases: Mapping[Region, Basis]) -> set[Edge]:
+    """Return the edges at which a player's row is made of passes differently on the two sides.
 
-
-def _waits(parts: Sequence[frozenset[Value]], cuts: set[Edge]) -> dict[int, set[int]]:
-    """Return which parts each part gets cotangents from."""
-    home = {node: i for i, part in enumerate(parts) for node in part}
-    waits: dict[int, set[int]] = {i: set() for i in range(len(parts))}
-    for value, node in cuts:
-        waits[home[value]].add(home[node])
-    return waits
+    Before: through D(fake) goes D's row, of which G's is -1 times; through fake goes G's own.
+    After: the edge from fake to D(fake) is cut. D's pass ends at a leaf, what it leaves there is
+    taken times -1, and G's pass goes on with it: a gradient-reversal layer.
+    """
+    found: set[Edge] = set()
+    for value, node in part.edges:
+        above, below = bases[part.region_of[value]], bases[part.region_of[node]]
+        energies = part.region_of[node].energies
+        carried = {x for x in above.passes if x.touches(energies)}
+        for player in part.needed_by[value]:
+            row = matrix.row(player)
+            way = {x: c for x, c in above.coefficients[row].items() if x in carried}
+            if way != below.coefficients.get(row, {}):
+                found.add((value, node))
+                break
+    return found

@@ -1,292 +1,340 @@
-"""Who pulls how on what: exact rows of weights, and the fewest backward passes that serve them all.
+"""The weight matrix of a move, and the backward passes that its rows are made of.
 
 In a move, each player p who moves has a row of weights, W[p, e] on energy e. What p's gradient
-needs at a node of the graph is its row times the energies' cotangents there; so a node has to be
-walked back through as often as the rows of the players at it or above it are independent, on the
-energies below it. A backward pass carries a *label*: a player (the pass carries that player's row)
-or an energy (it carries that energy alone). A basis says which labels pass, and how each player's
-row is made of them.
+needs at a node of the graph is its row times the energies' gradients there. A backward pass is
+seeded with a row too: B[x, e] is what pass x starts with at energy e, the seed matrix of
+vector-mode reverse differentiation. Passes serve everybody if W = C·B, restricted to the energies
+below the node; C says how each player's gradient is made of the passes. Fewer passes, less work.
+
+Of the 2 v 2 game, G and E moving together:
+
+                 fool_D  fool_Dp   mse    ce
+    W =     G     0.002    0.002     1   0.1
+            E     0.002    0.002     0     1
+
+    at D(fake, f), energies {fool_D}     B = [G's row]   C = G: 1, E: 1      one pass for both
+    at C(fake), energies {ce}            B = [E's row]   C = G: 0.1, E: 1    the longest row passes
+    at fake, all four                    B = W           C = 1               two directions, two
+
+One pass for each distinct direction is all that most games need: a pass carries the row of one
+player, the representative, whose gradient it gives at once; proportional rows are multiples of it.
+rank_reduction.py does with fewer where rows are dependent though no two are proportional.
 
 Weights are exact here (fractions of the floats that were declared); functions of the step and
-values of the graph are indeterminates, which multiply and never divide. No player's row is ever
-made of rows that cancel one another: rounding, or an infinity, of an energy that a player does not
-have would reach it.
+values of the graph are indeterminates, which multiply and never divide, so that an entry of W is a
+polynomial in them. No row is ever made of rows that cancel one another: rounding, or an infinity,
+of an energy that a player does not have would reach it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import reduce
-from itertools import combinations
-from typing import TypeAlias
+from functools import cached_property, reduce
+from typing import NamedTuple, TypeAlias
 
-from nvn.game.values import Energy, Symbol, Term, Weight, hashable
+from nvn.game.values import Energy, Symbol, Term, Value, Weight, hashable
+from nvn.planner import linalg
 
-Label: TypeAlias = str | Energy
 Coefficient: TypeAlias = tuple[Weight, ...]
 """A sum of weights: what a pass is multiplied by."""
-Way: TypeAlias = Mapping[Label, Coefficient]
-"""How a player's row is made of passes."""
 
 ONE: Coefficient = (Weight(),)
-STEEPEST = 2**24
+MAX_ROW_RATIO = 2**24
 """How many times longer than another a row may be that is made of it. Beyond that, the shorter
 one's pass could underflow where the longer one's does not."""
-SEARCHED = 10  # rows among which a basis smaller than their number is looked for
 
-# A product of symbols, as how often each occurs. The empty one is 1.
 Monomial: TypeAlias = frozenset[tuple[Hashable, int]]
-Column: TypeAlias = tuple[Energy, Monomial]
-Row: TypeAlias = Mapping[Column, Fraction]
-Sums: TypeAlias = Mapping[str, Mapping[str, Fraction]]  # rows as sums of others, by player
+"""A product of symbols, as how often each occurs. The empty one is 1."""
+Polynomial: TypeAlias = Mapping[Monomial, Fraction]
+Row: TypeAlias = Mapping[Energy, Polynomial]
+"""A row of W, exactly: energies of weight zero are left out."""
+Combinations: TypeAlias = Mapping[str, Mapping[str, Fraction]]
+"""Players' rows as sums of other players' rows: `{player: {other: factor}}`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A backward pass: a row of the seed matrix B. The same only if it is the same object.
+
+    Attributes:
+        name: What it carries, for people: a player's name, or an energy's.
+        player: Whose row of W it carries; None if it carries one energy alone.
+        weights: What it starts with at each energy; energies it does not carry are left out.
+    """
+
+    name: str
+    player: str | None
+    weights: Mapping[Energy, Coefficient] = field(repr=False)
+
+    def weight(self, energy: Energy) -> Coefficient:
+        """Return what the pass starts with at an energy; empty if with nothing."""
+        return self.weights.get(energy, ())
+
+    def touches(self, energies: Set[Energy]) -> bool:
+        """Tell whether the pass carries anything of these energies."""
+        return not self.weights.keys().isdisjoint(energies)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
 class Basis:
-    """The backward passes through a node.
+    """The backward passes through a node: W = C·B on the energies below it.
 
     Attributes:
-        labels: What each pass carries.
-        ways: How each player's row is made of them.
-        rank: How many independent rows there are: no more than players, or than energies.
+        passes: The rows of B.
+        coefficients: C. How what another pass carries is made of these passes: a player's row, or
+            one of these passes, which is itself.
+        rows: The rows of W, one for each direction.
     """
 
-    labels: tuple[Label, ...]
-    ways: Mapping[str, Way]
-    rank: int
+    passes: tuple[Pass, ...]
+    coefficients: Mapping[Pass, Mapping[Pass, Coefficient]]
+    rows: tuple[Row, ...] = field(repr=False)
+
+    @cached_property
+    def rank(self) -> int:
+        """How many passes are needed at least: W's rank, and no more than there are energies."""
+        energies = {energy for row in self.rows for energy in row}
+        return min(linalg.rank(as_matrix(self.rows)), len(energies))
 
 
-class Rows:
-    """The rows of weights of a move."""
+class Multiple(NamedTuple):
+    """What a row is, times another: a number and a product of symbols."""
 
-    def __init__(self, terms: Mapping[str, Iterable[Term]]) -> None:
+    factor: Fraction
+    symbols: Monomial
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Players with proportional rows: each is a multiple of the representative's."""
+
+    representative: str
+    members: Mapping[str, Multiple]
+
+
+class WeightMatrix:
+    """W[player, energy] of a move.
+
+    Args:
+        terms: What each player descends.
+        names: What each energy is called.
+    """
+
+    def __init__(
+        self, terms: Mapping[str, Iterable[Term]], names: Mapping[Value, str] | None = None
+    ) -> None:
+        self._names = names or {}
         self._symbols: dict[Hashable, Symbol] = {}
         self._rows = {player: self._row(group) for player, group in terms.items()}
+        self._order = {key: i for i, key in enumerate(self._symbols)}
+        self._own = {player: self._pass(player, row) for player, row in self._rows.items()}
+        self._units: dict[Energy, Pass] = {}
+        self._directions: dict[tuple[str, Set[Energy]], tuple[Hashable, Multiple]] = {}
 
-    def touches(self, label: Label, energies: Collection[Energy]) -> bool:
-        """Tell whether a pass with this label carries anything of these energies."""
-        if isinstance(label, Energy):
-            return label in energies
-        return any(energy in energies for energy, _ in self._rows[label])
+    def row(self, player: str) -> Pass:
+        """Return the pass that carries a player's row."""
+        return self._own[player]
 
-    def weight(self, label: Label, energy: Energy) -> Coefficient:
-        """Return what a pass with this label starts with at an energy; empty if with nothing."""
-        if isinstance(label, Energy):
-            return ONE if label is energy else ()
-        row = self._rows[label]
-        return tuple(self._weight(x, monomial) for (e, monomial), x in row.items() if e is energy)
+    def unit(self, energy: Energy) -> Pass:
+        """Return the pass that carries one energy alone, with weight 1."""
+        if energy not in self._units:
+            name = self._names.get(energy, str(energy))
+            self._units[energy] = Pass(name, None, {energy: ONE})
+        return self._units[energy]
 
-    def basis(
-        self, players: Sequence[str], energies: Collection[Energy], owners: Collection[str]
+    def restricted(self, player: str, energies: Set[Energy]) -> Row:
+        """Return a player's exact row on some energies."""
+        row = self._rows[player]
+        # The smaller side is walked, so that a node below which there is one energy costs one.
+        if len(energies) < len(row):
+            few = sorted((e for e in energies if e in row), key=lambda e: e.index)
+            return {energy: row[energy] for energy in few}
+        return {energy: entry for energy, entry in row.items() if energy in energies}
+
+    def energies(self, players: Iterable[str], energies: Set[Energy]) -> tuple[Energy, ...]:
+        """Return those of the energies that any of the players has, in the order declared."""
+        met = (self._rows[p].keys() & energies for p in players)
+        return tuple(sorted(set[Energy]().union(*met), key=lambda e: e.index))
+
+    # --- bases ---
+
+    def per_direction(
+        self, players: Sequence[str], energies: Set[Energy], preferred: Set[str]
     ) -> Basis:
-        """Return the fewest passes that give these players their rows on these energies.
+        """Return one pass for each distinct direction of these players' rows on these energies.
 
         Args:
             players: Players whose rows are not zero on the energies.
             energies: What lies below the node.
-            owners: Those of the players whose parameters the node uses: a pass that carries an
-                owner's own row gives the parameters' gradient at once.
+            preferred: Who should represent a direction: the owner of the node, for a pass that
+                carries the owner's own row gives the parameters' gradient at once.
         """
-        rows = {p: _restricted(self._rows[p], energies) for p in players}
-        groups = _directions(rows, owners)
-        heads = {group.head: rows[group.head] for group in groups}
-        rank, units = _rank([*heads.values()]), len(_energies(rows))
-        smaller = _without_cancelling(heads, rank, owners) if rank < len(heads) else None
-        if units < (len(heads) if smaller is None else rank):
-            return self.units(players, energies)
-        sums = smaller or {head: {head: Fraction(1)} for head in heads}
-        labels = tuple(head for head in heads if any(head in found for found in sums.values()))
-        return Basis(labels, self._ways(groups, sums), min(rank, units))
+        return self.combined(self.directions(players, energies, preferred), energies)
 
-    def units(self, players: Sequence[str], energies: Collection[Energy]) -> Basis:
-        """Return the passes that carry the energies one by one."""
-        rows = {p: _restricted(self._rows[p], energies) for p in players}
-        labels = _energies(rows)
-        ways: dict[str, Way] = {
-            p: {e: self.weight(p, e) for e in labels if self.weight(p, e)} for p in players
+    def per_energy(self, players: Sequence[str], energies: Set[Energy]) -> Basis:
+        """Return one pass for each energy: C is W itself, B the unit matrix."""
+        units = {energy: self.unit(energy) for energy in self.energies(players, energies)}
+        coefficients = {
+            (own := self.row(p)): {
+                unit: own.weight(e) for e, unit in units.items() if own.weight(e)
+            }
+            for p in players
         }
-        return Basis(labels, ways, min(_rank([*rows.values()]), len(labels)))
+        itself = {unit: {unit: ONE} for unit in units.values()}
+        rows = tuple(self.restricted(p, energies) for p in players)
+        return Basis(tuple(units.values()), {**coefficients, **itself}, rows)
 
-    def each(
-        self, players: Sequence[str], energies: Collection[Energy], owners: Collection[str]
+    def per_player(self, players: Sequence[str]) -> Basis:
+        """Return one pass for each player, which serves nobody else: B is W, C the unit matrix."""
+        passes = tuple(self.row(p) for p in players)
+        return Basis(passes, {x: {x: ONE} for x in passes}, tuple(self._rows[p] for p in players))
+
+    def directions(
+        self, players: Iterable[str], energies: Set[Energy], preferred: Set[str]
+    ) -> list[Direction]:
+        """Group players whose rows on these energies are proportional.
+
+        Before: G: 0.1·ce, E: ce, D: -2·fool. After: E represents {G: 0.1, E: 1}, D {D: 1}.
+        """
+        groups: dict[Hashable, dict[str, Multiple]] = {}
+        for player in players:
+            key = (player, energies)
+            if key not in self._directions:
+                self._directions[key] = self._direction(self.restricted(player, energies))
+            direction, multiple = self._directions[key]
+            groups.setdefault(direction, {})[player] = multiple
+        return [d for members in groups.values() for d in _represented(members, preferred)]
+
+    def combined(
+        self,
+        directions: Sequence[Direction],
+        energies: Set[Energy],
+        combinations: Combinations | None = None,
     ) -> Basis:
-        """Return the passes that carry players' own rows, one for each direction."""
-        rows = {p: _restricted(self._rows[p], energies) for p in players}
-        groups = _directions(rows, owners)
-        sums = {group.head: {group.head: Fraction(1)} for group in groups}
-        rank = min(_rank([rows[head] for head in sums]), len(_energies(rows)))
-        return Basis(tuple(sums), self._ways(groups, sums), rank)
+        """Return the passes that carry representatives' rows.
 
-    def alone(self, players: Sequence[str]) -> Basis:
-        """Return the passes that carry players' own rows, each for its player only."""
-        rank = _rank([self._rows[p] for p in players])
-        return Basis(tuple(players), {p: {p: ONE} for p in players}, rank)
+        Args:
+            directions: Of the players' rows on the energies.
+            energies: What lies below the node.
+            combinations: How representatives' rows are made of some of them; if None, all pass.
+        """
+        everyone = [d.representative for d in directions]
+        made = combinations or {q: {q: Fraction(1)} for q in everyone}
+        passing = {q for parts in made.values() for q in parts}
+        return Basis(
+            tuple(self.row(q) for q in everyone if q in passing),
+            {
+                self.row(p): {
+                    self.row(q): (self._weight(factor * x, symbols),)
+                    for q, x in made[direction.representative].items()
+                }
+                for direction in directions
+                for p, (factor, symbols) in direction.members.items()
+            },
+            tuple(self.restricted(q, energies) for q in everyone),
+        )
 
     # --- weights, to and fro ---
 
     def _row(self, terms: Iterable[Term]) -> Row:
-        row: dict[Column, Fraction] = {}
+        row: dict[Energy, dict[Monomial, Fraction]] = {}
         for term in terms:
             keys = [hashable(symbol) for symbol in term.weight.symbols]
             self._symbols |= dict(zip(keys, term.weight.symbols, strict=True))
-            column = (term.energy, frozenset(Counter(keys).items()))
-            row[column] = row.get(column, Fraction(0)) + Fraction(term.weight.factor)
-        return {column: x for column, x in row.items() if x}
+            entry, monomial = row.setdefault(term.energy, {}), frozenset(Counter(keys).items())
+            entry[monomial] = entry.get(monomial, Fraction(0)) + Fraction(term.weight.factor)
+        # Terms may cancel: e - e is nothing to descend.
+        kept = {e: {m: x for m, x in entry.items() if x} for e, entry in row.items()}
+        return {energy: entry for energy, entry in kept.items() if entry}
+
+    def _pass(self, player: str, row: Row) -> Pass:
+        weights = {
+            e: tuple(self._weight(x, m) for m, x in entry.items()) for e, entry in row.items()
+        }
+        return Pass(player, player, weights)
 
     def _weight(self, factor: Fraction, monomial: Monomial) -> Weight:
-        powers = sorted(monomial, key=lambda power: list(self._symbols).index(power[0]))
-        return Weight(
-            float(factor), tuple(self._symbols[key] for key, n in powers for _ in range(n))
+        powers = sorted(monomial, key=lambda power: self._order[power[0]])
+        symbols = tuple(self._symbols[key] for key, n in powers for _ in range(n))
+        return Weight(float(factor), symbols)
+
+    def _direction(self, row: Row) -> tuple[Hashable, Multiple]:
+        """Return what proportional rows have in common, and which multiple of it this row is.
+
+        Before: {e1: 2·s, e2: 4·s·t}. After: ({e1: 1, e2: 2·t}, 2·s).
+        """
+        symbols = reduce(_common, (m for entry in row.values() for m in entry))
+        entries = {(e, _over(m, symbols)): x for e, entry in row.items() for m, x in entry.items()}
+        first = entries[min(entries, key=self._place)]
+        return frozenset((e, m, x / first) for (e, m), x in entries.items()), Multiple(
+            first, symbols
         )
 
-    def _ways(self, groups: Sequence[_Direction], heads: Sums) -> dict[str, Way]:
-        """Return everybody's way, the heads' being given as sums."""
-        return {
-            p: {q: (self._weight(factor * x, monomial),) for q, x in heads[group.head].items()}
-            for group in groups
-            for p, (factor, monomial) in group.members.items()
-        }
+    def _place(self, entry: tuple[Energy, Monomial]) -> tuple[int, list[tuple[int, int]]]:
+        energy, monomial = entry
+        return energy.index, sorted((self._order[key], n) for key, n in monomial)
 
 
-@dataclass(frozen=True)
-class _Direction:
-    """Players with proportional rows: each is so many times (and such symbols times) the head's."""
-
-    head: str
-    members: Mapping[str, tuple[Fraction, Monomial]]
+def as_matrix(rows: Sequence[Row]) -> list[list[Fraction]]:
+    """Return rows as numbers: a column for each energy and product of symbols that occurs."""
+    columns = dict.fromkeys((e, m) for row in rows for e, entry in row.items() for m in entry)
+    return [[row.get(e, {}).get(m, Fraction(0)) for e, m in columns] for row in rows]
 
 
-def _restricted(row: Row, energies: Collection[Energy]) -> Row:
-    return {column: x for column, x in row.items() if column[0] in energies}
+# --- who represents a direction -----------------------------------------------------------------
 
 
-def _energies(rows: Mapping[str, Row]) -> tuple[Energy, ...]:
-    return tuple(dict.fromkeys(energy for row in rows.values() for energy, _ in row))
-
-
-# --- proportional rows ------------------------------------------------------------------------
-
-
-def _directions(rows: Mapping[str, Row], owners: Collection[str]) -> list[_Direction]:
-    """Group players whose rows are proportional, so that a head can stand for all of its group."""
-    groups: dict[Hashable, dict[str, tuple[Fraction, Monomial]]] = {}
-    for player, row in rows.items():
-        common = reduce(_common, (monomial for _, monomial in row))
-        first = next(iter(sorted(row.items(), key=_order)))[1]
-        direction = frozenset((e, _over(m, common), x / first) for (e, m), x in row.items())
-        groups.setdefault(direction, {})[player] = (first, common)
-    return [found for members in groups.values() for found in _headed(members, owners)]
-
-
-def _order(item: tuple[Column, Fraction]) -> tuple[int, list[tuple[str, int]]]:
-    (energy, monomial), _ = item
-    return energy.index, sorted((str(key), n) for key, n in monomial)
-
-
-def _headed(
-    members: dict[str, tuple[Fraction, Monomial]], owners: Collection[str]
-) -> Iterable[_Direction]:
-    """Choose heads: who can stand for the most, then an owner, then whose row is the longest."""
-
-    def served(head: str) -> dict[str, tuple[Fraction, Monomial]]:
-        factor, symbols = members[head]
-        return {
-            p: (f / factor, _over(m, symbols))
-            for p, (f, m) in members.items()
-            if _common(m, symbols) == symbols and abs(f) <= STEEPEST * abs(factor)
-        }
-
+def _represented(members: Mapping[str, Multiple], preferred: Set[str]) -> Iterator[Direction]:
+    """Split players of one direction among representatives, as few as can be: nearly always one."""
     while members:
-        head = max(members, key=lambda p: (len(served(p)), p in owners, abs(members[p][0])))
-        found = served(head)
-        yield _Direction(head, found)
-        members = {p: row for p, row in members.items() if p not in found}
+        found = _representative(members, preferred)
+        served = _served(found, members)
+        yield Direction(found, served)
+        members = {p: row for p, row in members.items() if p not in served}
+
+
+def _representative(members: Mapping[str, Multiple], preferred: Set[str]) -> str:
+    """Choose who serves the most; then who is preferred; then whose row is the longest."""
+    symbols = reduce(_common, (row.symbols for row in members.values()))
+    longest = max(abs(row.factor) for row in members.values())
+    # Found at once: those who serve everybody.
+    best = [
+        p
+        for p, row in members.items()
+        if row.symbols == symbols and longest <= MAX_ROW_RATIO * abs(row.factor)
+    ]
+    if not best:
+        # As of 1e-30·e, e and s·e: the first is too short for the second, symbols do not divide.
+        counts = {p: len(_served(p, members)) for p in members}
+        best = [p for p in members if counts[p] == max(counts.values())]
+    return max(best, key=lambda p: (p in preferred, abs(members[p].factor)))
+
+
+def _served(representative: str, members: Mapping[str, Multiple]) -> dict[str, Multiple]:
+    """Return whose rows are multiples of a representative's, and which."""
+    factor, symbols = members[representative]
+    return {
+        p: Multiple(row.factor / factor, _over(row.symbols, symbols))
+        for p, row in members.items()
+        if _divides(symbols, row.symbols) and abs(row.factor) <= MAX_ROW_RATIO * abs(factor)
+    }
+
+
+def _divides(a: Monomial, b: Monomial) -> bool:
+    return not a or _common(a, b) == a
 
 
 def _common(a: Monomial, b: Monomial) -> Monomial:
+    if a == b or not a:  # all but always: no symbols at all
+        return a
     return frozenset((Counter(dict(a)) & Counter(dict(b))).items())
 
 
 def _over(a: Monomial, b: Monomial) -> Monomial:
-    return frozenset((Counter(dict(a)) - Counter(dict(b))).items())
-
-
-# --- linear algebra, exact --------------------------------------------------------------------
-
-
-def _matrix(rows: Sequence[Row]) -> list[list[Fraction]]:
-    columns = tuple(dict.fromkeys(column for row in rows for column in row))
-    return [[row.get(column, Fraction(0)) for column in columns] for row in rows]
-
-
-def _rank(rows: Sequence[Row]) -> int:
-    matrix = _matrix(rows)
-    rank = 0
-    for column in range(len(matrix[0]) if matrix else 0):
-        pivot = next((i for i in range(rank, len(matrix)) if matrix[i][column]), None)
-        if pivot is None:
-            continue
-        matrix[rank], matrix[pivot] = matrix[pivot], matrix[rank]
-        for i in range(rank + 1, len(matrix)):
-            share = matrix[i][column] / matrix[rank][column]
-            if share:
-                matrix[i] = [x - share * y for x, y in zip(matrix[i], matrix[rank], strict=True)]
-        rank += 1
-    return rank
-
-
-def _without_cancelling(rows: Mapping[str, Row], rank: int, owners: Collection[str]) -> Sums | None:
-    """Return all rows as sums of `rank` of them in which nothing cancels; None if there are none.
-
-    All owners' rows are among those chosen.
-    """
-    if len(rows) > SEARCHED:
-        return None
-    own = [p for p in rows if p in owners]
-    for chosen in combinations(rows, rank):
-        if not {*own} <= {*chosen} or _rank([rows[p] for p in chosen]) < rank:
-            continue
-        sums = {p: _solved(rows[p], {q: rows[q] for q in chosen}) for p in rows}
-        if all(_adds_up(rows[p], sums[p], rows) for p in rows):
-            return {p: {q: x for q, x in found.items() if x} for p, found in sums.items()}
-    return None
-
-
-def _adds_up(row: Row, found: Mapping[str, Fraction], rows: Mapping[str, Row]) -> bool:
-    """Tell whether `found` makes `row`, nothing cancels, and no factor is too large.
-
-    What the summands carry of an energy are positive shares of what the sum carries of it: whatever
-    numbers the symbols stand for, none is larger than the sum.
-    """
-    summands = [{c: x * rows[q][c] for c in rows[q]} for q, x in found.items() if x]
-    columns = {*row}.union(*summands)
-    return (
-        all(abs(x) <= STEEPEST for x in found.values())
-        and all(row.get(c, 0) == sum(s.get(c, 0) for s in summands) for c in columns)
-        and all(_is_share(s, row, energy) for s in summands for energy in {e for e, _ in s})
-    )
-
-
-def _is_share(summand: Row, row: Row, energy: Energy) -> bool:
-    columns = [c for c in {*summand, *row} if c[0] is energy]
-    shares = {summand.get(c, Fraction(0)) / row[c] if c in row else None for c in columns}
-    share = shares.pop()
-    return not shares and share is not None and share > 0
-
-
-def _solved(row: Row, basis: Mapping[str, Row]) -> dict[str, Fraction]:
-    """Return the coefficients of `row` in independent rows that span it."""
-    *known, wanted = _matrix([*basis.values(), row])
-    system = [[*column, x] for *column, x in zip(*known, wanted, strict=True)]
-    for pivot in range(len(known)):
-        best = next(i for i in range(pivot, len(system)) if system[i][pivot])
-        system[pivot], system[best] = system[best], system[pivot]
-        system[pivot] = [x / system[pivot][pivot] for x in system[pivot]]
-        for i, equation in enumerate(system):
-            if i != pivot and equation[pivot]:
-                share = equation[pivot]
-                system[i] = [x - share * y for x, y in zip(equation, system[pivot], strict=True)]
-    return {name: system[i][-1] for i, name in enumerate(basis)}
+    return frozenset((Counter(dict(a)) - Counter(dict(b))).items()) if b else a

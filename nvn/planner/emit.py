@@ -151,12 +151,14 @@ class Emitter:
     def require_paths(self, x: ir.RequirePaths) -> Iterator[str]:
         """Yield what makes sure that every mover has a gradient, before anybody steps."""
         for player, gradients in x.gradients:
-            yield f"run.require_path({quoted(player)}, {gradients})"
+            own = f"[p.grad for p in {self.name(player)}_params]"
+            yield f"run.require_path({quoted(player)}, {own if gradients is None else gradients})"
 
     def step(self, x: ir.Step) -> Iterator[str]:
         """Yield what steps a player."""
-        optimizer = "" if x.optimizer == x.player else f", {quoted(x.optimizer)}"
-        yield f"run.step({quoted(x.player)}, {x.gradients}{optimizer})"
+        optimizer = "" if x.optimizer == x.player else f", optimizer={quoted(x.optimizer)}"
+        along = "" if x.gradients is None else f", {x.gradients}"
+        yield f"run.step({quoted(x.player)}{along}{optimizer})"
 
     def returned(self, x: ir.Return) -> Iterator[str]:
         """Yield what the function returns: what `x` reads, in that order."""
@@ -200,11 +202,18 @@ class Emitter:
         outputs = [*(slot for _, slot in x.energies), *(slot for slot, _ in x.values)]
         cotangents = [amount(scale) for scale, _ in x.energies]
         cotangents += [mixed(mixture) for _, mixture in x.values]
-        parameters = [f"{self.name(player)}_params" for player, _ in x.players]
-        parts = [_list(outputs), _list(cotangents), _list(parameters)]
+        into = [f"*{self.name(player)}_params" for player in x.into]
+        own = _list(into) if len(into) != 1 else into[0].removeprefix("*")
+        parts = [_list(outputs), _list(cotangents), *([] if x.alone else [own])]
+        parts += (
+            [_list(f"{self.name(player)}_params" for player, _ in x.players)] if x.writes else []
+        )
         parts += [_list(leaf for leaf, _ in x.leaves)] if x.leaves else []
         parts += ["retain_graph=True"] if x.retain_graph else []
-        yield from folded(f"{_list(x.writes)} = vjp({', '.join(parts)})")
+        if x.writes:
+            yield from folded(f"{_list(x.writes)} = vjp({', '.join(parts)})")
+        else:
+            yield from folded(f"backward({', '.join(parts)})")
 
     def free(self, slots: Sequence[Slot]) -> Iterator[str]:
         """Yield what forgets slots."""

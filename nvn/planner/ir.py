@@ -393,7 +393,9 @@ class Backward(Instruction):
         name: What the pass carries: a player's row of weights, or one energy.
         energies: The energies that it starts from, with the weights that it carries.
         values: The values that it goes on from, each with the cotangents to mix.
-        players: Whose parameters it ends at, and where their gradients go.
+        into: The players whose parameters it ends at, their gradients added up in `.grad`.
+        alone: Whether these are all the leaves that the graph has: then nobody need name them.
+        players: Those whose gradients are kept apart, to be scaled, and where they go.
         leaves: The leaves that it ends at, and where their cotangents go.
         retain_graph: Whether another pass goes through the same graph.
     """
@@ -401,9 +403,11 @@ class Backward(Instruction):
     name: str
     energies: tuple[tuple[Scale, Slot], ...]
     values: tuple[tuple[Slot, Mixture], ...]
-    players: tuple[tuple[str, Slot], ...]
-    leaves: tuple[tuple[Slot, Slot], ...]
-    retain_graph: bool
+    into: tuple[str, ...]
+    players: tuple[tuple[str, Slot], ...] = ()
+    leaves: tuple[tuple[Slot, Slot], ...] = ()
+    retain_graph: bool = False
+    alone: bool = False
 
     @property
     def reads(self) -> tuple[Slot, ...]:
@@ -421,11 +425,11 @@ class Backward(Instruction):
     def __str__(self) -> str:
         starts = [f"{scale} {slot}" for scale, slot in self.energies]
         starts += [f"{value} by {_mixture(mixture)}" for value, mixture in self.values]
-        ends = [*(player for player, _ in self.players), *(str(leaf) for leaf, _ in self.leaves)]
+        ends = [*self.into, *(player for player, _ in self.players)]
+        ends += [str(leaf) for leaf, _ in self.leaves]
         kept = ", keeping the graph" if self.retain_graph else ""
-        return (
-            f"{_listed(self.writes)} = backward from {', '.join(starts)} to {_listed(ends)}{kept}"
-        )
+        found = f"{_listed(self.writes)} = " if self.writes else ""
+        return f"{found}backward from {', '.join(starts)} to {_listed(ends)}{kept}"
 
 
 @dataclass(frozen=True)
@@ -460,21 +464,22 @@ class Step(Instruction):
 
     Attributes:
         player: Who.
-        gradients: Along what.
+        gradients: Along what; None for what has been added up in `.grad`.
         optimizer: The name of the optimizer that steps.
     """
 
     player: str
-    gradients: Slot
+    gradients: Slot | None
     optimizer: str
 
     @property
     def reads(self) -> tuple[Slot, ...]:
-        return (self.gradients,)
+        return () if self.gradients is None else (self.gradients,)
 
     def __str__(self) -> str:
+        along = "" if self.gradients is None else f" along {self.gradients}"
         how = "" if self.optimizer == self.player else f" with {self.optimizer}"
-        return f"step {self.player} along {self.gradients}{how}"
+        return f"step {self.player}{along}{how}"
 
 
 @dataclass(frozen=True)
@@ -482,17 +487,17 @@ class RequirePaths(Instruction):
     """Hold every mover to having a gradient, before anybody steps.
 
     Attributes:
-        gradients: Each mover, and its gradients.
+        gradients: Each mover, and its gradients; None for what has been added up in `.grad`.
     """
 
-    gradients: tuple[tuple[str, Slot], ...]
+    gradients: tuple[tuple[str, Slot | None], ...]
 
     @property
     def reads(self) -> tuple[Slot, ...]:
-        return tuple(slot for _, slot in self.gradients)
+        return tuple(slot for _, slot in self.gradients if slot is not None)
 
     def __str__(self) -> str:
-        return f"require gradients: {_listed(self.reads)}"
+        return f"require gradients of {_listed(slot or player for player, slot in self.gradients)}"
 
 
 @dataclass(frozen=True)

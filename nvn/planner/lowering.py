@@ -32,11 +32,12 @@ from typing import Any
 from nvn import pytree
 from nvn.game.graph import LossGraph, fingerprints, hashed
 from nvn.game.ops import Apply, Batch, Call, Gradient, Item, Noise, Sample, StopGradient
-from nvn.game.traversal import gradients_of, is_cut, owner
+from nvn.game.traversal import gradients_of, owner
 from nvn.game.values import Energy, Value, Weight
 from nvn.planner import ir
 from nvn.planner.analysis import IterationAnalysis, Part
-from nvn.planner.basis import Coefficient, Label
+from nvn.planner.backward import EdgeKind
+from nvn.planner.basis import Coefficient, Pass
 from nvn.planner.ir import Factor, Instruction, Program, Scale, Slot
 from nvn.planner.turns import Turn, TurnPlan
 from nvn.planner.value_numbering import Number
@@ -159,7 +160,7 @@ class _Iteration:
         self.constants: dict[str, Any] = {}
         self.constant_names = dict(named)
         # What module parameters do now: a RequiresGrad is written only where that changes.
-        self.requires_grad = {p.name: True for p in graph.players if not p.frozen}
+        self.requires_grad = {p.name: True for p in graph.players if p.name in graph.learnable}
         # The version of its buffers that each player's module holds at this point.
         self.held_buffers: dict[str, Number] = {}
         self.uses_of_buffers = Counter(
@@ -221,7 +222,7 @@ class _Turn:
         self.index = index
         self.turn = self.analysis.turns[index]
         self.version = self.analysis.versions[index]
-        self.back = self.analysis.backward[index]
+        self.back = self.analysis.backward_plans[index]
         self.pending = dict(self.analysis.computed[index])
         # What the calls of this turn make of buffers: others may start with it.
         self.makes = {self.version.ends[n]: n for n in self.pending if n in self.version.ends}
@@ -229,10 +230,10 @@ class _Turn:
         self.home = self.analysis.home[index]
         self.slopes = gradients_of(self.pending)
         self.weights = self._weights()
-        self.leaves: dict[tuple[Value, Value], Slot] = {}
         # Cotangents that earlier passes have left, by the leaf and the part of its taker.
-        self.left: dict[tuple[Slot, int], dict[Label, Slot]] = {}
-        self.totals: dict[str, Slot] = {}
+        self.left: dict[tuple[Slot, int], dict[Pass, Slot]] = {}
+        self.totals: dict[str, Slot | None] = {}
+        self.scaled = self._scaled_players()
         self.through_gradients: Counter[str] = Counter()
 
     def _weights(self) -> dict[Energy, list[Value]]:
@@ -260,7 +261,7 @@ class _Turn:
 
     def _finish(self) -> None:
         if not self.it.steps:
-            self.it.gradients |= self.totals
+            self.it.gradients |= {p: total for p, total in self.totals.items() if total is not None}
             return
         if len(self.turn.terms) > 1:
             self.it.emit(ir.RequirePaths(tuple((p, self.totals[p]) for p in self.turn.terms)))
@@ -279,21 +280,21 @@ class _Turn:
 
         Parts that give one another cotangents stay in the order of going back. Of others, those
         come first that make nothing with a graph for later turns, so that D's judgment of the real
-        is over and forgotten before the fake is made.
+        is over and forgotten before the fake is made; then those for which least is computed.
         """
-        groups = _united(self.parts, self.back.cuts, self.home)
-        weight = {id(group): self._kept_by(group) for group in groups}
-        first = {id(group): min(n.index for part in group for n in part.nodes) for group in groups}
-        groups.sort(key=lambda group: (weight[id(group)], first[id(group)]))
+        groups = _united(self.parts, self.back.cut_edges, self.home)
+        if len(groups) > 1:
+            groups.sort(key=self._effort)  # stable: else in the order of going back
         return [part for group in groups for part in group]
 
-    def _kept_by(self, group: Sequence[Part]) -> int:
-        """Return how many values are made for a group that a later turn goes back through."""
-        later = (
+    def _effort(self, group: Sequence[Part]) -> tuple[int, int]:
+        """Return how much is made for a group that later turns go back through, and how much."""
+        missing = self._missing(self._wanted_by(group))
+        turns = (
             self.analysis.differentiated_in.get(self.version.numbers[node], self.index)
-            for node in self._missing(self._wanted_by(group))
+            for node in missing
         )
-        return sum(turn > self.index for turn in later)
+        return sum(turn > self.index for turn in turns), len(missing)
 
     def _wanted_by(self, group: Sequence[Part]) -> list[Value]:
         """Return what has to be computed before a group goes back, and frees its graph.
@@ -336,7 +337,7 @@ class _Turn:
                 self._compute_call(node)
             case _:
                 self._compute_other(node)
-        if isinstance(node, Energy) and node in self.turn.energies:
+        if isinstance(node, Energy) and node in self.turn.descends:
             self._record(node)
 
     def _compute_other(self, node: Value) -> None:
@@ -456,7 +457,7 @@ class _Turn:
         return (
             turn is not None
             and player is not None
-            and player in self.analysis.backward[turn].need[node]
+            and player in self.analysis.backward_plans[turn].needed_by[node]
         )
 
     def _differentiated_in(self, node: Value) -> int | None:
@@ -494,11 +495,15 @@ class _Turn:
             if self.analysis.is_traced(value, node):
                 return self._value(value)
         turn = self._differentiated_in(node)
-        if turn is None or is_cut(node) or value not in self.analysis.backward[turn].need:
+        if turn is None:
             return self._constant(value)
-        if (value, node) in self.analysis.backward[turn].cuts:
-            return self._leaf(value, node, turn)
-        return self._value(value)
+        match self.analysis.backward_plans[turn].kind(value, node):
+            case EdgeKind.CONSTANT:
+                return self._constant(value)
+            case EdgeKind.LEAF:
+                return self._leaf(value, node, turn)
+            case EdgeKind.LIVE:
+                return self._value(value)
 
     def _constant(self, value: Value) -> Slot:
         number = self.version.numbers[value]
@@ -508,13 +513,9 @@ class _Turn:
 
     def _leaf(self, value: Value, node: Value, turn: int) -> Slot:
         """Return the leaf in place of `value` for `node`: shared by all that mix in one way."""
-        if (value, node) not in self.leaves:
-            back = self.analysis.backward[turn]
-            part = self.analysis.home[turn][node].number
-            ways = tuple((p, _hashable(back.way(node, p))) for p in back.need[value])
-            key = ("leaf", self.version.numbers[value], turn, part, ways)
-            self.leaves[value, node] = self._made(ir.Leaf, key, value, "leaf")
-        return self.leaves[value, node]
+        leaf = self.analysis.backward_plans[turn].leaf_of[value, node]
+        part = self.analysis.home[turn][node].number
+        return self._made(ir.Leaf, ("leaf", turn, leaf, part), value, "leaf")
 
     def _source(self, value: Value) -> Slot:
         """Return the tensor that gradients with respect to `value` are taken of.
@@ -527,16 +528,16 @@ class _Turn:
         if number not in self.analysis.double_backward and (turn is None or not takers):
             return self._made(ir.Leaf, ("source", number), value, "leaf")
         if takers and turn is not None:
-            edge = (value, takers[0])
-            if edge in self.analysis.backward[turn].cuts:
-                return self._leaf(*edge, turn)
+            back = self.analysis.backward_plans[turn]
+            if back.kind(value, takers[0]) is EdgeKind.LEAF:
+                return self._leaf(value, takers[0], turn)
         return self._made(ir.Alias, ("alias", number), value, "alias")
 
     def _takers(self, value: Value, turn: int) -> list[Value]:
         """Return what takes `value` on the way to a gradient by it and is pulled in `turn`."""
         return [
             node
-            for node in self.analysis.backward[turn].need
+            for node in self.analysis.backward_plans[turn].needed_by
             if value in node.inputs
             and self.analysis.is_source(value, node)
             and self.analysis.differentiated_in.get(self.version.numbers.get(node, -1)) == turn
@@ -578,45 +579,84 @@ class _Turn:
     # --- backward ---
 
     def _go_back(self, part: Part) -> None:
-        labels = [*dict.fromkeys(x for node in part.nodes for x in self.back.labels(node))]
-        for i, label in enumerate(labels):
-            self._pass(part, label, retain_graph=i + 1 < len(labels))
+        passes = [*dict.fromkeys(x for node in part.nodes for x in self.back.passes[node])]
+        for i, carried in enumerate(passes):
+            self._backward(part, carried, retain_graph=i + 1 < len(passes))
 
-    def _pass(self, part: Part, label: Label, *, retain_graph: bool) -> None:
-        back = self.back
+    def _backward(self, part: Part, carried: Pass, *, retain_graph: bool) -> None:
+        """Write one pass through a part: from energies and cotangents to players and leaves."""
         energies, values = [], []
         scales: dict[str, Scale] = {}
         leaves: dict[Slot, Slot] = {}
         for node in part.nodes:
-            if isinstance(node, Energy) and (weight := back.rows.weight(label, node)):
+            if isinstance(node, Energy) and (weight := carried.weight(node)):
                 energies.append((self._scale(weight), self._value(node)))
-            if mixed := self._mixed(node, label):
+            if mixed := self._mixed(node, carried):
                 values.append((self._value(node), mixed))
             player = owner(node)
-            if player is not None and player in back.need[node]:
-                way = back.bases[node].ways[player]
-                if label in way:
-                    scales[player] = self._scale(way[label])
-            for value in self._cut_inputs(node):
-                if any(label in back.way(node, p) for p in back.need[value]):
-                    leaf = self._leaf(value, node, self.index)
-                    leaves[leaf] = self._cotangent(leaf, part, label, value)
+            if player is not None and player in self.back.needed_by[node]:
+                made_of = self.back.coefficients(node, self.back.matrix.row(player))
+                if carried in made_of:
+                    scales[player] = self._scale(made_of[carried])
+            for value in self._leaves_of(node, carried):
+                leaf = self._leaf(value, node, self.index)
+                leaves[leaf] = self._cotangent(leaf, part, carried, value)
         for player_name in scales:
             self.it.require_grad(player_name, True)
-        name = self.it.graph.names[label] if isinstance(label, Energy) else label
+        into = tuple(p for p in scales if p not in self.scaled)
+        self.totals |= dict.fromkeys(into)
+        scales = {p: scale for p, scale in scales.items() if p in self.scaled}
         found = {p: self._gradients_slot(p, scale) for p, scale in scales.items()}
         self.it.emit(
             ir.Backward(
-                name,
+                carried.name,
                 tuple(energies),
                 tuple(values),
+                into,
                 tuple(found.items()),
                 tuple(leaves.items()),
                 retain_graph,
+                self._is_alone(part) and not scales,
             )
         )
         for player_name, scale in scales.items():
             self._accumulate(player_name, scale, found[player_name])
+
+    def _scaled_players(self) -> frozenset[str]:
+        """Return the players whose gradients are not simply added up in `.grad`.
+
+        That is whose row is a multiple of another's at any call, or who only wants to look.
+        """
+        if not self.it.steps:
+            return frozenset(self.turn.terms)
+        return frozenset(
+            player
+            for node in self.back.needed_by
+            if (player := owner(node)) in self.back.needed_by[node]
+            for coefficient in self.back.coefficients(node, self.back.matrix.row(player)).values()
+            if self._scale(coefficient) != ONE
+        )
+
+    def _is_alone(self, part: Part) -> bool:
+        """Tell whether a part's graph has no leaves but the parameters of the only mover.
+
+        Where several move, passes end at some of them; where a gradient is a value (∂y/∂x), x is a
+        leaf.
+        """
+        return len(self.turn.terms) == 1 and not gradients_of(part.nodes)
+
+    def _leaves_of(self, node: Value, carried: Pass) -> list[Value]:
+        """Return the values in whose place a node has leaves, at which somebody wants the pass."""
+        back = self.back
+        return [
+            value
+            for value in node.inputs
+            if back.kind(value, node) is EdgeKind.LEAF
+            and any(
+                carried in back.coefficients(node, back.matrix.row(player))
+                for player in back.needed_by[value]
+            )
+        ]
 
     def _gradients_slot(self, player: str, scale: Scale) -> Slot:
         alone = player not in self.totals and scale == ONE
@@ -631,31 +671,26 @@ class _Turn:
         self.it.emit(ir.Accumulate(out, total, scale, part))
         self.totals[player] = out
 
-    def _cut_inputs(self, node: Value) -> list[Value]:
-        return [v for v in node.inputs if (v, node) in self.back.cuts]
-
-    def _cotangent(self, leaf: Slot, part: Part, label: Label, value: Value) -> Slot:
-        name = f"d_{self._value(value)}" + ("" if isinstance(label, Energy) else f"_{label}")
-        slot = self.it.slot(("cotangent", self.index, leaf, part.number, label), name)
-        self.left.setdefault((leaf, part.number), {})[label] = slot
+    def _cotangent(self, leaf: Slot, part: Part, carried: Pass, value: Value) -> Slot:
+        name = f"d_{self._value(value)}" + ("" if carried.player is None else f"_{carried.player}")
+        slot = self.it.slot(("cotangent", self.index, leaf, part.number, carried), name)
+        self.left.setdefault((leaf, part.number), {})[carried] = slot
         return slot
 
-    def _mixed(self, value: Value, label: Label) -> ir.Mixture:
-        """Return the cotangents that a pass with `label` goes on from at `value`, with factors."""
-        if label not in self.back.labels(value):
+    def _mixed(self, value: Value, carried: Pass) -> ir.Mixture:
+        """Return the cotangents that a pass goes on from at `value`, with factors."""
+        if carried not in self.back.passes.get(value, ()):
             return ()
         mixture: list[tuple[Scale, Slot]] = []
         seen: set[tuple[Slot, int]] = set()
-        for node in self.back.takers(value):
-            if (value, node) not in self.back.cuts:
-                continue
+        for node in self.back.cut_takers.get(value, ()):
             key = (self._leaf(value, node, self.index), self.home[node].number)
             if key in seen:
                 continue
             seen.add(key)
-            for passed, coefficient in self.back.way(node, label).items():
-                if passed in self.left.get(key, {}):
-                    mixture.append((self._scale(coefficient), self.left[key][passed]))
+            for x, coefficient in self.back.coefficients(node, carried).items():
+                if x in self.left.get(key, {}):
+                    mixture.append((self._scale(coefficient), self.left[key][x]))
         return tuple(mixture)
 
     # --- weights ---
@@ -707,13 +742,6 @@ def _container_classes(tree: Any) -> Iterator[type]:
         yield type(tree)
     for branch in branches:
         yield from _container_classes(branch)
-
-
-def _hashable(way: Mapping[Label, Coefficient]) -> Hashable:
-    def key(weight: Weight) -> Hashable:
-        return (weight.factor, tuple(map(id, weight.symbols)))
-
-    return frozenset((label, tuple(map(key, coefficient))) for label, coefficient in way.items())
 
 
 def _united(

@@ -60,6 +60,18 @@ class Plan:
         schedule: Who moves when.
         moves: What each move of the schedule computes.
         large: Parameters from which on a player's passes that share no graph are taken apart.
+
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game, adv = nvn.Game("gan"), en.NonSaturating()
+    >>> real, z = game.batch("real", "z")
+    >>> G, D = (game.player(name, torch.nn.Linear(2, 2)) for name in "GD")
+    >>> D.minimizes(adv.real(D(real)) + adv.fake(D(G(z))))
+    >>> G.minimizes(adv.fool(D(G(z))))
+
+    >>> plan = nvn.plan(game, nvn.alternating(D, G))
+    >>> plan.counts["G"], plan.batches_per_step
+    ({'forward': 1, 'backward': 1}, 1)
     """
 
     graph: LossGraph
@@ -171,6 +183,18 @@ def plan(game: Game, schedule: Schedule, *, partial: bool = False) -> Plan:
 
     Raises:
         GameError: Listing every problem found.
+
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> print(nvn.plan(game, nvn.alternating(f)))
+    line: f
+    1. f
+       f minimises mse(f(x), y)
+    f: 1 forward, 1 backward
     """
     return plan_checked(loss_graph(game, [schedule], partial=partial), schedule)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from nvn.game.schedule import Fresh, Move
 from nvn.game.traversal import called_players, owner, roots
 from nvn.game.values import Energy, Term, Value, WeightedSum
-from nvn.planner.backward import Pulling
+from nvn.planner.backward import BackwardPlan
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,15 @@ class Turn:
         """The energies, and the values that weigh them."""
         return roots(WeightedSum(group) for group in self.terms.values())
 
-    @property
+    @cached_property
     def energies(self) -> tuple[Energy, ...]:
         """The energies that anybody descends, each once."""
         return tuple(dict.fromkeys(t.energy for group in self.terms.values() for t in group))
+
+    @cached_property
+    def descends(self) -> frozenset[Energy]:
+        """The same, to look them up."""
+        return frozenset(self.energies)
 
     def lines(self, names: Mapping[Value, str]) -> tuple[str, ...]:
         """Say who moves, and down what."""
@@ -71,7 +77,7 @@ class TurnPlan:
         turn: The turn.
         computed: The values that are computed in it.
         reused: The values that it asks for and that are there already.
-        back: How it goes back.
+        backward_plan: How it goes back.
         through_gradients: How often the gradients that are values (∂y/∂x) go back through a call of
             each player.
     """
@@ -79,7 +85,7 @@ class TurnPlan:
     turn: Turn
     computed: tuple[Value, ...]
     reused: tuple[Value, ...]
-    back: Pulling
+    backward_plan: BackwardPlan
     through_gradients: Counter[str]
 
     @property
@@ -91,7 +97,7 @@ class TurnPlan:
     def backward(self) -> Counter[str]:
         """How often a gradient goes back through a call of each player."""
         passes = Counter(self.through_gradients)
-        for node in self.back.need:
+        for node, through in self.backward_plan.passes.items():
             if (player := owner(node)) is not None:
-                passes[player] += len(self.back.labels(node))
+                passes[player] += len(through)
         return passes

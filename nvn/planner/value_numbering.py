@@ -3,6 +3,17 @@
 A value depends on the batch, on the draws, on the steps that the players behind it have taken, and
 (of modules with buffers) on the buffers that a call starts with. Two moves whose calls agree in all
 of that ask for the same tensor: it has one number, and is computed once.
+
+D and G alternate, x a batch, z noise, fake = G(z); both descend mean(D(fake)), and D has BatchNorm:
+
+    turn  value          depends on                                      number
+    D     x, z, fake     batch 1; and its draw; z and G's 0 steps        0, 1, 2
+          D's buffers    nothing: they are those D comes with            3
+          D(fake)        fake (2), D's 0 steps, D's buffers (3)          4, leaves buffers 5, kept
+          mean(D(fake))  D(fake) (4)                                     6
+    G     x, z, fake     as before: G has not stepped                    0, 1, 2: reused
+          D(fake)        fake (2), D's 1 step, D's buffers (5)           7, leaves buffers 8, lost
+          mean(D(fake))  D(fake) (7)                                     9
 """
 
 from __future__ import annotations

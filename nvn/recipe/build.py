@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 __all__ = [
-    "Streams",
+    "PhaseData",
     "check_data",
     "check_recipe",
     "feed",
@@ -92,8 +92,8 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
         ConfigError: If optimizers or learning rates do not fit.
         DataError: If the data are no batches.
     """
-    streams = Streams(recipe, sampled=True)
-    check_data(make_engines(recipe, seed=seed), streams, recipe.all_phases)
+    data = PhaseData(recipe, sampled=True)
+    check_data(make_engines(recipe, seed=seed), data, recipe.all_phases)
 
 
 def _phase(recipe: Recipe, name: str) -> Phase:
@@ -123,7 +123,7 @@ def eject_recipe(recipe: Recipe, phase: str = MAIN) -> str:
         ConfigError: If there is no such phase.
     """
     found = _phase(recipe, phase)
-    plan, batch = make_plans(recipe)[phase], Streams(recipe, sampled=True).of(found).peek()
+    plan, batch = make_plans(recipe)[phase], PhaseData(recipe, sampled=True).of(found).peek()
     return eject(plan, recipe.optimizers, batch, steps=found.steps)
 
 
@@ -136,12 +136,12 @@ def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explaine
     """
     found = _phase(recipe, phase)
     engine = make_engines(recipe, seed=seed)[phase]
-    batch = Streams(recipe, sampled=True).of(found).peek()
+    batch = PhaseData(recipe, sampled=True).of(found).peek()
     engine.check(batch)
     return explained(engine.plan, engine.costs(batch))
 
 
-def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable[Phase]) -> None:
+def check_data(engines: Mapping[str, Engine], data: PhaseData, phases: Iterable[Phase]) -> None:
     """Make the data, and check each phase's first batch, which is not taken.
 
     Raises:
@@ -150,7 +150,7 @@ def check_data(engines: Mapping[str, Engine], streams: Streams, phases: Iterable
     """
     problems: dict[Problem, None] = {}  # each once, also if several phases have it
     for phase in phases:
-        batch, engine = streams.of(phase).peek(), engines[phase.name]
+        batch, engine = data.of(phase).peek(), engines[phase.name]
         problems |= dict.fromkeys(replaced_draws(_computed(phase.schedule.objectives), batch))
         try:
             engine.check(batch)
@@ -169,13 +169,13 @@ def _problems_with_data(recipe: Recipe) -> list[Problem]:
     graph = freeze(recipe.game, [phase.schedule for phase in phases])
     moving = {player for phase in phases for player in phase.schedule.players}
     idle = [player.objective for player in players if player not in moving]
-    streams = Streams(recipe, sampled=True)
+    data = PhaseData(recipe, sampled=True)
     problems: dict[Problem, None] = {}
     with suppress(Exception):  # of the recipe's data, for one
         for phase in phases:
             objectives = [*phase.schedule.objectives, *(idle if phase.name == MAIN else [])]
             nodes = [node for node in _computed(objectives) if node in graph.names]
-            batch, needed = streams.of(phase).peek(), sound(recipe.game, graph, nodes)
+            batch, needed = data.of(phase).peek(), sound(recipe.game, graph, nodes)
             problems |= dict.fromkeys(replaced_draws(needed, batch))
             problems |= dict.fromkeys(batch_problems(graph, needed, batch))
     return [*problems]
@@ -186,7 +186,7 @@ def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
     return ancestors(roots(objectives))
 
 
-class Streams:
+class PhaseData:
     """The phases' data: made when first needed, read on where phases share them."""
 
     def __init__(self, recipe: Recipe, sampled: bool = False) -> None:

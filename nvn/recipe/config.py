@@ -24,6 +24,16 @@ class Config(pydantic.BaseModel):
 
     Attributes:
         presets: Named sets of values, `{"paper": {"size": 128}}`.
+
+    >>> class Faces(Config):
+    ...     presets = {"paper": {"size": 128}}
+    ...     size: int = pydantic.Field(48, ge=8, description="pixels on a side")
+    ...     lr: float = pydantic.Field(1e-4, gt=0, description="learning rate")
+    >>> Faces.build("paper", settings={"lr": 0.01})
+    Faces(size=128, lr=0.01)
+    >>> Faces().replace(size=4)
+    Traceback (most recent call last):
+    nvn.errors.ConfigError: size = 4: Input should be greater than or equal to 8 (pixels on a side)
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_default=True)

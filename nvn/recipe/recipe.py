@@ -44,6 +44,13 @@ class Phase:
         schedule: Who moves when; players that do not move are fine.
         steps: Its budget.
         data: Its data; the recipe's if None.
+
+    >>> import nvn, torch
+    >>> game = nvn.Game("line")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+
+    >>> Phase("warmup", nvn.alternating(f), steps=100).steps
+    100
     """
 
     name: str
@@ -61,6 +68,11 @@ class Evaluation:
         fn: From the engine to `{metric: number}`. The modules are in eval mode while it runs, and
             whatever it draws at random leaves the training as it was.
         every: After how many steps of the game to run it; only at the end if None.
+
+    >>> def slope(engine: Engine) -> Metrics:
+    ...     return {"slope": engine.modules["f"].weight.item()}
+    >>> Evaluation("line", slope, every=50)  # doctest: +ELLIPSIS
+    Evaluation(name='line', fn=<function slope at ...>, every=50)
     """
 
     name: str
@@ -87,6 +99,14 @@ class Preview:
         name: The picture's name.
         fn: From the engine to a picture, under the same conditions as an evaluation.
         every: After how many steps of the game to make it; only at the end if None.
+
+    >>> def samples(engine: Engine) -> Image:
+    ...     import PIL.Image
+    ...
+    ...     brightness = engine.modules["f"].weight.item()
+    ...     return PIL.Image.new("L", (8, 8), round(255 * brightness))
+    >>> Preview("samples", samples).every is None
+    True
     """
 
     name: str
@@ -108,6 +128,13 @@ class Application:
             from 1 × 1; it may return another size and mode. The modules are in eval mode, nothing
             keeps gradients, and what is drawn at random is drawn alike for every picture. For a
             picture that it cannot work on it raises an NvnError (`nvn.DataError`) saying why.
+
+    >>> import PIL.Image
+    >>> def smaller(engine: Engine, image: Image) -> Image:
+    ...     return image.resize((image.width // 2, image.height // 2))
+    >>> halved = Application("halved", smaller)
+    >>> halved.fn(None, PIL.Image.new("RGB", (64, 48))).size
+    (32, 24)
     """
 
     name: str
@@ -141,6 +168,32 @@ class Recipe:
 
     Raises:
         ConfigError: Naming everything that does not fit.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> def line() -> nvn.Recipe:
+    ...     game = nvn.Game("line")
+    ...     x, y = game.batch("x", "y")
+    ...     f = game.player("f", torch.nn.Linear(1, 1))
+    ...     f.minimizes(en.mse(f(x), y))
+    ...     inputs = torch.linspace(-1.0, 1.0, 64)[:, None]
+    ...     return nvn.Recipe(
+    ...         name="line",
+    ...         game=game,
+    ...         schedule=nvn.alternating(f),
+    ...         optimizers=partial(torch.optim.SGD, lr=0.5),
+    ...         data=nvn.data.TensorBatches({"x": inputs, "y": 2 * inputs}, batch_size=16),
+    ...         steps=200,
+    ...     )
+
+    >>> recipe = line()
+    >>> recipe.replace(steps=10).all_phases[-1].steps
+    10
+    >>> recipe.replace(steps=0)
+    Traceback (most recent call last):
+    nvn.errors.ConfigError: recipe 'line':
+      steps: found 0, expected a whole number from 1 up
     """
 
     name: str

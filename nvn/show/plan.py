@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nvn.game.graph import LossGraph
 from nvn.game.ops import Call
 from nvn.game.traversal import differentiable_path, gradients_of, owner
-from nvn.game.values import Energy, Value, Weight, written
+from nvn.game.values import Value, Weight, written
 from nvn.planner.ir import Comment, Free, Return
 from nvn.planner.planner import Plan, heading
 from nvn.planner.turns import TurnPlan
@@ -51,8 +51,8 @@ def explained(plan: Plan, costs: Mapping[str, Costs]) -> Explained:
 
 
 def _turn(graph: LossGraph, played: TurnPlan) -> Explained:
-    back = played.back
-    calls = [node for node in back.need if owner(node) is not None]
+    back = played.backward_plan
+    calls = [node for node in back.needed_by if owner(node) is not None]
     return {
         "move": heading(played.turn.move),
         "takes": {True: "a new batch", "noise": "new draws", False: ""}[played.turn.takes],
@@ -86,24 +86,25 @@ def _gradient(graph: LossGraph, node: Value) -> Explained:
 
 def _through(graph: LossGraph, played: TurnPlan, node: Value) -> Explained:
     """Say how a move goes back through a call: the rows of weights, and the passes made of them."""
-    back, player = played.back, owner(node)
+    back, player = played.backward_plan, owner(node)
     assert player is not None
-    basis, labels = back.bases[node], back.labels(node)
-    energies = [e for e in graph.energies if any(back.carries(p, node, e) for p in back.need[node])]
+    basis, passes = back.bases[node], back.passes[node]
+    energies = [
+        e for e in graph.energies if any(back.carries(p, node, e) for p in back.needed_by[node])
+    ]
     return {
         "call": graph.names[node],
         "player": player,
-        "passes": len(labels),
-        "rank": min(basis.rank, len(labels)),
-        "carried": [graph.names[x] if isinstance(x, Energy) else x for x in labels],
+        "passes": len(passes),
+        "rank": min(basis.rank, len(passes)),
+        "carried": [x.name for x in passes],
         "energies": [graph.names[e] for e in energies],
-        "matrix": {p: [_sum(back.rows.weight(p, e)) for e in energies] for p in back.need[node]},
+        "matrix": {
+            p: [_sum(back.matrix.row(p).weight(e)) for e in energies] for p in back.needed_by[node]
+        },
         "made_of": {
-            p: {
-                graph.names[x] if isinstance(x, Energy) else x: _sum(c)
-                for x, c in basis.ways[p].items()
-            }
-            for p in back.need[node]
+            p: {x.name: _sum(c) for x, c in back.coefficients(node, back.matrix.row(p)).items()}
+            for p in back.needed_by[node]
         },
     }
 

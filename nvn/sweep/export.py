@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 import nvn
+from nvn.files import atomic_write
 from nvn.sweep.grid import as_text
 from nvn.sweep.results import SweepFolder
 from nvn.sweep.statistics import Measured, Metric, numbers
 from nvn.sweep.table import Table
-from nvn.training.weights import atomic_write
 
 __all__ = ["write_request", "write_tables"]
 

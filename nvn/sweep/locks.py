@@ -12,7 +12,7 @@ from io import BufferedRandom
 from pathlib import Path
 
 from nvn.errors import RunError
-from nvn.training.weights import disk
+from nvn.files import disk
 
 __all__ = ["alone", "opened", "try_lock"]
 

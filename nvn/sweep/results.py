@@ -23,9 +23,9 @@ from typing import Any
 
 import yaml
 
+from nvn.files import disk
 from nvn.recipe.loading import RecipeSource, installed_folder
 from nvn.sweep.grid import Cell, Grid, as_text
-from nvn.training.weights import disk
 
 __all__ = [
     "Result",

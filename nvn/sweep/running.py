@@ -21,12 +21,12 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Protocol
 
+from nvn.files import disk
 from nvn.sweep.failures import failure, process_of
 from nvn.sweep.grid import Cell, Request, as_text
 from nvn.sweep.locks import opened, try_lock
 from nvn.sweep.results import Result, clear, log_of, read_result
 from nvn.training.stopping import Stop
-from nvn.training.weights import disk
 
 __all__ = ["Job", "Watcher", "run_command", "run_jobs", "this_program"]
 
@@ -186,10 +186,10 @@ def _result(attempt: _Attempt) -> Result:
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], stop: Stop) -> None:
     """End runs: gently, and by force those that don't; a second Ctrl-C does not wait."""
-    for process in processes:
-        process.terminate()
     deadline = time.monotonic() + _GRACE
     with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+        for process in processes:
+            process.terminate()
         for process in processes:
             process.wait(max(0.0, deadline - time.monotonic()))
     stop.save()

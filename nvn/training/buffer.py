@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from typing import Generic, TypeVar
 
-__all__ = ["Backlog"]
+__all__ = ["RecordBuffer"]
 
 T = TypeVar("T")
 
 
-class Backlog(Generic[T]):
+class RecordBuffer(Generic[T]):
     """Things kept until there are enough of them, or until the first has waited long enough."""
 
     def __init__(self, enough: int = 50, seconds: float = 1.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -48,12 +49,20 @@ def make_fabric(
 
 @contextmanager
 def _without_hints() -> Iterator[None]:
-    """Keep Fabric from saying what was asked for, such as "Using bfloat16 …"."""
+    """Keep Fabric from saying what was asked for, such as "Using bfloat16 …".
+
+    Nor does it warn that `srun` is on the PATH, as on every login node of a Slurm cluster: a run
+    on one device needs no launcher.
+    """
+    from lightning_fabric.utilities.warnings import PossibleUserWarning
+
     log = logging.getLogger("lightning_fabric")
     before = log.level
     log.setLevel(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The `srun` command is", PossibleUserWarning)
+            yield
     finally:
         log.setLevel(before)
 

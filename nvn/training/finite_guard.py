@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nvn.errors import RunError
-from nvn.training.buffer import Backlog
+from nvn.training.buffer import RecordBuffer
 from nvn.training.hooks import hook
 from nvn.training.weights import State
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nvn.recipe.recipe import Phase
     from nvn.records import Record
 
-__all__ = ["Guard", "NotFiniteError", "copied"]
+__all__ = ["FiniteGuard", "NotFiniteError", "copied"]
 
 _SHARE = 0.02  # of a run's time, for copies
 
@@ -33,7 +33,7 @@ class NotFiniteError(RunError):
     """An objective became infinite or NaN."""
 
 
-class Guard:
+class FiniteGuard:
     """The plugin that watches the objectives.
 
     Attributes:
@@ -42,7 +42,7 @@ class Guard:
 
     def __init__(self) -> None:
         self.good: Mapping[str, State] = {}
-        self._unread: Backlog[Record] = Backlog()
+        self._unread: RecordBuffer[Record] = RecordBuffer()
         self._cost = 0.0
         self._copied_at = -math.inf
 

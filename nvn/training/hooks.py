@@ -1,15 +1,10 @@
 """Hooks: what a plugin can be told during a run, and the check that it asks for nothing else.
 
 A plugin is an object (or a module) with functions marked `@hook`, named as below, each taking as
-many of the arguments as it needs:
+many of the arguments as it needs.
 
-    class Printer:
-        @nvn.training.hooks.hook
-        def evaluated(self, step, name, metrics):
-            ...
-
-The training loop (loop.py) does nothing but step the engine and call these hooks; the run
-folder and the progress bars are plugins themselves.
+The training loop (loop.py) does nothing but step the engine and call these hooks; the run folder
+and the progress bars are plugins themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run
+    from nvn.training.run import Run
 
 __all__ = ["Hooks", "hook", "plugin_manager"]
 
@@ -37,7 +32,19 @@ hook = pluggy.HookimplMarker("nvn")
 
 
 class Hooks:
-    """Every hook there is. An error raised in one ends the run, after what was learnt is saved."""
+    """Every hook there is. An error raised in one ends the run, after what was learnt is saved.
+
+    A plugin for `nvn.train(recipe, plugins=[Printer()])`, called here by hand:
+
+    >>> import nvn
+    >>> class Printer:
+    ...     @nvn.plugins.hook
+    ...     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
+    ...         print(step, metrics)
+    >>> manager = plugin_manager([Printer()])
+    >>> _ = manager.hook.evaluated(step=50, name="line", metrics={"slope": 2.0})
+    50 {'slope': 2.0}
+    """
 
     @_specification
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
@@ -106,7 +113,7 @@ def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
     marked = [name for name in functions if manager.parse_hookimpl_opts(plugin, name) is not None]
     if not marked:
         yield (
-            f"{_called(plugin)} has no function marked @nvn.training.hooks.hook; "
+            f"{_called(plugin)} has no function marked @nvn.plugins.hook; "
             f"the hooks are {', '.join(hooks)}"
         )
     for name, function in functions.items():
@@ -115,7 +122,7 @@ def _problems(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
         elif name in hooks:
             yield (
                 f"{_called(plugin)}.{name} has a hook's name but would never be called: "
-                "mark it @nvn.training.hooks.hook, or give it another name"
+                "mark it @nvn.plugins.hook, or give it another name"
             )
 
 

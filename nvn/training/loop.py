@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,51 +28,19 @@ from nvn.engine.engine import Engine
 from nvn.engine.module_state import mode
 from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError
-from nvn.recipe.build import Streams, check_data, feed, make_engines, step_metrics
+from nvn.recipe.build import PhaseData, check_data, feed, make_engines, step_metrics
 from nvn.recipe.recipe import MAIN, Evaluation, Phase, Preview, Recipe
 from nvn.training.fabric import make_fabric
-from nvn.training.finite_guard import Guard, NotFiniteError
+from nvn.training.finite_guard import FiniteGuard, NotFiniteError
 from nvn.training.hooks import plugin_manager
+from nvn.training.run import Outcome, Run
 from nvn.training.run_folder import RunFolder, new_folder, picture_path
 from nvn.training.stopping import Stop, stop_on_signals
-from nvn.training.weights import State
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Outcome", "Run", "train"]
-
-Outcome: TypeAlias = Literal["finished", "interrupted", "out of time", "failed"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training run leaves.
-
-    Attributes:
-        recipe: What was trained.
-        folder: Where records, pictures and weights are.
-        outcome: How it ended.
-        engine: The game's engine, its modules as they are now.
-        weights: Each player's weights: those of the modules, or, if an objective was no longer
-            finite, the last good ones.
-        steps: The steps done, by phase.
-        metrics: The latest result of each evaluation.
-        pictures: The latest picture of each preview.
-        seconds: How long it took.
-        error: What it failed with.
-    """
-
-    recipe: Recipe
-    folder: Path
-    outcome: Outcome
-    engine: Engine
-    weights: Mapping[str, State]
-    steps: Mapping[str, int]
-    metrics: Mapping[str, Mapping[str, float]]
-    pictures: Mapping[str, Path]
-    seconds: float
-    error: BaseException | None = None
+__all__ = ["train"]
 
 
 def train(
@@ -112,6 +80,28 @@ def train(
         GameError: Listing every problem with the game.
         NvnError: If something else does not fit, or if an objective is no longer finite. Like any
             error from the recipe's own code, it is raised after what was learnt has been saved.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> def line() -> nvn.Recipe:
+    ...     game = nvn.Game("line")
+    ...     x, y = game.batch("x", "y")
+    ...     f = game.player("f", torch.nn.Linear(1, 1))
+    ...     f.minimizes(en.mse(f(x), y))
+    ...     inputs = torch.linspace(-1.0, 1.0, 64)[:, None]
+    ...     return nvn.Recipe(
+    ...         name="line",
+    ...         game=game,
+    ...         schedule=nvn.alternating(f),
+    ...         optimizers=partial(torch.optim.SGD, lr=0.5),
+    ...         data=nvn.data.TensorBatches({"x": inputs, "y": 2 * inputs}, batch_size=16),
+    ...         steps=200,
+    ...     )
+
+    >>> run = nvn.train(line, out="a line")
+    >>> run.outcome, run.steps, run.weights["f"]["weight"].round(decimals=3)
+    ('finished', {'main': 200}, tensor([[2.]]))
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
@@ -119,7 +109,7 @@ def train(
     _seed_everything(seed)
     recipe = _shortened(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
     engines = make_engines(recipe, fabric, seed, compile)
-    folder, guard = new_folder(recipe.name, Path(out) if out else None), Guard()
+    folder, guard = new_folder(recipe.name, Path(out) if out else None), FiniteGuard()
     for plugin in (guard, RunFolder(folder, files, origin)):
         manager.register(plugin)  # after the others, so called before them
     loop = _Loop(recipe, engines, manager.hook, stop, guard, folder, seed, fabric.device)
@@ -135,7 +125,7 @@ class _Loop:
     engines: Mapping[str, Engine]
     hook: Any  # pluggy makes the hooks' callers at run time
     stop: Stop
-    guard: Guard
+    guard: FiniteGuard
     folder: Path
     seed: int
     device: torch.device
@@ -161,12 +151,12 @@ class _Loop:
 
     def _play(self) -> Outcome:
         self.hook.run_started(recipe=self.recipe, engines=self.engines, seed=self.seed)
-        streams = Streams(self.recipe)
+        data = PhaseData(self.recipe)
         with self.stop.at_once():
-            check_data(self.engines, streams, self.recipe.all_phases)
+            check_data(self.engines, data, self.recipe.all_phases)
         for phase in self.recipe.all_phases:
             if self.stop.reason is None:
-                self._play_phase(phase, streams)
+                self._play_phase(phase, data)
         if self.stop.reason != "interrupted":
             self._look(final=True)
         return self.stop.reason or "finished"
@@ -189,14 +179,14 @@ class _Loop:
         self.hook.run_finished(run=run)
         return run
 
-    def _play_phase(self, phase: Phase, streams: Streams) -> None:
+    def _play_phase(self, phase: Phase, data: PhaseData) -> None:
         engine = self.engines[phase.name]
         self.hook.phase_started(phase=phase, engine=engine)
-        data = streams.of(phase)
+        batches = data.of(phase)
         watched = step_metrics(self.recipe, engine.plan)
         step = 0
         while step < phase.steps and self.stop.reason is None:
-            record = engine.step(data)
+            record = engine.step(batches)
             step = self.steps[phase.name] = record.step
             self.hook.step_done(phase=phase, record=record, engine=engine)
             feed(engine, record, watched)

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nvn.errors import RunError
+from nvn.files import atomic_write, disk
 from nvn.show.plan import explained, text
-from nvn.training.buffer import Backlog
+from nvn.training.buffer import RecordBuffer
 from nvn.training.hooks import hook
-from nvn.training.weights import atomic_write, disk, save_players
+from nvn.training.weights import save_players
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
-    from nvn.training.loop import Run
+    from nvn.training.run import Run
 
 __all__ = ["RunFolder", "new_folder", "picture_path"]
 
@@ -88,7 +89,7 @@ class RunFolder:
         self._files = files
         self._origin = origin
         self._about: dict[str, Any] = {}
-        self._unwritten: Backlog[tuple[str, Record]] = Backlog()
+        self._unwritten: RecordBuffer[tuple[str, Record]] = RecordBuffer()
 
     @hook
     def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:

@@ -45,6 +45,29 @@ class Trained:
         engine: The game's engine, its modules in eval mode with the run's weights.
         seed: The run's seed.
         device: Where the modules are.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> def turn(engine: Engine, image: Image) -> Image:
+    ...     return image.rotate(90, expand=True)
+    >>> recipe = nvn.Recipe(
+    ...     name="line",
+    ...     game=game,
+    ...     schedule=nvn.alternating(f),
+    ...     optimizers=partial(torch.optim.SGD, lr=0.1),
+    ...     data=[{"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-2.0], [2.0]])}],
+    ...     steps=100,
+    ...     application=nvn.Application("turned", turn),
+    ... )
+    >>> run = nvn.train(recipe, out="line to apply")
+    >>> import PIL.Image
+    >>> nvn.trained(run.folder, recipe=recipe).apply(PIL.Image.new("L", (64, 48))).size
+    (48, 64)
     """
 
     folder: Path
@@ -102,6 +125,27 @@ def trained(
         RunError: If there is no such run, if it left no weights or torn ones, if they do not fit,
             or if its recipe is gone.
         NvnError: If the recipe cannot be built.
+
+    >>> from functools import partial
+    >>> import nvn, torch
+    >>> from nvn import energies as en
+    >>> game = nvn.Game("line")
+    >>> x, y = game.batch("x", "y")
+    >>> f = game.player("f", torch.nn.Linear(1, 1))
+    >>> f.minimizes(en.mse(f(x), y))
+    >>> recipe = nvn.Recipe(
+    ...     name="line",
+    ...     game=game,
+    ...     schedule=nvn.alternating(f),
+    ...     optimizers=partial(torch.optim.SGD, lr=0.1),
+    ...     data=[{"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-2.0], [2.0]])}],
+    ...     steps=100,
+    ... )
+
+    >>> _ = nvn.train(recipe, out="line of before")
+    >>> again = nvn.trained("line of before", recipe=recipe)
+    >>> again.engine.modules["f"].weight.round(decimals=3).item()
+    2.0
     """
     folder = _run_folder(Path(run))
     about = _about(folder)

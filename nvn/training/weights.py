@@ -6,9 +6,7 @@ that plain PyTorch loads it (docs/weights.md).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +15,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nvn.errors import RunError, did_you_mean
+from nvn.files import atomic_write, disk
 
-__all__ = [
-    "FORMAT",
-    "State",
-    "atomic_write",
-    "disk",
-    "load_weights",
-    "save_players",
-    "save_weights",
-]
+__all__ = ["FORMAT", "State", "load_weights", "save_players", "save_weights"]
 
 FORMAT = "1"
 State = Mapping[str, Any]
-
-
-@contextmanager
-def disk(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn the system's errors about a path into one clear RunError."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"cannot {doing} {path}: {error.strerror or error}") from error
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or, if anything goes wrong, as it was before.
-
-    Raises:
-        RunError: If the disk is full, or the folder cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with disk(path):
-        try:
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def save_weights(path: Path, state: State, metadata: Mapping[str, str]) -> None:

@@ -18,7 +18,6 @@ from PIL import Image
 from torch import Tensor
 
 import nvn
-from nvn.errors import ConfigError, NvnWarning
 
 from .photographs.cropping import Crop, Cropper
 
@@ -51,8 +50,8 @@ class FacePart:
         cropper = Cropper(self.crop)
         try:
             cropper.choose(Image.new("RGB", (64, 64)))
-        except ConfigError as error:
-            warnings.warn(f"{error}; the middle of pictures is taken", NvnWarning, stacklevel=2)
+        except nvn.ConfigError as error:
+            warnings.warn(f"{error}; the middle of pictures is taken", nvn.NvnWarning, stacklevel=2)
             return Cropper("centre")
         return cropper
 

@@ -15,7 +15,6 @@ from pydantic import Field
 
 import nvn
 from nvn import energies as en
-from nvn.game.schedule import Mover
 
 from . import networks as nets
 from .applying import Changed, FacePart
@@ -150,7 +149,7 @@ class Magnifying:
         """Return how unsure C is of a made picture."""
         return doubt(self.C.method("forward", training=False)(made))
 
-    def moves(self, critics: Sequence[Mover], synthesis: Sequence[Mover]) -> nvn.Schedule:
+    def moves(self, critics: Sequence[nvn.Player], synthesis: Sequence[nvn.Player]) -> nvn.Schedule:
         """Return who moves when: first who judges, then who makes; or, by Algorithm 1, each alone.
 
         The critics and C don't see each other: moving together is moving one after the other.

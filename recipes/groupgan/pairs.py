@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+import nvn
 from nvn.data import TensorBatches
-from nvn.errors import DataError
 
 Role: TypeAlias = Literal["neutral", "weak", "peak"]
 
@@ -123,7 +123,7 @@ class Split:
         if len(test):
             return train, test
         people = len(torch.unique(train.subject))
-        raise DataError(  # before training, not after it
+        raise nvn.DataError(  # before training, not after it
             f"fold {self.fold} of {self.folds} has nobody to test on\n"
             f"found: {people} people, all of them to train on\n"
             "expected: some pictures of people who are not trained on; "
@@ -140,7 +140,7 @@ class Split:
         train, test = self._parts
         people = len(torch.unique(torch.cat([train.subject, test.subject])))
         if test.reserved is None and people < max(2, self.folds):
-            raise DataError(
+            raise nvn.DataError(
                 f"folds = {self.folds}: {people} people can be split into {people} parts at most; "
                 "some have to be tested on, and others trained on"
             )
@@ -188,7 +188,7 @@ class PairBatches:
 
     def _of(self, pairs: Pairs) -> TensorBatches:
         if len(pairs) < self._count:
-            raise DataError(
+            raise nvn.DataError(
                 f"batch = {self._count}: there are only {len(pairs)} pairs to train on; "
                 f"set batch to {len(pairs)} or less"
             )

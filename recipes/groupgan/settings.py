@@ -12,8 +12,6 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 import nvn
-from nvn.engine.optimizers import Factory
-from nvn.errors import DataError
 
 from . import networks as nets
 from .sources import DataConfig
@@ -123,7 +121,7 @@ class ExpressionConfig(DataConfig):
         trunk = nets.backbone(self.backbone, dimensions, self.width)
         classes = self.source.classes
         if len(classes) < 2:
-            raise DataError(
+            raise nvn.DataError(
                 f"{self.root} has one expression, {', '.join(classes)}: there is nothing to tell "
                 "apart. Expected two folders of expressions or more (docs/data.md)"
             )
@@ -137,7 +135,7 @@ class ExpressionConfig(DataConfig):
         cycle = one_cycle(self.early_lr, steps, momentum=self.optimizer == "adam")
         return nvn.Optimizer(self.stepping(self.early_lr), schedule=cycle)
 
-    def stepping(self, lr: float, beta1: float = 0.9) -> Factory:
+    def stepping(self, lr: float, beta1: float = 0.9) -> nvn.OptimizerFactory:
         """Return the optimizer of every player; β1 is Adam's."""
         if self.optimizer == "adam":
             return partial(torch.optim.Adam, lr=lr, betas=(beta1, 0.99))

@@ -1,11 +1,11 @@
 """Keeping arrays between runs: one file a key, whole or not at all.
 
-A file is written beside its final place and renamed, so readers never see half of one and of two
-writers the last wins. Every member of a zip archive carries a checksum, which reading verifies.
+Readers never see half of a file, and of two writers the last wins. Every member of a zip archive
+carries a checksum, which reading verifies.
 """
 
+import io
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+import nvn
 
 Array = NDArray[Any]
 TORN = (
@@ -48,19 +50,11 @@ def read(path: Path, names: tuple[str, ...], notice: Callable[[str], None]
 
 def write(path: Path, arrays: Mapping[str, Array], notice: Callable[[str], None]) -> None:
     """Write all or nothing; where that fails (disk full, no permission) say so and go on."""
-    part: Path | None = None
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=path.stem, suffix=".part", delete=False
-        ) as file:
-            part = Path(file.name)
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
+        with nvn.files.disk(path.parent, "create"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        nvn.files.atomic_write(path, content.getvalue())
+    except nvn.RunError as error:
         notice(f"Nothing could be kept in {path.parent} ({error}); going on without a cache.")
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)  # whatever went wrong; nothing is there if nothing did

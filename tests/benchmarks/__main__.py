@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import nvn
-from tests.benchmarks import arena, dcgan, groupgan, tiny
+from tests.benchmarks import arena, dcgan, groupgan, planning, tiny
 from tests.benchmarks.comparing import Step, compare, table
 
 
@@ -82,6 +82,7 @@ def known_loops(rounds: int) -> str:
     data = dcgan.batch()
     ways = {
         "expert": on(dcgan.Expert().step, data),
+        "expert, D back from the real before the fake is made": on(dcgan.Frugal().step, data),
         "**nvn**": engine_on(dcgan.declared(), data),
         "as PyTorch's example": on(dcgan.Example().step, data),
         "as Fabric's example": on(dcgan.OnFabric().step, data),
@@ -95,6 +96,7 @@ def tiny_nets(rounds: int) -> str:
     ways = {
         "expert": on(tiny.Expert().step, data),
         "**nvn**": on(tiny.declared().step, data),
+        "**nvn, norms=False**": on(tiny.declared(norms=False).step, data),
         "nvn, interpreted (plain=True)": on(tiny.declared(plain=True).step, data),
     }
     return table("Tiny MLPs, batch 64", compare(ways, 5 * rounds, repeats=40))
@@ -112,7 +114,8 @@ def main() -> None:
     for part in many_players(rounds):
         print(part, end="\n\n")
     print(known_loops(rounds), end="\n\n")
-    print(tiny_nets(rounds))
+    print(tiny_nets(rounds), end="\n\n")
+    print("### Planning many players\n", *planning.table(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 - as PyTorch's DCGAN example, and Fabric's, with its wrappers: the fake is made once;
   D, not frozen, is gone back through for G's loss, and its gradients are thrown away
 - as Lightning's GAN tutorial: each player's step makes a fake of its own; the other one is frozen
-- as an expert: the fake is made once, D is frozen while G learns
+- as an expert: the fake is made once, D is frozen while G learns; frugally, D goes back from the
+  real before the fake is made
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 import nvn
-from nvn import energies as en
+from nvn.training.fabric import make_fabric
 
 SAMPLES, CODE, WIDTH = 16, 64, 24
 optimizer = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), fused=True)
@@ -47,15 +47,15 @@ def batch() -> Batch:
     return {"real": torch.rand(SAMPLES, 3, 64, 64) * 2 - 1}
 
 
-def declared(*, plain: bool = False) -> nvn.Engine:
+def declared(device: str = "cpu", *, plain: bool = False) -> nvn.Engine:
     torch.manual_seed(0)
     game = nvn.Game("dcgan")
     real = game.batch("real")
-    G, D = game.player("G", generator()), game.player("D", critic())
+    G, D = game.player("G", generator().to(device)), game.player("D", critic().to(device))
     fake = G(game.noise("z", CODE, like=real))
-    adv = en.NonSaturating()
-    D.minimizes(adv.real(D(real)) + adv.fake(D(fake)))
-    G.minimizes(adv.fool(D(fake)))
+    real_energy, fake_energy = nvn.energy(real_loss), nvn.energy(fake_loss)
+    D.minimizes(real_energy(D(real)) + fake_energy(D(fake)))
+    G.minimizes(real_energy(D(fake)))
     return nvn.Engine(nvn.plan(game, nvn.alternating(D, G)), optimizer, plain=plain)
 
 
@@ -68,13 +68,14 @@ def fake_loss(logits: Tensor) -> Tensor:
 
 
 class Loop:
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         torch.manual_seed(0)
-        self.G, self.D = generator(), critic()
+        self.device = device
+        self.G, self.D = generator().to(device), critic().to(device)
         self.on_g, self.on_d = (optimizer([*net.parameters()]) for net in (self.G, self.D))
 
     def code(self) -> Tensor:
-        return torch.randn(SAMPLES, CODE)
+        return torch.randn(SAMPLES, CODE, device=self.device)
 
     def freeze(self, net: nn.Module, frozen: bool) -> None:
         for parameter in net.parameters():
@@ -99,7 +100,7 @@ class Example(Loop):
 class OnFabric(Example):
     def __init__(self) -> None:
         super().__init__()
-        self.fabric = Fabric(accelerator="cpu", devices=1)
+        self.fabric = make_fabric("cpu")
         self.G, self.on_g = self.fabric.setup(self.G, self.on_g)
         self.D, self.on_d = self.fabric.setup(self.D, self.on_d)
 
@@ -128,6 +129,22 @@ class Expert(Loop):
         fake = self.G(self.code())
         self.on_d.zero_grad()
         (real_loss(self.D(data["real"])) + fake_loss(self.D(fake.detach()))).backward()
+        self.on_d.step()
+        self.freeze(self.D, True)
+        self.on_g.zero_grad()
+        real_loss(self.D(fake)).backward()
+        self.on_g.step()
+        self.freeze(self.D, False)
+
+
+class Frugal(Loop):
+    """The expert's loop that holds least: D goes back from the real before the fake is made."""
+
+    def step(self, data: Batch) -> None:
+        self.on_d.zero_grad()
+        real_loss(self.D(data["real"])).backward()
+        fake = self.G(self.code())
+        fake_loss(self.D(fake.detach())).backward()
         self.on_d.step()
         self.freeze(self.D, True)
         self.on_g.zero_grad()

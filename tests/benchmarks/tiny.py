@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nvn
-from nvn import energies as en
 
 SAMPLES, CODE, HIDDEN = 64, 16, 128
 optimizer = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9), fused=True)
@@ -34,15 +33,19 @@ def batch(device: str = "cpu") -> dict[str, Tensor]:
     return {"real": torch.randn(SAMPLES, 2, device=device)}
 
 
+# The energies of the expert's loop, operation by operation: what is compared is the engine.
+taken_for_made = nvn.energy(lambda logits: F.softplus(-logits).mean(), name="taken_for_made")
+taken_for_real = nvn.energy(lambda logits: F.softplus(logits).mean(), name="taken_for_real")
+
+
 def declared(device: str = "cpu", *, plain: bool = False, norms: bool = True) -> nvn.Engine:
     generator, critic = nets(device)
     game = nvn.Game("ring")
     real = game.batch("real")
     z = game.noise("z", CODE, like=real)
     G, D = game.player("G", generator), game.player("D", critic)
-    adv = en.NonSaturating()
-    D.minimizes(adv.real(D(real)) + adv.fake(D(G(z))))
-    G.minimizes(adv.fool(D(G(z))))
+    D.minimizes(taken_for_made(D(real)) + taken_for_real(D(G(z))))
+    G.minimizes(taken_for_made(D(G(z))))
     return nvn.Engine(nvn.plan(game, nvn.alternating(D, G)), optimizer, plain=plain, norms=norms)
 
 

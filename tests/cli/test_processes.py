@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from tests.processes import NVN, UNDER_NOHUP, Process, end_of, until
 from tests.tiny import FILE, NEIGHBOUR
 
 ROOT = Path(__file__).parents[2]
@@ -26,14 +26,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
-# Whoever runs the tests in the background may ignore SIGINT, and a child would inherit that.
-COMMAND = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("nvn", run_name="__main__", alter_sys=True)
-"""
+Start = Callable[..., Process]
 
 
 @pytest.fixture
@@ -41,10 +34,12 @@ def start(folder: Path) -> Iterator[Start]:
     """Start `nvn …` in the folder; nothing is left running, whatever the test does."""
     started = []
 
-    def start(*arguments: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", COMMAND, *arguments]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=pipe, text=True)
+    def start(
+        *arguments: str, stdout: int = subprocess.PIPE, program: tuple[str, ...] = NVN
+    ) -> Process:
+        process = subprocess.Popen(
+            [*program, *arguments], cwd=folder, stdout=stdout, stderr=subprocess.PIPE, text=True
+        )
         started.append(process)
         return process
 
@@ -54,12 +49,8 @@ def start(folder: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]", seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not (path.exists() and path.stat().st_size):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.1)
+def wait_for(path: Path, process: Process) -> None:
+    until(lambda: path.exists() and path.stat().st_size, process)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +60,24 @@ def test_a_signal_ends_a_run_cleanly(folder: Path, start: Start, number: signal.
     process = start("run", "game.py", "--set", "steps=100000000", "--out", "run")
     wait_for(folder / "run" / "metrics.jsonl", process)
     process.send_signal(number)
-    said, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    code, said, error = end_of(process)
+    assert code == 130
     assert "Traceback" not in error
     assert "interrupted: what was learnt so far is saved" in said.splitlines()[-1]
+    assert_saved(folder)
+
+
+def test_a_run_under_nohup_outlives_its_terminal(folder: Path, start: Start) -> None:
+    run = ("run", "game.py", "--set", "steps=100000000", "--out", "run")
+    process = start(*run, program=UNDER_NOHUP)
+    metrics = folder / "run" / "metrics.jsonl"
+    wait_for(metrics, process)
+    process.send_signal(signal.SIGHUP)
+    written = metrics.stat().st_size
+    until(lambda: metrics.stat().st_size > written, process)  # it goes on
+    process.send_signal(signal.SIGTERM)
+    code, _, error = end_of(process)
+    assert (code, error) == (130, "")
     assert_saved(folder)
 
 
@@ -96,7 +101,7 @@ def test_no_burst_of_signals_loses_what_was_learnt(
         time.sleep(pause)
         if (folder / "run" / "checkpoints" / "final" / "D.safetensors").exists():
             break  # once all is written, a signal may end the rest
-    _, error = process.communicate(timeout=60)
+    _, _, error = end_of(process)
     assert "Traceback" not in error
     assert_saved(folder)
 
@@ -109,8 +114,9 @@ def test_a_signal_while_weights_are_written(folder: Path, start: Start) -> None:
     process.send_signal(signal.SIGINT)
     wait_for(folder / "run" / "saving", process)
     process.send_signal(signal.SIGINT)
-    said, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (130, "")
+    (folder / "run" / "signalled").touch()
+    code, said, error = end_of(process)
+    assert (code, error) == (130, "")
     assert "interrupted: what was learnt so far is saved" in said
     assert_saved(folder)
 
@@ -123,7 +129,8 @@ from nvn.training import run_folder as runfolder
 
 def slow(folder, states, metadata):
     Path("run/saving").write_text("x")
-    time.sleep(1)
+    while not Path("run/signalled").exists():
+        time.sleep(0.01)
     save(folder, states, metadata)
 
 save, runfolder.save_players = runfolder.save_players, slow
@@ -131,12 +138,14 @@ save, runfolder.save_players = runfolder.save_players, slow
 
 
 def test_ctrl_c_before_anything_was_learnt(folder: Path, start: Start) -> None:
-    (folder / "game.py").write_text("import time\nopen('begun', 'w').write('x')\ntime.sleep(60)\n")
+    (folder / "game.py").write_text(
+        "import time\nopen('begun', 'w').write('x')\ntime.sleep(3600)\n"
+    )
     process = start("run", "game.py")
     wait_for(folder / "begun", process)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    code, _, error = end_of(process)
+    assert code == 130
     assert "Traceback" not in error
 
 
@@ -148,8 +157,8 @@ def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: St
     )
     (folder / "game.py").write_text(changed + mine)
     process = start("run", "game.py", "--out", "run")
-    said, error = process.communicate(timeout=120)
-    assert process.returncode == 1
+    code, said, error = end_of(process)
+    assert code == 1
     assert "in broken\n    return 1 / 0" in error
     assert error.splitlines()[-1] == "ZeroDivisionError: division by zero"
     assert "nvn/" not in error
@@ -160,8 +169,8 @@ def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: St
 
 def test_without_a_terminal_there_are_plain_lines(folder: Path, start: Start) -> None:
     process = start("run", "game.py")
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    code, said, _ = end_of(process)
+    assert code == 0
     assert "\x1b" not in said
     assert "main: 6/6 in " in said
 
@@ -171,8 +180,8 @@ def test_a_reader_that_goes_does_not_end_training(folder: Path, start: Start) ->
     process = start("run", "game.py", "--set", "steps=3000", "--out", "run", stdout=write)
     os.close(write)
     os.close(read)  # as `| head -1` does after the first line
-    _, error = process.communicate(timeout=120)
-    assert (process.returncode, error) == (0, "")
+    code, _, error = end_of(process)
+    assert (code, error) == (0, "")
     about = yaml.safe_load((folder / "run" / "run.yaml").read_text())
     assert (about["outcome"], about["steps"]["main"]) == ("finished", 3000)
 
@@ -183,8 +192,8 @@ def test_a_full_disk_says_that_the_weights_are_lost(folder: Path, start: Start) 
     path = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
     (folder / "neighbour.py").write_text(path + big + limit)
     process = start("run", "game.py", "--out", "run")
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 1
+    code, _, error = end_of(process)
+    assert code == 1
     assert error.startswith("error: the weights could not be saved: cannot write run/checkpoints/")
     assert "Traceback" not in error
     about = yaml.safe_load((folder / "run" / "run.yaml").read_text())

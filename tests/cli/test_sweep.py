@@ -3,14 +3,14 @@
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.processes import NVN, Process, end_of, until
 
 GAME = '''
 """A game that notes when it begins, and waits at its end for a file `go`, if told to."""
@@ -62,13 +62,7 @@ def recipe(config):
     )
 '''
 
-# Whoever runs the tests in the background may ignore SIGINT, and a child would inherit that.
-COMMAND = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("nvn", run_name="__main__", alter_sys=True)
-"""
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 GRID = ("game.py", "--over", "net=a,b", "--folds", "2", "--out", "out", "--accelerator", "cpu")
 WAITING = (*GRID, "--jobs", "2", "--set", "waits=true")
 
@@ -80,17 +74,18 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     (tmp_path / "go").touch()
     for number in pids(tmp_path):
-        wait(lambda number=number: not alive(number))
+        until(lambda number=number: not alive(number))
 
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
     started = []
 
-    def start(*arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", COMMAND, "sweep", *arguments]
+    def start(*arguments: str) -> Process:
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
+        process = subprocess.Popen(
+            [*NVN, "sweep", *arguments], cwd=folder, stdout=pipe, stderr=pipe, text=True
+        )
         started.append(process)
         return process
 
@@ -98,13 +93,6 @@ def start(folder: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def wait(until: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def lines(folder: Path) -> list[list[str]]:
@@ -129,16 +117,12 @@ def alive(number: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def end_of(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    said, error = process.communicate(timeout=120)
-    return process.returncode, said, error
-
-
-def begin(folder: Path, start: Start) -> "subprocess.Popen[str]":
+def begin(folder: Path, start: Start) -> Process:
     """Start a sweep, and let it finish one run and be in the middle of two."""
     process = start(*WAITING)
-    wait(lambda: len(lines(folder)) == 3)
-    wait(lambda: "1 of 4 runs finished" in (folder / "out" / "table.md").read_text())
+    until(lambda: len(lines(folder)) == 3, process)
+    table = folder / "out" / "table.md"
+    until(lambda: "1 of 4 runs finished" in table.read_text(), process)
     return process
 
 
@@ -169,7 +153,7 @@ def test_a_sweep_killed_with_its_runs_does_only_those_again(folder: Path, start:
     end_of(process)
     for number in [int(number) for name, number in lines(folder) if name != "a0"]:
         os.kill(number, signal.SIGKILL)
-        wait(lambda number=number: not alive(number))
+        until(lambda number=number: not alive(number))
     (folder / "go").touch()
     code, said, error = end_of(start(*WAITING))
     assert (code, error) == (0, "")

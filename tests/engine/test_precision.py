@@ -1,6 +1,5 @@
 """Fabric: the engine in each precision, and without."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,17 +11,14 @@ from torch import Tensor, nn
 import nvn
 from nvn import energies as en
 from nvn.engine.precision import CastModule, Precision
+from nvn.training.fabric import make_fabric
 from tests.small import BATCH, Gan, adam, assert_same, gan, linear, mlp, tensor, weights
 
 PRECISIONS = ["32-true", "64-true", "bf16-mixed"]
 
 
 def fabric(precision: str = "32-true") -> Fabric:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some versions warn of what else they could use
-        made = Fabric(accelerator="cpu", devices=1, precision=precision)
-        made.launch()
-    return made
+    return make_fabric("cpu", precision=precision)
 
 
 class Watching(nn.Module):

@@ -16,6 +16,7 @@ from nvn.engine.runtime import (
     NoPathError,
     accumulate,
     alias,
+    backward,
     can_learn,
     commit,
     detached,
@@ -87,12 +88,12 @@ def test_a_record_shares_no_memory_with_a_parameter() -> None:
 def test_a_pass_starts_with_weights_and_ends_at_parameters() -> None:
     """2·w² + 3·w at w = 5."""
     w = parameter(5.0)
-    assert lists(vjp([w.square().sum(), w.sum()], [2.0, 3.0], [[w]])) == [[[23.0]]]
+    assert lists(vjp([w.square().sum(), w.sum()], [2.0, 3.0], [], [[w]])) == [[[23.0]]]
 
 
 def test_a_weight_may_be_a_tensor_of_another_dtype() -> None:
     w = parameter(5.0)
-    assert lists(vjp([w.sum()], [torch.tensor(2.0, dtype=torch.float64)], [[w]])) == [[[2.0]]]
+    assert lists(vjp([w.sum()], [torch.tensor(2.0, dtype=torch.float64)], [], [[w]])) == [[[2.0]]]
 
 
 def test_a_pass_ends_at_leaves_and_the_next_goes_on_from_them() -> None:
@@ -100,15 +101,15 @@ def test_a_pass_ends_at_leaves_and_the_next_goes_on_from_them() -> None:
     w = parameter(3.0)
     middle = w.square()
     cut = leaf(middle)
-    [cotangent] = vjp([cut.square().sum()], [1.0], [], [cut])
+    [cotangent] = vjp([cut.square().sum()], [1.0], [], [], [cut])
     assert lists([cotangent]) == [[[18.0]]]
-    assert lists(vjp([middle], [total((-2.0, cotangent))], [[w]])) == [[[-2.0 * 18.0 * 6.0]]]
+    assert lists(vjp([middle], [total((-2.0, cotangent))], [], [[w]])) == [[[-2.0 * 18.0 * 6.0]]]
 
 
 def test_leaves_may_be_trees_and_some_of_them_unused() -> None:
     a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
     tree = {"a": a, "n": torch.tensor(3), "b": b}
-    assert lists(vjp([(2 * a).sum()], [1.0], [], [tree])) == [[[2.0, 2.0], None]]
+    assert lists(vjp([(2 * a).sum()], [1.0], [], [], [tree])) == [[[2.0, 2.0], None]]
 
 
 def test_cotangents_of_nothing_are_left_out() -> None:
@@ -116,14 +117,14 @@ def test_cotangents_of_nothing_are_left_out() -> None:
     w = parameter(2.0)
     made = w.square()
     mixed = total((1.0, [None]), (1.0, [torch.tensor([1.0])]))
-    assert lists(vjp([made], [mixed], [[w]])) == [[[4.0]]]
-    assert lists(vjp([made], [total((1.0, [None]))], [[w]])) == [[None]]
+    assert lists(vjp([made], [mixed], [], [[w]])) == [[[4.0]]]
+    assert lists(vjp([made], [total((1.0, [None]))], [], [[w]])) == [[None]]
 
 
 def test_energies_without_a_graph_start_nothing() -> None:
     w = parameter(2.0)
-    assert lists(vjp([torch.tensor(1.0), w.sum()], [1.0, 1.0], [[w]])) == [[[1.0]]]
-    assert lists(vjp([torch.tensor(1.0)], [1.0], [[w]])) == [[None]]
+    assert lists(vjp([torch.tensor(1.0), w.sum()], [1.0, 1.0], [], [[w]])) == [[[1.0]]]
+    assert lists(vjp([torch.tensor(1.0)], [1.0], [], [[w]])) == [[None]]
 
 
 def test_a_pass_is_one_call_of_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +138,37 @@ def test_a_pass_is_one_call_of_autograd(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.autograd, "grad", counted)
     w = parameter(2.0)
     made = w.square()
-    found = vjp([w.sum(), made], [1.0, [torch.tensor([1.0])]], [[w]], retain_graph=True)
+    found = vjp([w.sum(), made], [1.0, [torch.tensor([1.0])]], [], [[w]], retain_graph=True)
     assert lists(found) == [[[5.0]]]
     assert calls == [True]
+
+
+def test_passes_add_up_in_grad() -> None:
+    w, u = parameter(2.0), parameter(1.0)
+    backward([w.square().sum()], [0.5], [w])
+    backward([w.sum(), u.sum()], [3.0, 1.0], [w])
+    assert w.grad is not None
+    assert w.grad.tolist() == [2.0 + 3.0]
+    assert u.grad is None
+
+
+def test_a_pass_may_add_up_return_and_end_at_leaves_at_once() -> None:
+    w, u = parameter(2.0), parameter(3.0)
+    cut = leaf(u.detach())
+    [of_u, at_cut] = vjp([(w * u * cut).sum()], [1.0], [w], [[u]], [cut])
+    assert w.grad is not None
+    assert (w.grad.tolist(), of_u[0].tolist(), at_cut[0].tolist()) == ([9.0], [6.0], [6.0])
+    [again] = vjp([(w * cut).sum()], [1.0], [w], [], [cut])
+    assert (w.grad.tolist(), again[0].tolist()) == ([12.0], [2.0])
+    assert cut.grad is None
+
+
+def test_what_is_added_up_is_laid_out_like_the_parameter() -> None:
+    w = nn.Parameter(torch.ones(2, 3))
+    for _ in range(2):
+        vjp([(w.t() @ torch.ones(2, 2)).sum()], [1.0], [w], [[parameter(1.0)]])
+        assert w.grad is not None
+        assert w.grad.stride() == w.stride()
 
 
 def test_several_passes_add_up() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import nvn
 from nvn import energies as en
-from nvn.callsite import caller
+from nvn.callsite import call_site
 from nvn.errors import GameError
 from nvn.game.ops import LONGEST, Item
 from nvn.game.values import (
@@ -360,7 +360,7 @@ def test_the_inputs_of_a_value_are_each_given_once(v: Value, game: nvn.Game) -> 
 
 
 def test_a_value_knows_the_line_that_declared_it(v: Value) -> None:
-    here, value = caller(), mean(v)
+    here, value = call_site(), mean(v)
     assert value.where == here
     assert str(here).startswith("test_values.py:")
     assert mean(v).where == here  # the first time it was written
@@ -368,7 +368,7 @@ def test_a_value_knows_the_line_that_declared_it(v: Value) -> None:
 
 def test_the_line_is_the_users_also_behind_the_library(game: nvn.Game, v: Value) -> None:
     D = game.player("D", linear())
-    here, energy = caller(), en.r1(D(v), v)
+    here, energy = call_site(), en.r1(D(v), v)
     assert energy.where == here
     assert energy.args[0].where == here
 

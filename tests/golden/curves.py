@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from nvn_recipes import expression_2v2, gaussians
 from torch import Tensor
 
 import nvn
 from nvn.recipe.build import make_engines
+from nvn.training.fabric import make_fabric
 
 FOLDER = Path(__file__).parent
 STEPS = 4  # of each phase
@@ -64,7 +64,7 @@ def curve(name: str) -> Curve:
     """Train a recipe for a few steps; return all that its records say."""
     torch.manual_seed(0)
     recipe = RECIPES[name]()
-    engines = make_engines(recipe, Fabric(accelerator="cpu", devices=1, precision="64-true"))
+    engines = make_engines(recipe, make_fabric("cpu", precision="64-true"))
     assert not callable(recipe.data)
     stream = iter(recipe.data)
     return {

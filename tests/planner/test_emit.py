@@ -42,19 +42,34 @@ def lines(*instructions: ir.Instruction) -> list[str]:
         (ir.Alias(A, B), "a = alias(b)"),
         (ir.Accumulate(A, None, HALF, B), "a = accumulate(None, 0.5, b)"),
         (ir.Record(A, B), "a = recorded(b)"),
+        (ir.Step("D", None, "D"), 'run.step("D")'),
         (ir.Step("D", A, "D"), 'run.step("D", a)'),
-        (ir.Step("D", A, "D:slow"), 'run.step("D", a, "D:slow")'),
+        (ir.Step("D", None, "D:slow"), 'run.step("D", optimizer="D:slow")'),
+        (
+            ir.RequirePaths((("D", None),)),
+            'run.require_path("D", [p.grad for p in D_params])',
+        ),
         (ir.CommitBuffers("D", A), "commit(D_places, a)"),
         (ir.Free((A, B)), "del a, b"),
         (
-            ir.Backward(
-                "G", ((HALF, A),), ((B, ((ONE, Slot("c")),)),), (("G", Slot("g")),), (), True
-            ),
-            "[g] = vjp([a, b], [0.5, c], [G_params], retain_graph=True)",
+            ir.Backward("D", ((HALF, A), (ONE, B)), (), ("D",), (), (), False),
+            "backward([a, b], [0.5, 1.0], D_params)",
         ),
         (
-            ir.Backward("G", ((ONE, A),), (), (), ((B, Slot("d")),), False),
-            "[d] = vjp([a], [1.0], [], [b])",
+            ir.Backward("D", ((ONE, A),), (), ("D",), alone=True),
+            "backward([a], [1.0])",
+        ),
+        (
+            ir.Backward("D", ((ONE, A),), (), ("D", "E"), (), (), True),
+            "backward([a], [1.0], [*D_params, *E_params], retain_graph=True)",
+        ),
+        (
+            ir.Backward("G", (), ((B, ((ONE, Slot("c")),)),), (), (("G", Slot("g")),), (), False),
+            "[g] = vjp([b], [c], [], [G_params])",
+        ),
+        (
+            ir.Backward("D", ((ONE, A),), (), ("D",), (), ((B, Slot("d")),), False),
+            "[d] = vjp([a], [1.0], D_params, [], [b])",
         ),
     ],
 )
@@ -76,8 +91,8 @@ def test_parameters_are_told_one_by_one() -> None:
 
 def test_long_calls_take_a_line_an_argument() -> None:
     energies = tuple((ONE, Slot(f"a_rather_long_name_{i}")) for i in range(5))
-    found = lines(ir.Backward("G", energies, (), (("G", Slot("g")),), (), False))
-    assert found[0] == "[g] = vjp("
+    found = lines(ir.Backward("G", energies, (), ("G",), (), (), False))
+    assert found[0] == "backward("
     assert found[-1] == ")"
     assert all(len(line) < 110 for line in found[2:])
 

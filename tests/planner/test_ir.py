@@ -113,7 +113,7 @@ def test_every_instruction_prints() -> None:
         ir.Leaf(A, B),
         ir.Alias(A, B),
         ir.RequiresGrad("D", False),
-        ir.Backward("G", ((one, A),), ((B, ((one, Slot("c")),)),), (("G", Slot("g")),), (), True),
+        ir.Backward("G", ((one, A),), ((B, ((one, B),)),), ("D",), (("G", B),), (), True),
         ir.Accumulate(A, B, one, Slot("p")),
         ir.Record(A, B),
         ir.Step("D", A, "D:slow"),

@@ -206,11 +206,15 @@ def test_large_players_go_back_through_one_part_before_the_next_is_computed() ->
     assert order(lowered(small.game, *moves))[:4] == ["G(z)", "D(G(z))", "D(x)", "Backward"]
 
 
-def test_passes_taken_apart_add_up() -> None:
+def test_passes_add_up_where_parameters_keep_their_gradients() -> None:
+    """Only a multiple of somebody else's pass is scaled, and so kept apart."""
     small = gan()
-    (accumulate,) = of(lowered(small.game, small.D, large=0), ir.Accumulate)
-    (step,) = of(lowered(small.game, small.D, large=0), ir.Step)
-    assert step.gradients == accumulate.out
+    apart = lowered(small.game, small.D, large=0)
+    assert [x.into for x in of(apart, ir.Backward)] == [("D",), ("D",)]
+    assert not of(apart, ir.Accumulate)
+    small.G.minimizes(mean(small.fake))
+    together = lowered(small.game, (small.D, small.G))
+    assert {p for x in of(together, ir.Backward) for p in x.into} == {"D", "G"}
 
 
 def test_a_chain_of_buffers_keeps_its_order_when_parts_are_taken_apart() -> None:
@@ -260,3 +264,15 @@ def test_no_name_is_taken_twice_nor_reserved() -> None:
         "class_",
         "x",
     ]
+
+
+def test_a_frozen_player_stores_no_graph_of_its_parameters() -> None:
+    """Though they require gradients: being frozen is a matter of the game."""
+    game = nvn.Game("judged")
+    x = game.batch("x")
+    G, C = game.player("G", linear()), game.frozen("C", linear())
+    G.minimizes(mean(C(G(x))))
+    program = lowered(game, G)
+    assert learning(program) == [("G(x)", True), ("C(G(x))", False)]
+    C.module.requires_grad_(False)
+    assert not of(lowered(game, G), ir.RequiresGrad)

@@ -104,3 +104,22 @@ def test_same_calls_from_the_same_buffers_are_one() -> None:
     first, second = numbered(small, small.D, small.G)
     assert first.numbers[small.fake] == second.numbers[small.fake]
     assert second.kept == {"G": first.ends[small.fake]}
+
+
+def test_the_worked_example() -> None:
+    """The table at the head of value_numbering.py."""
+    game = nvn.Game("numbers")
+    x = game.batch("x")
+    z = game.noise("z", 3, like=x)
+    G, D = game.player("G", linear()), game.player("D", normed())
+    fake = G(z)
+    judged = D(fake)
+    energy = mean(judged)
+    D.minimizes(-energy)
+    G.minimizes(energy)
+    plan = nvn.plan(game, nvn.alternating(D, G))
+    first, second = versions(plan.turns(plan.whole), plan.graph.stateful)
+    assert first.numbers == {x: 0, z: 1, fake: 2, judged: 4, energy: 6}
+    assert (first.starts, first.ends, first.kept) == ({judged: 3}, {judged: 5}, {"D": 5})
+    assert second.numbers == {x: 0, z: 1, fake: 2, judged: 7, energy: 9}
+    assert (second.starts, second.ends, second.kept) == ({judged: 5}, {judged: 8}, {})

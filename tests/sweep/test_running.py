@@ -34,7 +34,8 @@ print("working")
 exec(what)
 (place / "run.yaml").write_text("outcome: finished\\nmetrics: {score: {x: 1.0}}\\n")
 """
-DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+LONG = "time.sleep(3600)"
+DEAF = f"signal.signal(signal.SIGTERM, lambda *_: print('heard')); print('deaf'); {LONG}"
 
 
 class Told:
@@ -133,6 +134,7 @@ def start(folder: Path, program: list[str], name: str, code: str) -> "subprocess
         process = subprocess.Popen(command, stdout=log, stderr=log)
         log.write(f"process {process.pid}\n".encode())
     while not begun(folder):
+        assert process.poll() is None
         time.sleep(0.01)
     return process
 
@@ -203,18 +205,19 @@ class Stopping(Told):
             raise RunError("the disk is full")
 
     def _signal(self) -> None:
-        last = {"a": "working", "b": "working" if self._fails else "deaf"}
-        while not all(
-            f"\n{w}\n" in (self._folder / f"{n}.log").read_text() for n, w in last.items()
-        ):
-            time.sleep(0.01)
+        self._until("a", "working")
+        self._until("b", "working" if self._fails else "deaf")
         if self._fails:
             (self._folder / "go").touch()
         else:
             os.kill(os.getpid(), signal.SIGUSR1)
             if self._again:
-                time.sleep(0.3)
+                self._until("b", "heard")
                 os.kill(os.getpid(), signal.SIGUSR1)
+
+    def _until(self, name: str, said: str) -> None:
+        while f"\n{said}\n" not in (self._folder / f"{name}.log").read_text():
+            time.sleep(0.01)
 
 
 def ended(folder: Path, name: str) -> bool:
@@ -227,11 +230,11 @@ def ended(folder: Path, name: str) -> bool:
 def test_a_signal_ends_all_runs_and_begins_none(
     tmp_path: Path, program: list[str], monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    monkeypatch.setattr(running, "_GRACE", 60.0 if again else 0.3)
+    monkeypatch.setattr(running, "_GRACE", 3600.0 if again else 0.3)
     stop = Stop()
     before = signal.signal(signal.SIGUSR1, stop.on_signal)
     try:
-        what = jobs(tmp_path, a="time.sleep(60)", b=DEAF, c="")
+        what = jobs(tmp_path, a=LONG, b=DEAF, c="")
         run_jobs(what, [{}, {}], stop, Stopping(stop, tmp_path, again=again), program)
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -246,7 +249,7 @@ def test_no_run_is_left_behind_by_an_error(tmp_path: Path, program: list[str]) -
     until = "while not os.path.exists('go'): time.sleep(0.01)"
     watcher = Stopping(Stop(), tmp_path, fails=True)
     with pytest.raises(RunError, match="the disk is full"):
-        run_jobs(jobs(tmp_path, a=until, b="time.sleep(60)"), [{}, {}], Stop(), watcher, program)
+        run_jobs(jobs(tmp_path, a=until, b=LONG), [{}, {}], Stop(), watcher, program)
     assert ended(tmp_path, "b")
 
 

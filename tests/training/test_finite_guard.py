@@ -7,7 +7,7 @@ from torch import nn
 
 import nvn
 from nvn.recipe.recipe import Phase
-from nvn.training.finite_guard import Guard, NotFiniteError, copied
+from nvn.training.finite_guard import FiniteGuard, NotFiniteError, copied
 from tests.tiny import tiny
 
 
@@ -28,14 +28,14 @@ def phase() -> Phase:
     return tiny().all_phases[-1]
 
 
-def play(guard: Guard, phase: Phase, engine: Any, records: list[nvn.Record]) -> None:
+def play(guard: FiniteGuard, phase: Phase, engine: Any, records: list[nvn.Record]) -> None:
     for each in records:
         guard.step_done(phase=phase, record=each, engine=engine)
     guard.phase_finished(phase=phase, engine=engine)
 
 
 def test_finite_objectives_pass(phase: Phase) -> None:
-    play(Guard(), phase, Engine(), [record(i, G=1e30) for i in range(200)])
+    play(FiniteGuard(), phase, Engine(), [record(i, G=1e30) for i in range(200)])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -44,13 +44,13 @@ def test_the_first_step_and_every_objective_that_is_not_finite_is_named(
 ) -> None:
     records = [record(1, G=0, D=0), record(2, G=bad, D=0, E=bad), record(3, G=bad, D=bad)]
     with pytest.raises(NotFiniteError) as error:
-        play(Guard(), phase, Engine(), records)
+        play(FiniteGuard(), phase, Engine(), records)
     assert "objective of G (and of E)" in str(error.value)
     assert "at step 2 of phase 'main'. Not finite at that step: adv." in str(error.value)
 
 
 def test_the_weights_kept_are_copies_and_finite(phase: Phase) -> None:
-    engine, guard = Engine(), Guard()
+    engine, guard = Engine(), FiniteGuard()
     guard.run_started(engines={"main": engine})  # type: ignore[dict-item]
     before = copied(engine.modules)
     nn.init.constant_(engine.modules["G"].weight, math.nan)
@@ -60,7 +60,7 @@ def test_the_weights_kept_are_copies_and_finite(phase: Phase) -> None:
 
 
 def test_weights_that_are_not_finite_are_not_kept_though_the_objective_is(phase: Phase) -> None:
-    engine, guard = Engine(), Guard()
+    engine, guard = Engine(), FiniteGuard()
     play(guard, phase, engine, [record(1, G=0.0)])
     nn.init.constant_(engine.modules["G"].weight, math.nan)
     play(guard, phase, engine, [record(2, G=0.0)])

@@ -66,7 +66,7 @@ class Unmarked:
         (Misspelt(), "there is no hook 'evaluatde'. Did you mean 'evaluated'?"),
         (WrongArgument(), "no argument 'metric'. Did you mean 'metrics'?"),
         (Unmarked(), "Unmarked.evaluated has a hook's name but would never be called"),
-        (object(), "plugin object has no function marked @nvn.training.hooks.hook"),
+        (object(), "plugin object has no function marked @nvn.plugins.hook"),
         (Listener, "plugin Listener is a class: give an instance"),
     ],
 )

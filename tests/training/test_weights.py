@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -7,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nvn.errors import RunError
-from nvn.training.weights import atomic_write, load_weights, save_players, save_weights
+from nvn.training.weights import load_weights, save_players, save_weights
 
 
 def network() -> nn.Module:
@@ -80,21 +79,6 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RunError, match="not a whole"):
         load_weights(path, network())
-
-
-def test_a_write_that_fails_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    path = tmp_path / "file"
-    atomic_write(path, b"old")
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(RunError, match="No space left on device"):
-        atomic_write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 class Remembering(nn.Linear):

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nvn.apply.contact_sheet import plain
+from nvn.images import drawable
 
 from .lettering import LINE, TEXT, written
 
@@ -46,7 +46,7 @@ def grid(
     tops = list(accumulate((height + gap for height in heights), initial=first))
     below = tops[-1] - gap + 2 * GAP
 
-    words = [(MARGIN, MARGIN + LINE * number, plain(line)) for number, line in enumerate(head)]
+    words = [(MARGIN, MARGIN + LINE * number, drawable(line)) for number, line in enumerate(head)]
     pasted = [(foot, left, below)] if foot else []
     for title, x, width in zip(titles, lefts, widths, strict=False):
         pasted.append((title, x + (width - title.width) // 2, first - GAP - title.height))

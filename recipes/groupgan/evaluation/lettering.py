@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nvn.apply.contact_sheet import plain
+from nvn.images import drawable
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -30,7 +30,7 @@ def fitting(text: str, size: float, width: float) -> Font:
 def written(text: str) -> Image.Image:
     """Return lines of text as an image that they just fill."""
     font = ImageFont.load_default(TEXT)
-    lines = [plain(line) for line in text.splitlines() or [""]]
+    lines = [drawable(line) for line in text.splitlines() or [""]]
     width = 2 + max(round(font.getlength(line)) for line in lines)
     image = Image.new("RGB", (width, LINE * len(lines)), "white")
     pen = ImageDraw.Draw(image)

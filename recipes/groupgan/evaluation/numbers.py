@@ -17,7 +17,6 @@ from torchmetrics.functional.image import (
 )
 
 import nvn
-from nvn.console import Bar
 
 from ..pairs import Pairs, to_float
 
@@ -40,7 +39,7 @@ def in_parts(fn: Pictures, pictures: Tensor, done: Callable[[int], None] = _nobo
 
 
 def computed_with(
-    engine: nvn.Engine, given: nvn.Value, value: nvn.Value, pictures: Tensor, bar: Bar
+    engine: nvn.Engine, given: nvn.Value, value: nvn.Value, pictures: Tensor, bar: nvn.Bar
 ) -> Tensor:
     """Return a value, computed with `pictures` (N, C, H, W) in the place of `given`.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 import nvn
-from nvn.console import Bar
 
 from ..pairs import Pairs, Split, to_float
 from .numbers import accuracy, computed_with, extrapolated, psnr, ssim
@@ -60,7 +59,9 @@ class Recognition:
                 found[f"weak, recognised by {name} (%)"] = self._right(engine, logits, weak, bar)
         return {**found, **_likeness(shown, peak)} if magnifies else found
 
-    def _right(self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: Bar) -> float:
+    def _right(
+        self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: nvn.Bar
+    ) -> float:
         """The share in % of pictures that are recognised."""
         said = computed_with(engine, self.weak, logits, pictures, bar)
         return 100 * accuracy(said, self.split.test.label)

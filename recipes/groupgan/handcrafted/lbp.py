@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvn.errors import ConfigError
+import nvn
 
 from .cells import grey, histograms, shares
 
@@ -48,7 +48,7 @@ def lbp_codes(pictures: Tensor, points: int, radius: int) -> Tensor:
         from skimage.feature import local_binary_pattern
     except ImportError as error:
         found = "local binary patterns need scikit-image"
-        raise ConfigError(f'{found}: pip install "nvn[photographs]"') from error
+        raise nvn.ConfigError(f'{found}: pip install "nvn[photographs]"') from error
 
     # "nri_uniform" is the u2 of the papers: uniform, not made invariant to rotation.
     coded = partial(local_binary_pattern, P=points, R=radius, method="nri_uniform")

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 import nvn
-from nvn.errors import ConfigError, DataError
 
 from .described import Described, Table
 
@@ -72,7 +71,7 @@ def left_out(table: Table) -> list[tuple[Tensor, Tensor]]:
     """
     parts = min(PARTS, len(torch.unique(table.subject)))
     if parts < 2:
-        raise DataError(
+        raise nvn.DataError(
             f"an SVM's C is chosen on people left out: found {parts} to learn from, expected 2 or "
             "more. Give more people, or more folds (--set folds=…)"
         )
@@ -80,7 +79,7 @@ def left_out(table: Table) -> list[tuple[Tensor, Tensor]]:
     labels, groups = table.label.numpy(), table.subject.numpy()
     cut = [tuple(map(torch.from_numpy, part)) for part in splitter.split(labels, labels, groups)]
     if any(len(torch.unique(table.label[rest])) < 2 for rest, _ in cut):
-        raise DataError(
+        raise nvn.DataError(
             "an SVM's C is chosen on people left out: without some of them a single expression "
             "remains. Expected two expressions or more, of several people each"
         )
@@ -99,4 +98,4 @@ def _sklearn(module: str) -> ModuleType:
         return import_module(f"sklearn.{module}")
     except ImportError as error:
         found = "a linear SVM needs scikit-learn"
-        raise ConfigError(f'{found}: pip install "nvn[photographs]"') from error
+        raise nvn.ConfigError(f'{found}: pip install "nvn[photographs]"') from error

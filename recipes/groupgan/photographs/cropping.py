@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from nvn.errors import ConfigError
+import nvn
 
 Crop: TypeAlias = Literal["whole", "centre", "face"]
 
@@ -149,7 +149,7 @@ def _new_cascade() -> Any:
         import skimage.data
         import skimage.feature
     except ImportError as error:
-        raise ConfigError(
+        raise nvn.ConfigError(
             'finding faces needs scikit-image: pip install "nvn[photographs]"'
         ) from error
     modules: Any = skimage  # its annotations are partial

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from nvn.errors import DataError
+import nvn
 from nvn.images import rgb
 
 
-class UnreadableError(DataError):
+class UnreadableError(nvn.DataError):
     """A picture file that cannot be read, or only in part.
 
     Attributes:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nvn.errors import DataError
+import nvn
 
 AT_ONCE = 256  # pictures given to a classifier
 COLUMNS = ("path", "confidence")
@@ -58,10 +58,10 @@ def read_scores(file: Path) -> dict[str, float]:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as source:
             rows = csv.DictReader(source)
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
-                raise DataError(f"{file}, line 1: expected the columns {', '.join(COLUMNS)}")
+                raise nvn.DataError(f"{file}, line 1: expected the columns {', '.join(COLUMNS)}")
             return {row["path"]: _confidence(row, file, rows.line_num) for row in rows}
     except (OSError, csv.Error) as error:
-        raise DataError(f"The scores {file} cannot be read: {error}") from error
+        raise nvn.DataError(f"The scores {file} cannot be read: {error}") from error
 
 
 def _confidence(row: Mapping[str, str | None], file: Path, line: int) -> float:
@@ -71,7 +71,7 @@ def _confidence(row: Mapping[str, str | None], file: Path, line: int) -> float:
     except ValueError:
         confidence = math.nan
     if not 0 <= confidence <= 1:
-        raise DataError(f"{file}, line {line}: a confidence is from 0 to 1, not {text!r}")
+        raise nvn.DataError(f"{file}, line {line}: a confidence is from 0 to 1, not {text!r}")
     return confidence
 
 

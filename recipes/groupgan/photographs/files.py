@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from nvn.errors import DataError
+import nvn
 
 # HEIC is not read without a plugin of Pillow's; better that its file is named than passed over.
 ENDINGS = frozenset(
@@ -33,7 +33,7 @@ def seen(folder: Path) -> list[Path]:
     try:
         return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
     except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
+        raise nvn.DataError(f"{folder} cannot be read: {error.strerror or error}") from error
 
 
 def folders(folder: Path) -> list[Path]:
@@ -60,7 +60,7 @@ def beneath(root: Path, name: str) -> Path | None:
     if found := within(root, name):
         return found
     for folder in folders(root):
-        with suppress(DataError):  # a neighbour that nobody may look into
+        with suppress(nvn.DataError):  # a neighbour that nobody may look into
             if found := within(folder, name):
                 return found
     return None
@@ -77,7 +77,7 @@ def require(root: Path, name: str, layout: str) -> None:
         raise misplaced(root, name, layout, what)
 
 
-def misplaced(root: Path, name: str, layout: str, found: str = "") -> DataError:
+def misplaced(root: Path, name: str, layout: str, found: str = "") -> nvn.DataError:
     """Return the error that a data set is not in its root: what is, and what should be.
 
     Args:
@@ -86,7 +86,7 @@ def misplaced(root: Path, name: str, layout: str, found: str = "") -> DataError:
         layout: The paths expected, a line each, beginning with ROOT.
         found: What is there instead; by default the names of what is.
     """
-    return DataError(
+    return nvn.DataError(
         f"{name} was looked for in {root}, but {found or _contents(root)}.\n"
         f"expected:\n{layout}\n"
         "to mend it: --set root=FOLDER, the folder that is called ROOT here"

@@ -6,7 +6,7 @@ import warnings
 from collections import defaultdict
 from pathlib import Path
 
-from nvn.errors import DataError, NvnWarning
+import nvn
 from nvn.images import printable
 
 NAMED = 5  # of a kind; of more, only how many there are
@@ -39,10 +39,12 @@ class LeftOut:
         if self._names:
             tell(f"{self._where}: not all of it is used.\n{self}")
 
-    def nothing_left(self, expected: str) -> DataError:
+    def nothing_left(self, expected: str) -> nvn.DataError:
         """Return the error that nothing at all can be used."""
         found = f"{self}\n" if self._names else ""
-        return DataError(f"{self._where}: nothing of it can be used.\n{found}expected:\n{expected}")
+        return nvn.DataError(
+            f"{self._where}: nothing of it can be used.\n{found}expected:\n{expected}"
+        )
 
 
 def beneath_root(path: Path, root: Path) -> str:
@@ -52,7 +54,7 @@ def beneath_root(path: Path, root: Path) -> str:
 
 def tell(message: str) -> None:
     """Warn of something that a person should know, and go on."""
-    warnings.warn(message, NvnWarning, stacklevel=3)
+    warnings.warn(message, nvn.NvnWarning, stacklevel=3)
 
 
 def _listed(names: list[str]) -> str:

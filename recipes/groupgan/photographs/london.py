@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 import nvn
-from nvn.errors import ConfigError
 
 from .. import store
 from ..pairs import Pairs
@@ -57,7 +56,7 @@ class London:
     def __post_init__(self) -> None:
         low, high = self.weak
         if not (0 <= low <= high <= 1 and self.levels > 0):
-            raise ConfigError(f"no weak smiles can be made of {self}")
+            raise nvn.ConfigError(f"no weak smiles can be made of {self}")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nvn.errors import ConfigError, DataError
+import nvn
 
 from ..pairs import Pairs
 from .cropping import Crop
@@ -124,13 +124,13 @@ class Lsemsw:
         if not self.paired:
             return []
         if self.peaks is None:
-            raise ConfigError(NO_PEAKS)
+            raise nvn.ConfigError(NO_PEAKS)
         scores = read_scores(self.peaks)
         pool = [still for still in stills if still.part == self.peaks_from]
         known = [still for still in pool if self._name(still) in scores]
         if not known:
             example = f", such as {self._name(pool[0])}" if pool else ""
-            raise DataError(
+            raise nvn.DataError(
                 f"{self.peaks}: none of its {len(scores)} paths is a picture of the part "
                 f"{self.peaks_from} in {self.root}{example}"
             )
@@ -164,4 +164,6 @@ def _require_every_class(shown: Tensor, peaks: Tensor) -> None:
     missing = set(shown.tolist()) - set(peaks.tolist())
     if missing:
         names = ", ".join(CLASSES[label] for label in sorted(missing))
-        raise DataError(f"LSEMSW: there is no peak of {names}: score pictures of every expression")
+        raise nvn.DataError(
+            f"LSEMSW: there is no peak of {names}: score pictures of every expression"
+        )

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from nvn.errors import ConfigError
+import nvn
 
 from .cropping import Box
 
@@ -139,6 +139,6 @@ def _scikit_image(part: str) -> Any:
     try:
         return importlib.import_module(f"skimage.{part}")
     except ImportError as error:
-        raise ConfigError(
+        raise nvn.ConfigError(
             'the motion between photographs needs scikit-image: pip install "nvn[photographs]"'
         ) from error

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from nvn.errors import ConfigError
+import nvn
 
 from ..pairs import Pairs
 from .cropping import Crop
@@ -34,7 +34,7 @@ class Frames:
 
     def __post_init__(self) -> None:
         if not 2 <= self.first <= self.last:
-            raise ConfigError(
+            raise nvn.ConfigError(
                 f"frames {self.first} to {self.last} cannot be the weak ones: frame 1 is neutral, "
                 "so set first_weak to 2 or more, and last_weak to first_weak or more"
             )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from nvn.errors import DataError
+import nvn
 
 from . import files
 from .left_out import LeftOut
@@ -82,7 +82,7 @@ def _lines(root: Path, file: Path, part: Part, left_out: LeftOut) -> Iterator[St
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
+        raise nvn.DataError(f"{file} cannot be read: {error}") from error
     for line in filter(None, map(str.strip, lines)):
         path, *name = line.rsplit(maxsplit=1)
         label = _label(name[0]) if name else None

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvn.errors import NvnWarning
+import nvn
 
 from .. import store
 from .paint import paint, surface
@@ -93,7 +93,7 @@ class Faces:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, NvnWarning, stacklevel=4)
+    warnings.warn(message, nvn.NvnWarning, stacklevel=4)
 
 
 def _silent(done: int, total: int) -> None:

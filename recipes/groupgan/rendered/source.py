@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 import nvn
-from nvn.console import Bar
 
 from .. import store
 from ..pairs import Pairs
@@ -58,7 +57,7 @@ def paired(faces: Faces, levels: int) -> Pairs:
 def rendered(spec: FacesSpec, cache: Path | None = None) -> Faces:
     """Return the faces of a spec, with a bar while they are rendered (not if they are cached)."""
     with ExitStack() as stack:
-        bar: Bar | None = None
+        bar: nvn.Bar | None = None
 
         def show(done: int, total: int) -> None:
             nonlocal bar

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nvn.errors import DataError
+import nvn
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Drawings:
             raise ValueError(f"fold {fold} of {folds} does not exist")
         groups = len(torch.unique(self.group))
         if groups < folds:
-            raise DataError(
+            raise nvn.DataError(
                 f"{len(self)} drawings cannot be split into {folds} parts: nearly equal ones stay "
                 f"together, and there are only {groups} that differ. "
                 f"Set folds to {groups} or less, or add drawings."

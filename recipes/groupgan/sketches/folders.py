@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 import nvn
-from nvn.errors import DataError, NvnWarning
 from nvn.images import printable
 
 from .drawings import Drawings
@@ -128,7 +127,9 @@ def _pictures(root: Path) -> Iterator[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"{printable(error.filename)} cannot be listed: {error.strerror}") from error
+    raise nvn.DataError(
+        f"{printable(error.filename)} cannot be listed: {error.strerror}"
+    ) from error
 
 
 def _read(
@@ -150,14 +151,14 @@ def _read(
             try:
                 read[path] = read_drawing(path, side)
                 bar.advance()
-            except DataError as error:
+            except nvn.DataError as error:
                 left_out[path] = str(error)
     if not read:
         raise _nothing(root, left_out, layout)
     if left_out:
         count = f"{len(left_out)} of {len(left_out) + len(read)} pictures in {printable(root)}"
         said = f"{count} were left out: {_listed(left_out, root)}"
-        warnings.warn(said, NvnWarning, stacklevel=3)
+        warnings.warn(said, nvn.NvnWarning, stacklevel=3)
     paths = sorted(read)
     kinds = [kind(path) for path in paths]
     classes = sorted(set(kinds))
@@ -186,10 +187,12 @@ def _mixed(files: Sequence[Path], kind: Callable[[Path], str]) -> list[Path]:
 def _require_folder(root: Path, layout: str) -> None:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"the folder of drawings, {printable(root)}, {what}\nexpected:\n{layout}")
+        raise nvn.DataError(
+            f"the folder of drawings, {printable(root)}, {what}\nexpected:\n{layout}"
+        )
 
 
-def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> DataError:
+def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> nvn.DataError:
     """What to say where there is no drawing to be read."""
     if left_out:
         found = f"{len(left_out)} that cannot be read: {_listed(left_out, root)}"
@@ -198,7 +201,7 @@ def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> DataError:
         rest = f" and {len(inside) - NAMED} more" if len(inside) > NAMED else ""
         found = ", ".join(inside[:NAMED]) + rest if inside else "nothing, it is empty"
     endings = ", ".join(sorted(ENDINGS))
-    return DataError(
+    return nvn.DataError(
         f"there is no drawing in {printable(root)}\nfound: {found}\nexpected:\n{layout}\n"
         f"(endings read: {endings})"
     )

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 import nvn
-from nvn.console import Bar
 
 from ..evaluation.numbers import accuracy, computed_with, ink_iou, psnr, ssim
 from ..evaluation.sheets import sheet
@@ -102,5 +101,7 @@ class Sketches:
         spread = order[torch.linspace(0, drawings - 1, count).round().long()]
         yield from torch.split(spread, self.rows)
 
-    def _computed(self, engine: nvn.Engine, value: nvn.Value, pictures: Tensor, bar: Bar) -> Tensor:
+    def _computed(
+        self, engine: nvn.Engine, value: nvn.Value, pictures: Tensor, bar: nvn.Bar
+    ) -> Tensor:
         return computed_with(engine, self.damaged, value, pictures, bar)

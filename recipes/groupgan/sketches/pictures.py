@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from nvn.errors import DataError
+import nvn
 from nvn.images import read_picture
 
 Grey: TypeAlias = NDArray[np.uint8]
@@ -27,7 +27,7 @@ def read_drawing(path: Path, side: int) -> Grey:
     """
     grey = read_picture(path).convert("L")
     if 2 * side * min(grey.size) <= max(grey.size):
-        raise DataError(f"{grey.width} by {grey.height} pixels are too narrow")
+        raise nvn.DataError(f"{grey.width} by {grey.height} pixels are too narrow")
     square = ImageOps.pad(grey, (side, side), Image.Resampling.LANCZOS, color=255)
     return _darkened(np.asarray(square))
 
@@ -35,7 +35,7 @@ def read_drawing(path: Path, side: int) -> Grey:
 def _darkened(grey: Grey) -> Grey:
     ink = 255.0 - grey
     if ink.max() < FAINTEST:
-        raise DataError("there is no ink on it")
+        raise nvn.DataError("there is no ink on it")
     strong = np.median(ink[ink > ink.max() / 2])
     dark: Grey = (255 - (ink * (255 / strong)).clip(0, 255)).round().astype(np.uint8)
     return dark

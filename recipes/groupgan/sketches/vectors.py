@@ -19,7 +19,6 @@ from PIL import Image
 from torch import Tensor
 
 import nvn
-from nvn.errors import ConfigError
 
 from .drawings import Drawings
 
@@ -111,7 +110,7 @@ def _rasterised(svg: str, side: int) -> NDArray[np.uint8]:
     try:
         import resvg_py
     except ImportError as error:
-        raise ConfigError(
+        raise nvn.ConfigError(
             "the drawings that ship are vectors, and resvg-py, which rasterises them, is not "
             'installed: pip install "nvn[recipes]"'
         ) from error

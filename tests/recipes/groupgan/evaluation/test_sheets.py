@@ -10,8 +10,6 @@ from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, shortene
 from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
 from PIL import Image, ImageFont
 
-from nvn.apply.contact_sheet import plain
-
 
 @pytest.mark.parametrize("size", [8, 48, 128, 256])
 def test_a_sheet_has_every_picture_below_labels_that_grow_with_it(size: int) -> None:
@@ -51,13 +49,6 @@ def test_of_names_that_are_too_long_the_start_is_kept() -> None:
     assert shortened("happiness") == "happiness"
     assert shortened("what" * 9) == "whatwhatwhatwhatwhatw..."
     assert len(shortened("what" * 9)) == LONGEST
-
-
-def test_text_is_in_letters_that_the_font_has() -> None:
-    assert plain("Ärger, é 怒\n") == "Arger, e ??"
-    font = ImageFont.load_default(20)
-    missing = bytes(font.getmask("\uffff"))
-    assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]
 
 
 def cells(colour: str, *sizes: tuple[int, int]) -> list[Image.Image]:

@@ -198,9 +198,10 @@ def test_two_processes_may_render_into_one_cache(tmp_path):
     runs = [context.Process(target=render_into, args=(tmp_path, queue)) for _ in range(2)]
     for run in runs:
         run.start()
-    sums = [queue.get(timeout=60) for _ in runs]
     for run in runs:
         run.join()
+        assert run.exitcode == 0
+    sums = [queue.get() for _ in runs]
     assert sums[0] == sums[1] == render_faces(TINY, tmp_path).weak.long().sum().item()
     assert [file.suffix for file in tmp_path.iterdir()] == [".npz"]
 

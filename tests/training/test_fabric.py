@@ -1,0 +1,45 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from nvn.errors import RunError
+from nvn.training.fabric import make_fabric
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
+def test_a_cpu_in_each_precision(precision: str) -> None:
+    assert make_fabric("cpu", precision=precision).device.type == "cpu"
+
+
+def test_fabric_does_not_say_what_was_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    make_fabric("cpu", precision="bf16-mixed")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_all_that_is_not_offered_is_said_at_once() -> None:
+    with pytest.raises(RunError) as error:
+        make_fabric("cpu", "2", 3, "ddp", "16-mixed")
+    said = str(error.value)
+    assert all(
+        word in said for word in ("--devices 2", "--num-nodes 3", "--strategy ddp", "16-mixed")
+    )
+    assert "32-true, 64-true, bf16-mixed" in said
+
+
+@pytest.mark.parametrize("accelerator", ["gpus", "tpu"])
+def test_an_accelerator_that_is_not_there(accelerator: str) -> None:
+    with pytest.raises(RunError, match=f"--accelerator {accelerator}"):
+        make_fabric(accelerator)
+
+
+def test_a_login_node_of_slurm_is_no_reason_to_warn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fabric warns where it finds `srun` and was not started by it; warnings are errors here."""
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("SLURM_NTASKS", raising=False)
+    assert make_fabric("cpu").device.type == "cpu"
