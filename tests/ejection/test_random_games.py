@@ -44,7 +44,7 @@ def check(spec: GameSpec, large: int) -> None:
     play_both(plan, optimizers, lambda: batches(noise=False), moved=False)
 
 
-@examples(25)
+@examples(20)
 @given(random_games, sizes)
 def test_ejected_loops_give_the_same_weights(spec: GameSpec, large: int) -> None:
     check(spec, large)
