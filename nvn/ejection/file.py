@@ -414,8 +414,8 @@ class _File:
             keys = _listed(key for key, watched in waiting.items() if watched == metric)
             yield f"The learning rate of {keys} followed {quoted(metric)}: that is for the caller."
         if self.patterns.whens:
-            names = ", ".join(dict.fromkeys(self.patterns.whens.values()))
-            yield f"What may or may not happen in an iteration is for the caller to say: {names}."
+            moves = [f"{name} (move {i + 1})" for i, name in self.patterns.whens.items()]
+            yield f"What may or may not happen is for the caller to say: {', '.join(moves)}."
         yield (
             "Energies are their formulas: nothing is raised to float32 before, and shapes are not "
             "checked. Without mixed precision, on a CPU, all numbers are those of nvn's engine."
