@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import nvn.images as images
     import nvn.plugins as plugins
     from nvn.console import Bar, progress
+    from nvn.ejection import eject
     from nvn.engine.engine import Engine
     from nvn.engine.optimizers import Optimizer, OptimizerFactory, Plateau
     from nvn.errors import (
@@ -84,6 +85,7 @@ _HOME = {
     "Value": "game",
     "WeightedSum": "game",
     "alternating": "game",
+    "eject": "ejection",
     "energy": "game",
     "gradient": "game",
     "move": "game",
@@ -130,6 +132,7 @@ __all__ = [
     "WeightedSum",
     "alternating",
     "data",
+    "eject",
     "energies",
     "energy",
     "files",

@@ -148,6 +148,9 @@ def plan(
         str, typer.Option(help="The phase to explain; main is the game itself.")
     ] = "main",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_source: Annotated[
+        bool, typer.Option("--source", help="Print the loop itself, as the engine runs it.")
+    ] = False,
 ) -> None:
     """Explain what an iteration computes, what it reuses, and what it costs."""
     source, chosen = _configured(recipe, preset, settings, config)
@@ -155,16 +158,48 @@ def plan(
     import json
     from dataclasses import asdict
 
-    from nvn.console import show, to_stderr
-    from nvn.recipe.build import explain_recipe
+    from nvn.console import show, show_source, to_stderr
+    from nvn.recipe.build import explain_recipe, loop_source
     from nvn.show.plan_text import plan_text
 
+    if as_source:
+        show_source(loop_source(source.build(chosen), phase))
+        return
     with to_stderr():
         explained = explain_recipe(source.build(chosen), phase)
     if as_json:
         show(json.dumps(asdict(explained), indent=2, ensure_ascii=False))
     else:
         show(plan_text(explained))
+
+
+@app.command()
+def eject(
+    recipe: RecipeName,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file of the loop: loop.py, say.")],
+    preset: Preset = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    phase: Annotated[
+        str, typer.Option(help="The phase to write out; main is the game itself.")
+    ] = "main",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write a recipe's training loop to a file that needs torch, and nothing of nvn."""
+    from nvn.errors import ConfigError
+
+    if out.exists() and not overwrite:
+        raise ConfigError(
+            f"{out} is there already; give another --out, or --overwrite to replace it"
+        )
+    source, chosen = _configured(recipe, preset, settings, config)
+
+    from nvn.console import show
+    from nvn.files import atomic_write
+    from nvn.recipe.build import eject_recipe
+
+    atomic_write(out, eject_recipe(source.build(chosen), phase).encode())
+    show(f"loop: {out}")
 
 
 @app.command()

@@ -19,7 +19,7 @@ LANES = {
         *("apply", "checks", "console", "energies", "engine", "game", "planner", "recipe"),
         *("show", "sweep", "training"),
     ),
-    "games": ("games", "golden", "parity"),
+    "games": ("ejection", "games", "golden", "parity"),
     "recipes": ("recipes", "test_docs.py"),
     "cli": ("cli",),
 }

@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor
 
 from nvn import WeightedSum
-from nvn.recipe.build import make_graph, make_plans
+from nvn.recipe.build import eject_recipe, make_graph, make_plans
 from nvn.recipe.loading import load_recipe
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
@@ -103,3 +103,11 @@ def test_the_plan_shown_is_what_the_command_prints() -> None:
     source = load_recipe(str(ROOT / path))
     plan = make_plans(source.build(source.config_class()))["main"]
     assert shown in plan_text(explain(plan, {}))
+
+
+def test_the_loop_shown_is_what_the_command_writes() -> None:
+    page = (ROOT / "docs" / "eject.md").read_text()
+    pattern = r"written by: nvn eject (.*?) -->\n```python\n(.*?)\n```"
+    ((path, shown),) = re.findall(pattern, page, re.DOTALL)
+    source = load_recipe(str(ROOT / path))
+    assert shown in eject_recipe(source.build(source.config_class()))

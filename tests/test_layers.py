@@ -22,7 +22,7 @@ ROOMS = [
     ["energies", "checks"],
     ["planner"],
     ["engine"],
-    ["show"],
+    ["show", "ejection"],
     ["recipe"],
     ["training"],
     ["plugins"],

@@ -8,7 +8,7 @@ A closed pipe or terminal ends no work: output to it is discarded.
 
 from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
-from nvn.console.output import fail, show, to_stderr, warn
+from nvn.console.output import fail, show, show_source, to_stderr, warn
 from nvn.console.reporter import Reporter
 from nvn.console.tracebacks import crash
 
@@ -22,6 +22,7 @@ __all__ = [
     "show",
     "show_recipes",
     "show_settings",
+    "show_source",
     "to_stderr",
     "warn",
 ]

@@ -23,6 +23,17 @@ def show(what: RenderableType) -> None:
             console.print(what)
 
 
+def show_source(source: str) -> None:
+    """Print Python: in colors on a terminal, and as it stands elsewhere."""
+    console = rich.get_console()
+    if not console.is_terminal:
+        show(source.rstrip("\n"))
+        return
+    from rich.syntax import Syntax
+
+    show(Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
 @contextmanager
 def to_stderr() -> Iterator[None]:
     """Redirect console output to stderr, so that stdout has data only."""

@@ -11,6 +11,9 @@ probability of real; each energy is the mean of this over all elements of the lo
     LeastSquares      ½(l − b)²      ½(l − a)²       ½(l − c)²
     Wasserstein       −l             l               −fake
 
+−log σ(l) is computed as -F.logsigmoid(l), not as F.softplus(-l): that is cut off to −l where −l is
+above 20, which float64 can tell.
+
 Logits are a tensor (N, …), with further dimensions if the critic is a patch critic; they are never
 probabilities. Logarithms are natural: energies are in nats. A multi-scale critic may return a list
 of logits, one tensor per scale; all scales have the same weight. (The sum over scales, pix2pixHD's
@@ -29,6 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_shape, precise
+from nvn.energies.formula import Formula, mean_of
 from nvn.game import Energy, Value, WeightedSum, energy
 
 Logits: TypeAlias = Value | Sequence[Value]
@@ -132,6 +136,12 @@ class LogitLoss:
     family: AdversarialLoss
     loss: Callable[[Any, Tensor], Tensor]
 
+    @property
+    def formulas(self) -> tuple[Formula, ...]:
+        """What it computes, as one line: read off the family's method, if that is one `return`."""
+        found = mean_of(self.loss, self.family)
+        return () if found is None else (found,)
+
     def __call__(self, logits: Tensor | Sequence[Tensor]) -> Tensor:
         """Map logits (N, …), or a list of them, one per scale, to a scalar of shape ()."""
         if isinstance(logits, Tensor):
@@ -159,11 +169,11 @@ class Minimax(ZeroSum):
 
     def on_real(self, logits: Tensor) -> Tensor:
         """−log σ(l)."""
-        return _minus_log_sigmoid(logits)
+        return -F.logsigmoid(logits)
 
     def on_fake(self, logits: Tensor) -> Tensor:
         """−log(1 − σ(l)) = −log σ(−l)."""
-        return _minus_log_sigmoid(-logits)
+        return -F.logsigmoid(-logits)
 
 
 @final
@@ -182,15 +192,15 @@ class NonSaturating(GeneralSum):
 
     def on_real(self, logits: Tensor) -> Tensor:
         """−log σ(l)."""
-        return _minus_log_sigmoid(logits)
+        return -F.logsigmoid(logits)
 
     def on_fake(self, logits: Tensor) -> Tensor:
         """−log(1 − σ(l)) = −log σ(−l)."""
-        return _minus_log_sigmoid(-logits)
+        return -F.logsigmoid(-logits)
 
     def on_fool(self, logits: Tensor) -> Tensor:
         """−log σ(l)."""
-        return _minus_log_sigmoid(logits)
+        return -F.logsigmoid(logits)
 
 
 @final
@@ -322,6 +332,10 @@ class PairedLoss:
 
     name: str
 
+    formulas: ClassVar = (
+        Formula(("winner", "loser"), "-F.logsigmoid(winner - loser).mean()", "mean"),
+    )
+
     def __call__(
         self, winner: Tensor | Sequence[Tensor], loser: Tensor | Sequence[Tensor]
     ) -> Tensor:
@@ -333,15 +347,10 @@ class PairedLoss:
 
     def _loss(self, winner: Tensor, loser: Tensor) -> Tensor:
         check_same_shape(self.name, winner, loser)
-        return _minus_log_sigmoid(precise(winner) - precise(loser)).mean()
+        return -F.logsigmoid(precise(winner) - precise(loser)).mean()
 
 
 # --- tensors ----------------------------------------------------------------------------------
-
-
-def _minus_log_sigmoid(x: Tensor) -> Tensor:
-    # Not F.softplus(-x): that is cut off to −x where −x > 20, which float64 can tell.
-    return -F.logsigmoid(x)
 
 
 def _scales(logits: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

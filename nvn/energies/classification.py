@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nvn.callsite import call_site
 from nvn.energies._tensors import precise
+from nvn.energies.formula import formula
 from nvn.errors import GameError, Problem
 from nvn.game import Energy, Value, energy
 
@@ -44,6 +45,10 @@ def cross_entropy(logits: Value, labels: Value, *, label_smoothing: float = 0.0)
     return energy(mean_cross_entropy, name="cross_entropy")(logits, labels, **option)
 
 
+@formula(
+    "F.cross_entropy(logits, labels)",
+    label_smoothing="F.cross_entropy(logits, labels, label_smoothing=label_smoothing)",
+)
 def mean_cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean cross-entropy of logits (N, C, …) against labels (N, …) or (N, C, …).
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nvn import pytree
 from nvn.energies._tensors import check_same_shape, precise
+from nvn.energies.formula import formula
 from nvn.game import Energy, Value, energy, gradient, value
 
 # --- centered at zero --------------------------------------------------------------------------
@@ -60,6 +61,7 @@ def r2(logits: Value, x: Value) -> Energy:
     return energy(half_squared_norm, name="r2")(gradient(logits, x))
 
 
+@formula("0.5 * g.square().sum() / len(g)")
 def half_squared_norm(g: Tensor) -> Tensor:
     """Return ½ (1/N) Σ_n ‖g_n‖², of gradients g (N, …)."""
     return 0.5 * precise(g).square().sum() / g.shape[0]
@@ -96,6 +98,10 @@ def gradient_penalty(logits: Value, at: Value, target: float = 1.0) -> Energy:
     return energy(squared_excess_of_norm, name="gradient_penalty")(gradient(logits, at), **option)
 
 
+@formula(
+    "(torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) - 1.0).square().mean()",
+    target="(torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) - target).square().mean()",
+)
 def squared_excess_of_norm(g: Tensor, target: float = 1.0) -> Tensor:
     """Return (1/N) Σ_n (‖g_n‖ − target)², of gradients g (N, …).
 
@@ -104,6 +110,12 @@ def squared_excess_of_norm(g: Tensor, target: float = 1.0) -> Tensor:
     norms = torch.linalg.vector_norm(precise(g).reshape(g.shape[0], -1), dim=1)
     excess: Tensor = norms - target
     return excess.square().mean()
+
+
+def blended(real: Tensor, fake: Tensor, weights: Tensor) -> Tensor:
+    """Return w·real + (1 − w)·fake of samples (N, …), one weight w a sample."""
+    w = weights.reshape(-1, *[1] * (real.ndim - 1))
+    return (w * real + (1.0 - w) * fake).to(torch.promote_types(real.dtype, fake.dtype))
 
 
 def interpolate(real: Value, fake: Value, weights: Value) -> Value:
@@ -123,6 +135,7 @@ def interpolate(real: Value, fake: Value, weights: Value) -> Value:
     return value(between, name="interpolate")(real, fake, weights)
 
 
+@formula("blended(real, fake, weights)")
 def between(real: Tensor, fake: Tensor, weights: Tensor) -> Tensor:
     """Return w·real + (1 − w)·fake of samples (N, …), in their dtype.
 
@@ -133,12 +146,12 @@ def between(real: Tensor, fake: Tensor, weights: Tensor) -> Tensor:
     if weights.shape[:1] != real.shape[:1] or weights.numel() != len(weights):
         shapes = f"weights of shape {tuple(weights.shape)} for samples {tuple(real.shape)}"
         raise ValueError(f"interpolate: found {shapes}; expected one weight per sample")
-    w = precise(weights).reshape(-1, *[1] * (real.ndim - 1))
-    mixed = w * precise(real) + (1.0 - w) * precise(fake)
+    mixed = blended(precise(real), precise(fake), precise(weights))
     # Back to the samples' dtype: the critic may compute in bfloat16.
     return mixed.to(torch.promote_types(real.dtype, fake.dtype))
 
 
+@formula("torch.rand(len(tensors(batch)[0]), generator=generator, device=generator.device)")
 def uniform_weights(generator: torch.Generator, batch: Mapping[str, Any]) -> Tensor:
     """Draw a weight in [0, 1) for each of the N samples of a batch: a tensor (N,) of float32.
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nvn.energies._tensors import check_same_features, check_same_shape, pairs, precise
+from nvn.energies.formula import formula
 from nvn.game import Energy, Value, energy
 
 # --- in pixels ----------------------------------------------------------------------------------
@@ -72,18 +73,21 @@ def l2(a: Value, b: Value) -> Energy:
     return energy(mean_squared_distance, name="l2")(a, b)
 
 
+@formula("(a - b).abs().mean()")
 def mean_absolute_error(a: Tensor, b: Tensor) -> Tensor:
     """Return the mean of |a − b|, of tensors of the same shape."""
     check_same_shape("l1", a, b)
     return (precise(a) - precise(b)).abs().mean()
 
 
+@formula("(a - b).square().mean()")
 def mean_squared_error(a: Tensor, b: Tensor) -> Tensor:
     """Return the mean of (a − b)², of tensors of the same shape."""
     check_same_shape("mse", a, b)
     return (precise(a) - precise(b)).square().mean()
 
 
+@formula("(a - b).square().sum() / len(a)")
 def mean_squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """Return (1/N) Σ_n ‖a_n − b_n‖², of tensors of the same shape (N, …)."""
     check_same_shape("l2", a, b)
@@ -144,11 +148,13 @@ def feature_matching(features_a: Any, features_b: Any) -> Energy:
     return energy(squared_distance_of_means, name="feature_matching")(features_a, features_b)
 
 
+@formula("(a - b).square().mean()", together="sum")
 def sum_of_squared_errors(a: Any, b: Any) -> Tensor:
     """Return Σ_j mean (a_j − b_j)², of trees with the same structure and shapes."""
     return torch.stack([_layer_error(x, y) for x, y in pairs("perceptual", a, b)]).sum()
 
 
+@formula("(a.mean(dim=0) - b.mean(dim=0)).square().sum()", together="sum")
 def squared_distance_of_means(a: Any, b: Any) -> Tensor:
     """Return Σ_j ‖mean a_j − mean b_j‖², of trees of tensors (N, …) and (M, …)."""
     layers = pairs("feature_matching", a, b)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from nvn.engine.seeding import mixed
+
 
 @dataclass
 class Counters:
@@ -47,7 +49,11 @@ class Counters:
         """Return the counters as they are now; advancing either leaves the other alone."""
         return replace(self, steps=dict(self.steps))
 
-    def of_call(self, players: tuple[str, ...]) -> tuple[int, ...]:
-        """Return what the draws of a call depend on that reads these players' parameters."""
-        steps = self.steps
-        return (self.batches, self.draws, *[steps.get(player, 0) for player in players])
+    def call_seed(self, key: int, *players: str) -> int:
+        """Return what a call draws from, of a `key` of its own, that reads these players."""
+        steps = [self.steps.get(player, 0) for player in players]
+        return mixed(self.seed % 2**64, key, self.batches, self.draws, *steps)
+
+    def draw_seed(self, key: int) -> int:
+        """Return what noise or a sample with a `key` of its own is drawn from."""
+        return mixed(self.seed % 2**64, key, self.draws)

@@ -22,7 +22,7 @@ from nvn.engine.iteration import Iteration, Outcome, no_path
 from nvn.engine.module_state import learning, preserved_buffers, with_buffers
 from nvn.engine.operations import Operations, differentiable, unaliased, where
 from nvn.engine.runtime import Buffers, buffers_at, copied, places_of
-from nvn.engine.seeding import mixed, seeded
+from nvn.engine.seeding import seeded
 from nvn.errors import RunError
 from nvn.game.graph import fingerprints, hashed
 from nvn.game.ops import Call, Noise, Sample
@@ -216,13 +216,12 @@ class Interpreter:
 
     def _seed(self, node: Value, evaluation: Evaluation, counters: Counters) -> int:
         """Return the seed of a node's randomness: one draw for each value and version."""
-        seed = counters.seed % 2**64
         match node.op:
             case Noise(name) | Sample(name):
-                return mixed(seed, hashed(name), counters.draws)
+                return counters.draw_seed(hashed(name))
             case Call():
                 key, players = evaluation.seeds[node]
-                return mixed(seed, key, *counters.of_call(players))
+                return counters.call_seed(key, *players)
             case _:
                 return 0
 

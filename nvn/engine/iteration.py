@@ -12,7 +12,7 @@ from torch import Tensor
 from nvn import pytree
 from nvn.engine.counters import Counters
 from nvn.engine.feed import Batch, BatchFeed
-from nvn.engine.seeding import Generators, Streams, mixed
+from nvn.engine.seeding import Generators, Streams
 from nvn.errors import RunError
 from nvn.records import Scalar
 
@@ -110,8 +110,7 @@ class Iteration:
 
     def seed(self, key: int, *players: str) -> None:
         """Start the global random streams for a call that reads these players' parameters."""
-        counters = self.counters
-        self._streams.start(mixed(counters.seed % 2**64, key, *counters.of_call(players)))
+        self._streams.start(self.counters.call_seed(key, *players))
 
     def noise(self, name: str, shape: tuple[int, ...], like: Tensor, key: int) -> Any:
         """Return standard normal noise (N, *shape), N the length of `like`.
@@ -158,8 +157,7 @@ class Iteration:
         self.counters.stepped(player)
 
     def _generator(self, device: torch.device, key: int) -> torch.Generator:
-        seed = mixed(self.counters.seed % 2**64, key, self.counters.draws)
-        return self._generators.at(device, seed)
+        return self._generators.at(device, self.counters.draw_seed(key))
 
 
 def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:

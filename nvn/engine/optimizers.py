@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from nvn.engine.runtime import assign
 from nvn.errors import ConfigError
 from nvn.records import Pending
 
@@ -118,13 +119,12 @@ class PlayerOptimizer:
         self._parameters = list(parameters)
         self._strides = [parameter.stride() for parameter in self._parameters]
         self._clips = spec.clip_value is not None or spec.clip_norm is not None
-        self.optimizer = spec.factory(self._parameters)
+        self.optimizer = corrected(spec.factory(self._parameters), correction)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ConfigError(
                 "LBFGS evaluates its objective several times a step, which a game's moves do not "
                 "do; expected an optimizer that steps along one gradient"
             )
-        _correct(self.optimizer, correction)
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
 
@@ -146,7 +146,7 @@ class PlayerOptimizer:
             NoGradientError: There is nothing to step along.
         """
         if gradients is not None:
-            self._assign(gradients)
+            assign(self._parameters, gradients, self._strides)
         found = [p.grad for p in self._parameters if p.grad is not None]
         if not found:
             raise NoGradientError
@@ -187,23 +187,6 @@ class PlayerOptimizer:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
 
-    def _assign(self, gradients: Sequence[Tensor | None]) -> None:
-        """Give each parameter its gradient as `backward` would: laid out like it, and its own.
-
-        torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
-        optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
-        """
-        seen: set[int] = set()
-        for parameter, gradient, strides in zip(
-            self._parameters, gradients, self._strides, strict=True
-        ):
-            if gradient is not None and not gradient.is_sparse:
-                memory = gradient.data_ptr()
-                if gradient.stride() != strides or memory in seen:
-                    gradient = torch.empty_like(parameter).copy_(gradient)
-                seen.add(memory)
-            parameter.grad = gradient
-
     def _clip(self) -> None:
         if self._spec.clip_value is not None:
             torch.nn.utils.clip_grad_value_(self._parameters, self._spec.clip_value)
@@ -225,18 +208,19 @@ def _dense(gradients: list[Tensor]) -> list[Tensor]:
     return gradients
 
 
-def _correct(optimizer: torch.optim.Optimizer, correction: float) -> None:
+def corrected(optimizer: torch.optim.Optimizer, correction: float) -> torch.optim.Optimizer:
     """Let Adam forget as fast as without the extra steps of lazy regularizers.
 
     With c the share of an optimizer's steps that are not the regularizers': lr·c and betas^c
     (Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix B).
     """
     if correction == 1.0:
-        return
+        return optimizer
     for group in optimizer.param_groups:
         group["lr"] *= correction
         if "betas" in group:
             group["betas"] = tuple(beta**correction for beta in group["betas"])
+    return optimizer
 
 
 def _scheduler(spec: Optimizer, optimizer: torch.optim.Optimizer) -> LRScheduler | None:

@@ -220,6 +220,32 @@ def gradient(y: Tensor, xs: Sequence[Tensor], *, create_graph: bool) -> tuple[Te
     return gradients
 
 
+def assign(
+    parameters: Sequence[nn.Parameter],
+    gradients: Sequence[Tensor | None],
+    strides: Sequence[tuple[int, ...]] | None = None,
+) -> None:
+    """Give each parameter its gradient as `backward` would: laid out like it, and its own.
+
+    torch.autograd.grad may return views (expanded, transposed) and the same tensor twice. Fused
+    optimizers read memory as it lies; clipping in place would scale a shared tensor twice.
+
+    Args:
+        parameters: The parameters.
+        gradients: One for each.
+        strides: How the parameters lie in memory, if that has been looked up already.
+    """
+    strides = strides or [parameter.stride() for parameter in parameters]
+    seen: set[int] = set()
+    for parameter, gradient, layout in zip(parameters, gradients, strides, strict=True):
+        if gradient is not None and not gradient.is_sparse:
+            memory = gradient.data_ptr()
+            if gradient.stride() != layout or memory in seen:
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            seen.add(memory)
+        parameter.grad = gradient
+
+
 def recorded(value: Tensor) -> Tensor:
     """Return a number for the record: a constant that shares no memory with a parameter."""
     if value.is_leaf or value._is_view():  # it may be a parameter, which steps later

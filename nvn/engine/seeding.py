@@ -63,9 +63,9 @@ class Streams:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, *devices: torch.device) -> Iterator[None]:
     """Run with the global random streams started from `seed`; they continue as before after."""
-    streams = Streams([device])
+    streams = Streams(devices)
     with streams.preserved():
         streams.start(seed)
         yield

@@ -97,10 +97,21 @@ def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> Non
         for player in move.players:
             key = optimizer_key(player.name, move)
             if key not in state.optimizers:
-                spec = _specified(optimizers, move.optimizer or player.name, move)
-                correction = 1.0 if move.optimizer else _lazy_share(plan, player)
+                spec, correction = stepping(plan, optimizers, player, move)
                 parameters = [*state.parameters[player.name].values()]
                 state.optimizers[key] = PlayerOptimizer(spec, parameters, correction)
+
+
+def stepping(
+    plan: Plan, optimizers: Optimizers, player: Player, move: Move
+) -> tuple[Optimizer, float]:
+    """Return how a player steps in a move, and what its learning rate is corrected by.
+
+    Raises:
+        ConfigError: The player has no optimizer.
+    """
+    spec = _specified(optimizers, move.optimizer or player.name, move)
+    return spec, 1.0 if move.optimizer else _lazy_share(plan, player)
 
 
 def _specified(optimizers: Optimizers, name: str, move: Move) -> Optimizer:

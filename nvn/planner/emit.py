@@ -22,11 +22,12 @@ prints it, and `nvn eject` writes it to a file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nvn.planner import ir
-from nvn.planner.ir import Instruction, Program, Scale, Slot, arguments
+from nvn.planner.ir import Instruction, Program, Scale, Slot, arguments, quoted
 
 INDENT = "    "
 WIDTH = 100
@@ -84,9 +85,9 @@ class Emitter:
             case ir.Entry(out, name):
                 yield f"{out} = batch[{quoted(name)}]"
             case ir.Noise() | ir.Sample():
-                yield self.draw(x)
+                yield from self.draw(x)
             case ir.Seed():
-                yield self.seed(x)
+                yield from self.seed(x)
             case ir.Call():
                 yield from self.call(x)
             case ir.Apply():
@@ -132,15 +133,16 @@ class Emitter:
         """Yield what takes a batch, or draws samples anew."""
         yield "batch = run.next_batch()" if x.fresh is True else "run.redraw()"
 
-    def draw(self, x: ir.Noise | ir.Sample) -> str:
-        """Return what draws noise or a sample."""
+    def draw(self, x: ir.Noise | ir.Sample) -> Iterator[str]:
+        """Yield what draws noise or a sample."""
         if isinstance(x, ir.Noise):
-            return f"{x.out} = run.noise({quoted(x.name)}, {x.shape}, {x.like}, {x.key:#x})"
-        return f"{x.out} = run.sample({quoted(x.name)}, {x.function}, {x.key:#x})"
+            yield f"{x.out} = run.noise({quoted(x.name)}, {x.shape}, {x.like}, 0x{x.key:X})"
+        else:
+            yield f"{x.out} = run.sample({quoted(x.name)}, {x.function}, 0x{x.key:X})"
 
-    def seed(self, x: ir.Seed) -> str:
-        """Return what starts the global random streams."""
-        return f"run.seed({x.key:#x}, {', '.join(map(quoted, x.players))})"
+    def seed(self, x: ir.Seed) -> Iterator[str]:
+        """Yield what starts the global random streams."""
+        yield f"run.seed(0x{x.key:X}, {', '.join(map(quoted, x.players))})"
 
     def record(self, x: ir.Record) -> Iterator[str]:
         """Yield what keeps a number for the record."""
@@ -160,7 +162,7 @@ class Emitter:
 
     def returned(self, x: ir.Return) -> Iterator[str]:
         """Yield what the function returns: what `x` reads, in that order."""
-        yield from _wrapped("return [", [str(slot) for slot in x.reads], "]")
+        yield from folded(f"return {_list(x.reads)}")
 
     # --- lines ---
 
@@ -173,15 +175,23 @@ class Emitter:
         player = self.name(x.player)
         name = player if x.method == "forward" else f"{player}.{x.method}"
         line = f"{x.out} = {name}({arguments(x.args, x.kwargs)})"
-        contexts = [f"evaluating({player})"] if x.evaluating else []
+        if contexts := self.contexts(x):
+            entered = f"with {', '.join(contexts)}:"
+            if len(entered) + len(INDENT) > WIDTH:
+                entered = f"with ({', '.join(contexts)}):"
+            yield from folded(entered)
+            line = INDENT + line
+        yield line
+
+    def contexts(self, x: ir.Call) -> list[str]:
+        """Return the context managers that a call runs in."""
+        player = self.name(x.player)
+        found = [f"evaluating({player})"] if x.evaluating else []
         if x.copies:
             start = "" if x.buffers is None else f", {x.buffers}"
             end = "" if x.becomes is None else f" as {x.becomes}"
-            contexts.append(f"on_copies({player}_places{start}){end}")
-        if contexts:
-            yield f"with {', '.join(contexts)}:"
-            line = INDENT + line
-        yield line
+            found.append(f"on_copies({player}_places{start}){end}")
+        return found
 
     def apply(self, x: ir.Apply) -> Iterator[str]:
         """Yield the call of a function."""
@@ -201,9 +211,9 @@ class Emitter:
         parts += [_list(leaf for leaf, _ in x.leaves)] if x.leaves else []
         parts += ["retain_graph=True"] if x.retain_graph else []
         if x.writes:
-            yield from _wrapped(f"{_list(x.writes)} = vjp(", parts, ")")
+            yield from folded(f"{_list(x.writes)} = vjp({', '.join(parts)})")
         else:
-            yield from _wrapped("backward(", parts, ")")
+            yield from folded(f"backward({', '.join(parts)})")
 
     def free(self, slots: Sequence[Slot]) -> Iterator[str]:
         """Yield what forgets slots."""
@@ -239,22 +249,83 @@ def mixed(mixture: ir.Mixture) -> str:
     return f"total({', '.join(f'({amount(scale)}, {slot})' for scale, slot in mixture)})"
 
 
-def quoted(text: str) -> str:
-    """Return a string in double quotes, as Python."""
-    escaped = repr(text)[1:-1].replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def _list(items: object) -> str:
     return f"[{', '.join(map(str, items))}]"  # type: ignore[call-overload]
 
 
-def _wrapped(start: str, parts: Sequence[str], end: str) -> Iterator[str]:
-    """Yield a call on one line, or with an argument a line where it would be too long."""
-    line = f"{start}{', '.join(parts)}{end}"
-    if len(line) + len(INDENT) <= WIDTH:
+def folded(line: str, width: int = WIDTH - len(INDENT)) -> Iterator[str]:
+    """Yield a line of code, over several lines where it would be too long: an argument a line.
+
+    >>> for each in folded("[a, b] = vjp([first, second], [1.0, 2.0])", 24):
+    ...     print(each)
+    [a, b] = vjp(
+        [first, second],
+        [1.0, 2.0],
+    )
+    """
+    opened = _last_brackets(line) if len(line) > width else None
+    if opened is None:
         yield line
         return
-    yield start
-    yield from (f"{INDENT}{part}," for part in parts)
-    yield end
+    start, end = opened
+    parts = _split(line[start + 1 : end])
+    # A comma would make a tuple of what is only held together.
+    alone = line[start] == "(" and not _is_called(line[:start])
+    holding = len(parts) == 1 and (alone or " for " in parts[0])
+    yield line[: start + 1]
+    for part in parts:
+        item = part if holding else f"{part},"
+        yield from (INDENT + each for each in folded(item, width - len(INDENT)))
+    yield line[end:]
+
+
+def _is_called(before: str) -> bool:
+    """Tell whether a parenthesis after some text calls something."""
+    return before[-1:].isidentifier() or before[-1:].isdigit() or before[-1:] in ("]", ")")
+
+
+def _last_brackets(line: str) -> tuple[int, int] | None:
+    """Return where the last outermost brackets with anything in them open and close."""
+    depth, opened = 0, 0
+    found: tuple[int, int] | None = None
+    for position, char, quoted_here in _characters(line):
+        if quoted_here:
+            continue
+        if char in "([{":
+            opened = opened if depth else position
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth == 0 and position > opened + 1:
+                found = (opened, position)
+    return found
+
+
+def _split(text: str) -> list[str]:
+    """Return what the outermost commas of a text are between; a comprehension is one thing."""
+    depth, parts = 0, [""]
+    if re.search(r" for \w+(, \w+)* in ", text):
+        return [text]
+    for _, char, quoted_here in _characters(text):
+        depth += 0 if quoted_here else (char in "([{") - (char in ")]}")
+        if char == "," and not depth and not quoted_here:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _characters(text: str) -> Iterator[tuple[int, str, bool]]:
+    """Yield each character, where it is, and whether it is in a string."""
+    quote, escaped = "", False
+    for position, char in enumerate(text):
+        inside = bool(quote)
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = inside
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote, inside = char, True
+        yield position, char, inside

@@ -665,7 +665,7 @@ def arguments(args: Operand, kwargs: Operand) -> str:
     """Return arguments as they are written in a call.
 
     >>> arguments((Slot("fake"), (1, 2.0)), {"mode": "sum"})
-    "fake, (1, 2.0), mode='sum'"
+    'fake, (1, 2.0), mode="sum"'
     """
     given = [written(arg) for arg in args]
     return ", ".join([*given, *(f"{name}={written(arg)}" for name, arg in kwargs.items())])
@@ -674,7 +674,7 @@ def arguments(args: Operand, kwargs: Operand) -> str:
 def written(operand: Operand) -> str:
     """Return an operand as Python writes it."""
     if isinstance(operand, dict):
-        inside = ", ".join(f"{key!r}: {written(branch)}" for key, branch in operand.items())
+        inside = ", ".join(f"{written(key)}: {written(branch)}" for key, branch in operand.items())
         return _of_kind(operand, dict, f"{{{inside}}}")
     if isinstance(operand, tuple) and hasattr(operand, "_fields"):
         return f"{type(operand).__name__}({', '.join(map(written, operand))})"
@@ -685,7 +685,19 @@ def written(operand: Operand) -> str:
         return _of_kind(operand, list, f"[{', '.join(map(written, operand))}]")
     if isinstance(operand, Slot | Constant):
         return str(operand)
+    if isinstance(operand, str):
+        return quoted(operand)
     return "..." if operand is Ellipsis else repr(operand)
+
+
+def quoted(text: str) -> str:
+    """Return a string in double quotes, as Python.
+
+    >>> print(quoted("it's"))
+    "it's"
+    """
+    escaped = repr(text)[1:-1].replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def index(operand: Operand) -> str:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nvn import pytree
@@ -53,7 +53,13 @@ ONE = Scale((Factor(1.0),))
 
 
 def lower(
-    graph: LossGraph, turns: Sequence[Turn], *, steps: bool = True, large: int = LARGE
+    graph: LossGraph,
+    turns: Sequence[Turn],
+    *,
+    steps: bool = True,
+    large: int = LARGE,
+    taken: Collection[str] = (),
+    named: Mapping[int, str] | None = None,
 ) -> tuple[Program, tuple[TurnPlan, ...]]:
     """Lower the turns of an iteration to its program; return what each turn does, too.
 
@@ -62,8 +68,10 @@ def lower(
         turns: Who descends what, one after the other.
         steps: Whether players step; else gradients are only taken.
         large: Parameters from which on passes that share no graph are calls of their own.
+        taken: Names that nothing in the program may have.
+        named: Names that constants must have, by the id of what they stand for.
     """
-    lowering = _Iteration(graph, turns, steps=steps, large=large)
+    lowering = _Iteration(graph, turns, steps=steps, large=large, taken=taken, named=named or {})
     plans = tuple(_Turn(lowering, index).lowered() for index in range(len(turns)))
     return lowering.program(), plans
 
@@ -101,47 +109,24 @@ class Names:
 
 
 # Names that the loop uses itself (emit.py): no slot and no constant may hide them.
-RESERVED = [
+RESERVED = (
+    "accumulate",
+    "alias",
     "batch",
-    "batches",
-    "counters",
+    "commit",
     "detached",
     "evaluating",
+    "float",
     "gradient",
     "leaf",
-    "alias",
-    "math",
-    "modules",
-    "next_batch",
-    "noise",
     "on_copies",
-    "optimizers",
-    "parameters",
-    "record",
-    "redraw",
-    "sample",
-    "seed",
+    "p",
+    "recorded",
+    "run",
     "step",
-    "step_player",
-    "torch",
     "total",
     "vjp",
-    "commit",
-    "accumulate",
-    "plus",
-    "nn",
-    "F",
-    "Tensor",
-    "Any",
-    "len",
-    "dict",
-    "list",
-    "tuple",
-    "float",
-    "int",
-    "print",
-    "range",
-]
+)
 
 
 # --- an iteration -----------------------------------------------------------------------------
@@ -150,21 +135,30 @@ RESERVED = [
 class _Iteration:
     """What the turns of an iteration share while they are lowered."""
 
-    def __init__(self, graph: LossGraph, turns: Sequence[Turn], *, steps: bool, large: int) -> None:
+    def __init__(
+        self,
+        graph: LossGraph,
+        turns: Sequence[Turn],
+        *,
+        steps: bool,
+        large: int,
+        taken: Collection[str],
+        named: Mapping[int, str],
+    ) -> None:
         self.graph = graph
         self.turns = turns
         self.steps = steps
         self.analysis = IterationAnalysis(graph, turns, steps=steps, large=large)
         self.keys = fingerprints(graph.nodes)
         self.out: list[Instruction] = []
-        self.names = Names(RESERVED)
+        self.names = Names([*RESERVED, *taken, *named.values()])
         self.players = {p.name: self.names.fresh(p.name) for p in graph.players}
         for player in self.players.values():
             for end in ("params", "places"):  # what else the loop knows of a player (emit.py)
                 self.names.reserve(f"{player}_{end}")
         self.slots: dict[Hashable, Slot] = {}
         self.constants: dict[str, Any] = {}
-        self.constant_names: dict[int, str] = {}
+        self.constant_names = dict(named)
         # What module parameters do now: a RequiresGrad is written only where that changes.
         self.requires_grad = {p.name: True for p in graph.players if p.name in graph.learnable}
         # The version of its buffers that each player's module holds at this point.
@@ -199,8 +193,9 @@ class _Iteration:
         """Return the constant that stands for `thing`."""
         if id(thing) not in self.constant_names:
             self.constant_names[id(thing)] = self.names.fresh(name)
-            self.constants[self.constant_names[id(thing)]] = thing
-        return ir.Constant(self.constant_names[id(thing)])
+        given = self.constant_names[id(thing)]
+        self.constants[given] = thing
+        return ir.Constant(given)
 
     def require_grad(self, player: str, value: bool) -> None:
         """Write that a player's parameters require gradients or not, if that is news."""

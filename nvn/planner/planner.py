@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -100,7 +100,16 @@ class Plan:
         """
         if self.steady:
             return self.whole
-        return tuple(_pattern(m, step) if m.move.happens(step, last) else None for m in self.moves)
+        return self.chosen(step, [m.move.happens(step, last) for m in self.moves])
+
+    def chosen(self, step: int, happens: Sequence[bool]) -> Pattern:
+        """Return the pattern of iteration `step` if these of the moves happen.
+
+        Raises:
+            RunError: A weight is not finite in this iteration.
+        """
+        moves = zip(self.moves, happens, strict=True)
+        return tuple(_pattern(move, step) if now else None for move, now in moves)
 
     def program(self, pattern: Pattern) -> Program:
         """Lower the iterations that have a pattern to a program."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nvn.checks import loss_graph, sound
 from nvn.data import Batches
+from nvn.ejection import eject
 from nvn.engine.dry_run import batch_problems, replaced_draws
 from nvn.engine.engine import Engine
 from nvn.engine.optimizers import Optimizer, Optimizers, Plateau
@@ -16,6 +17,7 @@ from nvn.errors import ConfigError, GameError, Problem, did_you_mean
 from nvn.game.graph import LossGraph, freeze
 from nvn.game.traversal import ancestors, roots
 from nvn.game.values import Value, WeightedSum
+from nvn.planner.emit import Emitter
 from nvn.planner.planner import Plan, plan_checked
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.records import Record
@@ -94,6 +96,37 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
     check_data(make_engines(recipe, seed=seed), data, recipe.all_phases)
 
 
+def _phase(recipe: Recipe, name: str) -> Phase:
+    phases = {phase.name: phase for phase in recipe.all_phases}
+    if name not in phases:
+        hint = did_you_mean(name, phases)
+        raise ConfigError(f"there is no phase {name!r}.{hint} Phases: {', '.join(phases)}")
+    return phases[name]
+
+
+def loop_source(recipe: Recipe, phase: str = MAIN) -> str:
+    """Return the loop of a recipe's phase, as the engine runs it where every move happens.
+
+    Raises:
+        GameError: Listing every problem with the game.
+        ConfigError: If there is no such phase.
+    """
+    plan = make_plans(recipe)[_phase(recipe, phase).name]
+    return Emitter(plan.program(plan.whole)).emit().text
+
+
+def eject_recipe(recipe: Recipe, phase: str = MAIN) -> str:
+    """Return the loop of a recipe's phase as a file that needs nothing of nvn.
+
+    Raises:
+        GameError: Listing every problem with the game, and all that cannot be taken along.
+        ConfigError: If there is no such phase.
+    """
+    found = _phase(recipe, phase)
+    plan, batch = make_plans(recipe)[phase], PhaseData(recipe, sampled=True).of(found).peek()
+    return eject(plan, recipe.optimizers, batch, steps=found.steps)
+
+
 def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> ExplainedPlan:
     """Explain what an iteration of a phase computes, and what it costs.
 
@@ -101,12 +134,9 @@ def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explaine
         GameError: Listing every problem with the game.
         ConfigError: If there is no such phase.
     """
-    phases = {p.name: p for p in recipe.all_phases}
-    if phase not in phases:
-        hint = did_you_mean(phase, phases)
-        raise ConfigError(f"there is no phase {phase!r}.{hint} Phases: {', '.join(phases)}")
+    found = _phase(recipe, phase)
     engine = make_engines(recipe, seed=seed)[phase]
-    batch = PhaseData(recipe, sampled=True).of(phases[phase]).peek()
+    batch = PhaseData(recipe, sampled=True).of(found).peek()
     engine.check(batch)
     return explain(engine.plan, engine.costs(batch))
 

@@ -1,5 +1,6 @@
 """The command, run in this process: what it prints, what it leaves, how it ends."""
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -245,6 +246,27 @@ def test_plan_explains_a_phase(nvn: Command) -> None:
     code, _, error = nvn("plan", "game.py", "--phase", "warmpu")
     assert code == 1
     assert "no phase 'warmpu'. Did you mean 'warmup'? Phases: warmup, main" in error
+
+
+def test_a_plan_as_source_is_the_loop(nvn: Command) -> None:
+    code, said, error = nvn("plan", "game.py", "--source")
+    assert code == 0, error
+    ast.parse(said)
+    assert said.startswith("def iteration(run):\n    # ")
+    assert nvn("plan", "game.py", "--source", "--phase", "warmpu")[0] == 1
+
+
+def test_a_loop_is_ejected_to_a_file_of_its_own(nvn: Command) -> None:
+    code, said, error = nvn("eject", "game.py", "--out", "loop.py")
+    assert (code, said) == (0, "loop: loop.py\n"), error
+    assert "def train_step(" in Path("loop.py").read_text()
+    Path("loop.py").write_text("mine")
+    code, _, error = nvn("eject", "game.py", "--out", "loop.py")
+    assert code == 1
+    assert error.startswith("error: loop.py is there already")
+    assert Path("loop.py").read_text() == "mine"
+    assert nvn("eject", "game.py", "--out", "loop.py", "--overwrite", "--phase", "warmup")[0] == 0
+    assert "def train_step(" in Path("loop.py").read_text()
 
 
 def test_a_plan_as_json_is_json_alone(nvn: Command) -> None:

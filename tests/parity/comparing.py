@@ -17,8 +17,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import nvn
-
 ITERATIONS = 20
 
 OPTIMIZERS = {
@@ -105,10 +103,6 @@ def statistics_differ(ours: Networks, theirs: Networks, *players: str) -> bool:
         for key, mine in ours[name].state_dict().items()
         if key.endswith("running_mean")
     )
-
-
-def engine(game: nvn.Game, schedule: nvn.Schedule, optimizer: Any) -> nvn.Engine:
-    return nvn.Engine(nvn.plan(game, schedule), optimizer)
 
 
 def optimizers_of(networks: Mapping[str, nn.Module], optimizer: Any) -> dict[str, Any]:

@@ -14,58 +14,19 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 import nvn
 from nvn import energies as en
 from tests.parity import comparing
 from tests.parity.comparing import ITERATIONS, Networks, each_dtype_and_habit, each_optimizer
+from tests.parity.groupgan import CLASSES, FEATURES, Critic, Generator, extractor
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-SAMPLES, FEATURES, CLASSES = 4, 3, 3
-# No biases before BatchNorm: their gradients are zero but for rounding, which Adam would blow up.
+SAMPLES = 4
 ALPHA, BETA, GAMMA, ALPHA_E, BETA_E = 0.2, 0.3, 0.5, 0.1, 0.05
 MOVERS = ("D", "Dp", "G", "E")
-
-
-class Generator(nn.Module):
-    """Encodes, takes F_exp in at the bottleneck, decodes: 6×6 → 6×6."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encode = nn.Sequential(
-            nn.Conv2d(1, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
-        )
-        self.decode = nn.Sequential(nn.ConvTranspose2d(4 + FEATURES, 1, 4, 2, 1), nn.Tanh())
-
-    def forward(self, weak: Tensor, f: Tensor) -> Tensor:
-        h = self.encode(weak)
-        return self.decode(torch.cat([h, f[:, :, None, None].expand(-1, -1, 3, 3)], dim=1))
-
-
-class Critic(nn.Module):
-    """Convolution, then fully connected, F_exp as a condition: logits (N, 1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.look = nn.Sequential(
-            nn.Conv2d(1, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Flatten()
-        )
-        self.judge = nn.Linear(36 + FEATURES, 1)
-
-    def forward(self, x: Tensor, f: Tensor) -> Tensor:
-        return self.judge(torch.cat([self.look(x), f], dim=1))
-
-
-def extractor(outputs: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(36, outputs),
-    )
 
 
 def networks() -> Networks:
@@ -92,12 +53,7 @@ def batches(dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
 # --- declared -----------------------------------------------------------------------------------
 
 
-def play(
-    nets: Networks,
-    optimizer: Any,
-    dtype: torch.dtype,
-    schedule: Callable[..., nvn.Schedule],
-) -> None:
+def declared(nets: Networks, schedule: Callable[..., nvn.Schedule]) -> nvn.Plan:
     """The game, declared."""
     game = nvn.Game("groupgan-2v2")
     weak, peak, label = game.batch("weak", "peak", "label")
@@ -113,7 +69,17 @@ def play(
     Dp.minimizes(adv.real(Dp(peak, f)) + adv.fake(on_dp))
     G.minimizes(en.mse(fake, peak) + ALPHA * adv.fool(on_d) + BETA * adv.fool(on_dp) + GAMMA * ce)
     E.minimizes(ce + ALPHA_E * adv.fool(on_d) + BETA_E * adv.fool(on_dp))
-    engine = comparing.engine(game, schedule(D, Dp, G, E), optimizer)
+    return nvn.plan(game, schedule(D, Dp, G, E))
+
+
+def play(
+    nets: Networks,
+    optimizer: Any,
+    dtype: torch.dtype,
+    schedule: Callable[..., nvn.Schedule],
+) -> None:
+    """Play the game as declared."""
+    engine = nvn.Engine(declared(nets, schedule), optimizer)
     supply = batches(dtype)
     for _ in range(ITERATIONS):
         engine.step(supply)

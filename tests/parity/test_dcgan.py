@@ -59,7 +59,7 @@ def batches(dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
         yield {"real": real, "z": comparing.random(generator, dtype, SAMPLES, NOISE, 1, 1)}
 
 
-def play(nets: Networks, optimizer: Any, dtype: torch.dtype) -> None:
+def declared(nets: Networks) -> nvn.Plan:
     """The game, declared."""
     game = nvn.Game("dcgan")
     real = game.batch("real")
@@ -69,7 +69,12 @@ def play(nets: Networks, optimizer: Any, dtype: torch.dtype) -> None:
     fake = G(z)
     D.minimizes(adv.real(D(real)) + adv.fake(D(fake)))
     G.minimizes(adv.fool(D(fake)))
-    engine = comparing.engine(game, nvn.alternating(D, G), optimizer)
+    return nvn.plan(game, nvn.alternating(D, G))
+
+
+def play(nets: Networks, optimizer: Any, dtype: torch.dtype) -> None:
+    """Play the game as declared."""
+    engine = nvn.Engine(declared(nets), optimizer)
     for batch in batches(dtype):
         engine.step(batch)
 

@@ -55,7 +55,7 @@ def batches(dtype: torch.dtype) -> Iterator[dict[str, Tensor]]:
         }
 
 
-def play(nets: Networks, optimizer: Any, dtype: torch.dtype) -> None:
+def declared(nets: Networks) -> nvn.Plan:
     """The game, declared."""
     game = nvn.Game("wgan-gp")
     real = game.batch("real")
@@ -70,7 +70,12 @@ def play(nets: Networks, optimizer: Any, dtype: torch.dtype) -> None:
     D.minimizes(on_real + on_fake + LAMBDA * en.gradient_penalty(D(between), between))
     G.minimizes(adv.fool(D(fake)))
     schedule = nvn.alternating(nvn.move(D, times=CRITIC_STEPS), G, fresh=True)
-    engine = comparing.engine(game, schedule, optimizer)
+    return nvn.plan(game, schedule)
+
+
+def play(nets: Networks, optimizer: Any, dtype: torch.dtype) -> None:
+    """Play the game as declared."""
+    engine = nvn.Engine(declared(nets), optimizer)
     supply = batches(dtype)
     for _ in range(ITERATIONS):
         engine.step(supply)

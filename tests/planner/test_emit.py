@@ -9,8 +9,8 @@ import pytest
 
 import nvn
 from nvn.planner import ir
-from nvn.planner.emit import Emitter, amount, mixed, quoted
-from nvn.planner.ir import Constant, Factor, Program, Scale, Slot
+from nvn.planner.emit import Emitter, amount, folded, mixed
+from nvn.planner.ir import Constant, Factor, Program, Scale, Slot, quoted
 from tests.small import gan, linear, mean, sgd, tensor
 
 A, B = Slot("a"), Slot("b")
@@ -29,9 +29,9 @@ def lines(*instructions: ir.Instruction) -> list[str]:
         (ir.NextBatch(True), "batch = run.next_batch()"),
         (ir.NextBatch("noise"), "run.redraw()"),
         (ir.Entry(A, 'it"s'), 'a = batch["it\\"s"]'),
-        (ir.Noise(A, "z", (16,), B, 255), 'a = run.noise("z", (16,), b, 0xff)'),
-        (ir.Sample(A, "w", Constant("draw"), 255), 'a = run.sample("w", draw, 0xff)'),
-        (ir.Seed(255, ("D", "G")), 'run.seed(0xff, "D", "G")'),
+        (ir.Noise(A, "z", (16,), B, 255), 'a = run.noise("z", (16,), b, 0xFF)'),
+        (ir.Sample(A, "w", Constant("draw"), 255), 'a = run.sample("w", draw, 0xFF)'),
+        (ir.Seed(255, ("D", "G")), 'run.seed(0xFF, "D", "G")'),
         (ir.Call(A, "D", "forward", (B,), {"k": 1}), "a = D(b, k=1)"),
         (ir.Call(A, "D", "encode", (B,), {}), "a = D.encode(b)"),
         (ir.Apply(A, Constant("f"), ([B, 2],), {}), "a = f([b, 2])"),
@@ -97,6 +97,26 @@ def test_long_calls_take_a_line_an_argument() -> None:
     assert all(len(line) < 110 for line in found[2:])
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("f(a, b)", ["f(a, b)"]),
+        (
+            "[one] = f([two, three], g(x=4))",
+            ["[one] = f(", "    [two, three],", "    g(x=4),", ")"],
+        ),
+        ("with (first(a), second(b)):", ["with (", "    first(a),", "    second(b),", "):"]),
+        ('f("a, (b", "c, d, e, f, g")', ["f(", '    "a, (b",', '    "c, d, e, f, g",', ")"]),
+        # A comma would make a tuple of what is only held together.
+        ("y = (first - second).mean()", ["y = (", "    first - second", ").mean()"]),
+        ("y = [abc for a, b in zip(c)]", ["y = [", "    abc for a, b in zip(c)", "]"]),
+        ("a_long_name = another_long_name", ["a_long_name = another_long_name"]),
+    ],
+)
+def test_long_lines_are_folded_at_their_outermost_brackets(line: str, expected: list[str]) -> None:
+    assert [*folded(line, 26)] == expected
+
+
 def test_weights_are_written_as_products_and_sums() -> None:
     ramp = Constant("ramp")
     assert amount(Scale((Factor(0.5), Factor(2.0)))) == "2.5"
@@ -152,3 +172,17 @@ def test_players_and_values_may_be_called_anything() -> None:
     engine = nvn.Engine(nvn.plan(game, nvn.simultaneous(*players)), sgd)
     record = engine.step({"for": tensor(8, 3)})
     assert record.gradient_norms.keys() == {"G-1", "G.1", "batch", "class", "vjp"}
+
+
+def test_values_may_have_the_names_that_the_loop_uses() -> None:
+    """`for p in D_params` once overwrote a value called p, and `run` was the engine's no more."""
+    found = []
+    for plain in (False, True):
+        game = nvn.Game("names")
+        p, run, recorded = game.batch("p", "run", "recorded")
+        A, B = game.player("A", linear(seed=1)), game.player("B", linear(seed=2))
+        A.minimizes(mean(B(A(p))))
+        B.minimizes(mean(B(A(run))) + mean(B(recorded)) + mean(B(p)))
+        engine = nvn.Engine(nvn.plan(game, nvn.alternating(B, A, B)), sgd, plain=plain)
+        found.append(engine.step({name: tensor(8, 3) for name in ("p", "run", "recorded")}))
+    assert found[0].energies == pytest.approx(found[1].energies, abs=1e-6)

@@ -55,10 +55,10 @@ def test_a_slot_is_freed_after_its_last_use() -> None:
     [
         (A, "a"),
         ((A,), "(a,)"),
-        ([A, 1, "x"], "[a, 1, 'x']"),
-        ({"k": A}, "{'k': a}"),
+        ([A, 1, "x"], '[a, 1, "x"]'),
+        ({"k": A}, '{"k": a}'),
         (Pair(A, 2), "Pair(a, 2)"),
-        (OrderedDict(k=A), "OrderedDict({'k': a})"),
+        (OrderedDict(k=A), 'OrderedDict({"k": a})'),
         (..., "..."),
         (None, "None"),
     ],
@@ -71,7 +71,7 @@ def test_operands_are_written_as_python_writes_them(operand: Any, text: str) -> 
     ("index", "text"),
     [
         (0, "0"),
-        ("key", "'key'"),
+        ("key", '"key"'),
         (slice(1, None, 2), "1::2"),
         ((slice(None), 0), ":, 0"),
         ((0,), "0,"),
