@@ -3,6 +3,15 @@
 Each value is computed in the first turn that asks for its version (value_numbering.py), with a
 graph only if a later or the same turn backpropagates through it. There is at most one such turn:
 whoever backpropagates steps, and the version is past. All other turns get a constant.
+
+Of D, then G, in a GAN (`D.minimizes(real(D(x)) + fake(D(G(z))))`, `G.minimizes(fool(D(G(z))))`):
+
+    value    computed in  differentiated in  so
+    G(z)     D's turn     G's turn           it has a graph from the start, of G's parameters; D's
+                                             call takes a constant in its place
+    D(x)     D's turn     D's turn           it has a graph of D's parameters
+    D(G(z))  D's turn     D's turn           the same; D has stepped when G asks for it, so that is
+             G's turn     G's turn           another version, with a graph of G's parameters alone
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """From a checked game and a schedule to a plan: what each move descends, compiled to least work.
 
-A plan is compiled into a program (compiler.py) for each pattern of moves that happen and of
-energies whose weights are not zero: `every`, `when` and weights that reach zero make patterns. No
-tensors here.
+A plan is lowered to a program (lowering.py) for each pattern of moves that happen and of energies
+whose weights are not zero: `every`, `when` and weights that reach zero make patterns. Of
+`alternating(move(D, toward=r1, every=16), D, G)`, iterations 0, 16, 32, … have one pattern, all
+others another. No tensors here.
 """
 
 from __future__ import annotations
