@@ -4,8 +4,8 @@ A segment is made of regions that uncut edges connect. Passes of other segments 
 leaves at cut edges, so it comes after those segments.
 
 Before: fake → D(fake) → fool and fake → mse, with the edge from fake to D(fake) cut. After: the
-segments {D(fake), fool}, {mse, fake}, in this order: the first leaves a cotangent at its leaf, which
-the second goes on from.
+segments {D(fake), fool}, {mse, fake}, in this order: the first leaves a cotangent at its leaf, and
+the second goes on from there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The part of a graph that a move backpropagates through, and what of it must stay in one piece.
 
-Of `G.minimizes(fool(D(fake)) + mse(fake, peak))`, G moving: fake is needed by G, and so are D(fake),
-mse and fool; peak and D's parameters are not. Where a gradient is a value, ∂D(x)/∂x, what lies
-between x and D(x) is one region, which no cut may part.
+Of `G.minimizes(fool(D(fake)) + mse(fake, peak))`, G moving: fake is needed by G, and so are
+D(fake), mse and fool; peak and D's parameters are not. Where a gradient is a value, ∂D(x)/∂x, what
+lies between x and D(x) is one region, which no cut may part.
 """
 
 from __future__ import annotations
