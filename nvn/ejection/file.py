@@ -24,7 +24,8 @@ from nvn.game.traversal import ancestors, roots
 from nvn.planner import ir
 from nvn.planner.emit import INDENT, WIDTH, folded
 from nvn.planner.ir import Program, quoted
-from nvn.planner.lowering import Names, lower
+from nvn.planner.lowering import lower
+from nvn.planner.names import Names
 from nvn.planner.planner import Pattern, Plan
 
 MOST = 16

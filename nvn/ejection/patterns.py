@@ -14,7 +14,7 @@ from typing import Any
 
 from nvn.game.schedule import Move
 from nvn.game.values import Value
-from nvn.planner.lowering import Names
+from nvn.planner.names import Names
 from nvn.planner.planner import Pattern, Plan
 
 LONGEST = 100_000

@@ -23,8 +23,6 @@ Where one node takes the value of another, this stands in for it:
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -39,6 +37,8 @@ from nvn.planner.analysis import IterationAnalysis, Part
 from nvn.planner.backward import EdgeKind
 from nvn.planner.basis import Coefficient, Pass
 from nvn.planner.ir import Factor, Instruction, Program, Scale, Slot
+from nvn.planner.liveness import freed
+from nvn.planner.names import RESERVED, Names
 from nvn.planner.turns import Turn, TurnPlan
 from nvn.planner.value_numbering import Number
 
@@ -74,59 +74,6 @@ def lower(
     lowering = _Iteration(graph, turns, steps=steps, large=large, taken=taken, named=named or {})
     plans = tuple(_Turn(lowering, index).lowered() for index in range(len(turns)))
     return lowering.program(), plans
-
-
-# --- names ------------------------------------------------------------------------------------
-
-
-class Names:
-    """Makes identifiers of what people wrote, each once."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = {*taken}
-        self._next: Counter[str] = Counter()
-
-    def reserve(self, name: str) -> None:
-        """Let nothing have this name."""
-        self._taken.add(name)
-
-    def fresh(self, wanted: str) -> str:
-        """Return an identifier like `wanted` that nothing has yet.
-
-        >>> names = Names(taken=["D"])
-        >>> names.fresh("D(fake, f)"), names.fresh("D(fake, f)"), names.fresh("lambda")
-        ('D_fake_f', 'D_fake_f_2', 'lambda_')
-        """
-        base = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_") or "x"
-        base = f"_{base}" if base[0].isdigit() else base
-        base = f"{base}_" if keyword.iskeyword(base) else base
-        name = base
-        while name in self._taken:
-            self._next[base] += 1
-            name = f"{base}_{self._next[base] + 1}"
-        self._taken.add(name)
-        return name
-
-
-# Names that the loop uses itself (emit.py): no slot and no constant may hide them.
-RESERVED = (
-    "accumulate",
-    "alias",
-    "batch",
-    "commit",
-    "detached",
-    "evaluating",
-    "float",
-    "gradient",
-    "leaf",
-    "on_copies",
-    "p",
-    "recorded",
-    "run",
-    "step",
-    "total",
-    "vjp",
-)
 
 
 # --- an iteration -----------------------------------------------------------------------------
@@ -213,7 +160,7 @@ class _Iteration:
         out = [x for x in self.out if not isinstance(x, ir.Record) or x.out in kept]
         moves = " → ".join(str(turn.move) for turn in self.turns) or "nobody moves"
         title = f"{self.graph.name}: {moves}"
-        return Program(title, tuple(ir.freed([*out, returned])), self.constants, self.players)
+        return Program(title, tuple(freed([*out, returned])), self.constants, self.players)
 
 
 # --- a turn -----------------------------------------------------------------------------------

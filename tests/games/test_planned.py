@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import nvn
-from nvn.planner.ir import verify
+from nvn.planner.liveness import verify
 from nvn.planner.lowering import LARGE
 from tests.games import reference
 from tests.games.specs import (

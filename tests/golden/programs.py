@@ -14,7 +14,7 @@ from typing import Any
 import nvn
 from nvn import energies as en
 from nvn.planner.emit import Emitter
-from nvn.planner.ir import verify
+from nvn.planner.liveness import verify
 from nvn.recipe.build import make_plans
 from tests.golden.curves import groupgan
 from tests.small import gan, mlp

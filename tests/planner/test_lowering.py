@@ -14,8 +14,9 @@ from torch import Tensor, nn
 import nvn
 from nvn import energies as en
 from nvn.planner import ir
-from nvn.planner.ir import Program, verify
-from nvn.planner.lowering import LARGE, Names, lower
+from nvn.planner.ir import Program
+from nvn.planner.liveness import verify
+from nvn.planner.lowering import LARGE, lower
 from tests.small import adam, gan, linear, mean, mlp, sgd, square, tensor
 
 
@@ -267,18 +268,6 @@ def test_names_are_those_that_people_gave() -> None:
     small.fake.named("fake")
     written = {x.out.name for x in of(lowered(small.game, small.D), ir.Call)}
     assert written == {"fake", "D_fake", "D_x"}
-
-
-def test_no_name_is_taken_twice_nor_reserved() -> None:
-    names = Names(["batch"])
-    assert [names.fresh(x) for x in ("batch", "a-b", "a b", "2x", "class", "δ")] == [
-        "batch_2",
-        "a_b",
-        "a_b_2",
-        "_2x",
-        "class_",
-        "x",
-    ]
 
 
 def test_a_frozen_player_stores_no_graph_of_its_parameters() -> None:
