@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from nvn.engine import runtime
 from nvn.engine.iteration import Iteration, Outcome
-from nvn.engine.operations import describe
+from nvn.engine.operations import describe, slopes
 from nvn.engine.precision import Precision
-from nvn.errors import RunError
 from nvn.planner import ir
 from nvn.planner.emit import Emitter
 from nvn.planner.ir import Program
@@ -135,10 +134,9 @@ def _namespace(
             "on_copies",
             "recorded",
             "total",
-            "vjp",
         ]
     }
-    space["gradient"] = _gradient
+    space["gradient"] = slopes
     filled = _Filled()
     space["backward"] = partial(runtime.backward, filled=filled)
     space["vjp"] = partial(runtime.vjp, filled=filled)
@@ -170,13 +168,6 @@ class _Filled:
         if made is None or made.dtype is not energy.dtype or made.device != energy.device:
             made = self._made[amount] = runtime.filled(energy, amount)
         return made
-
-
-def _gradient(y: Tensor, xs: Sequence[Tensor], *, create_graph: bool) -> tuple[Tensor, ...]:
-    try:
-        return runtime.gradient(y, xs, create_graph=create_graph)
-    except runtime.NoPathError as error:
-        raise RunError(str(error)) from None
 
 
 def _filename(source: str) -> str:

@@ -20,8 +20,8 @@ from nvn import pytree
 from nvn.engine.counters import Counters
 from nvn.engine.iteration import Iteration, Outcome, no_path
 from nvn.engine.module_state import learning, preserved_buffers, with_buffers
-from nvn.engine.operations import Operations, differentiable, unaliased, where
-from nvn.engine.runtime import Buffers, buffers_at, copied, places_of
+from nvn.engine.operations import Operations, where
+from nvn.engine.runtime import Buffers, alias, buffers_at, copied, mapped, places_of, recorded
 from nvn.engine.seeding import seeded
 from nvn.errors import RunError
 from nvn.game.graph import fingerprints, hashed
@@ -94,7 +94,7 @@ class Interpreter:
         evaluation = self._evaluation(wanted, batch)
         with self._computing(evaluation):
             found = self._forward(evaluation, batch, counters, training)
-        return {node: pytree.map_leaves(unaliased, value) for node, value in found.items()}
+        return {node: mapped(recorded, value) for node, value in found.items()}
 
     def move_gradients(
         self,
@@ -211,7 +211,7 @@ class Interpreter:
             except Exception as error:
                 error.add_note(where(node, values))
                 raise
-            values[node] = differentiable(value) if node in evaluation.differentiated else value
+            values[node] = alias(value) if node in evaluation.differentiated else value
         return values
 
     def _seed(self, node: Value, evaluation: Evaluation, counters: Counters) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
@@ -10,11 +10,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from nvn import pytree
 from nvn.engine.iteration import device_of, standard_normal
 from nvn.engine.module_state import mode
 from nvn.engine.precision import Precision
-from nvn.engine.runtime import NoPathError, gradient
+from nvn.engine.runtime import NoPathError, detached, gradient
 from nvn.engine.seeding import Generators
 from nvn.errors import DataError, RunError
 from nvn.game.ops import Apply, Batch, Call, Gradient, Item, Noise, Op, Sample, StopGradient
@@ -67,19 +66,14 @@ class Operations:
             case Item(index):
                 return lambda args, kwargs, batch, seed: args[0][index]
             case StopGradient():
-                return lambda args, kwargs, batch, seed: pytree.map_leaves(detached, args[0])
+                return lambda args, kwargs, batch, seed: detached(args[0])
             case Gradient():
                 return lambda args, kwargs, batch, seed: _slope(*args)
         raise AssertionError(op)
 
     def _applying(self, fn: Callable[..., Any]) -> Operation:
-        computing = self._precision.computing
-
-        def applied(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
-            with computing():
-                return fn(*args, **kwargs)
-
-        return applied
+        function = self._precision.applying(fn)
+        return lambda args, kwargs, batch, seed: function(*args, **kwargs)
 
     def _drawing(self, op: Noise | Sample) -> Operation:
         def drawn(args: Any, kwargs: Any, batch: Mapping[str, Any], seed: int) -> Any:
@@ -101,35 +95,19 @@ def _of_batch(name: str, args: Any, kwargs: Any, batch: Mapping[str, Any], seed:
 
 
 def _slope(y: Tensor, x: Tensor) -> Tensor:
+    return slopes(y, [x], create_graph=True)[0]
+
+
+def slopes(y: Tensor, xs: Sequence[Tensor], *, create_graph: bool) -> tuple[Tensor, ...]:
+    """Return ∂(sum of y)/∂x for each of `xs`.
+
+    Raises:
+        RunError: y was not computed from one of them.
+    """
     try:
-        (slope,) = gradient(y, [x], create_graph=True)
+        return gradient(y, xs, create_graph=create_graph)
     except NoPathError as error:
         raise RunError(str(error)) from None
-    return slope
-
-
-# --- tensors ----------------------------------------------------------------------------------
-
-
-def detached(leaf: Any) -> Any:
-    """Return a tensor as a constant; anything else as it is."""
-    return leaf.detach() if isinstance(leaf, Tensor) else leaf
-
-
-def unaliased(leaf: Any) -> Any:
-    """Return a tensor as a constant that shares no memory with a parameter."""
-    if not isinstance(leaf, Tensor):
-        return leaf
-    return leaf.detach().clone() if leaf.is_leaf or leaf._is_view() else leaf.detach()
-
-
-def differentiable(value: Tensor) -> Tensor:
-    """Return `value` as something that a gradient can be taken with respect to.
-
-    As a tensor of its own: a module's other outputs may be made from this one inside the module,
-    and a gradient with respect to it follows the game's values, not what goes on in a module.
-    """
-    return value.view_as(value) if value.requires_grad else value.detach().requires_grad_()
 
 
 def _home(module: nn.Module) -> torch.device | None:

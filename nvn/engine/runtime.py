@@ -36,7 +36,12 @@ def mapped(fn: Callable[[Tensor], Tensor], value: Any) -> Any:
         return fn(value)
     if isinstance(value, dict):
         branches = {key: mapped(fn, branch) for key, branch in value.items()}
-        return branches if type(value) is dict else type(value)(branches)
+        if type(value) is dict:
+            return branches
+        try:
+            return type(value)(branches)
+        except TypeError:  # its constructor wants something else: a plain dict keeps the keys
+            return branches
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(mapped(fn, branch) for branch in value))
     if isinstance(value, tuple | list):

@@ -23,6 +23,7 @@ from nvn.game.graph import LossGraph
 from nvn.game.traversal import gradients_of, owner
 from nvn.game.values import Value
 from nvn.planner.backward import BackwardPlan, EdgeKind, backward_plan
+from nvn.planner.partition import united
 from nvn.planner.turns import Turn
 from nvn.planner.value_numbering import Number, Versions, versions
 
@@ -141,28 +142,17 @@ def _parts(graph: LossGraph, back: BackwardPlan, large: int) -> list[Part]:
 def _components(nodes: Sequence[Value], back: BackwardPlan) -> list[list[Value]]:
     """Return nodes in groups between which gradients flow, or which share the x of a ∂y/∂x."""
     inside = {*nodes}
-    group_of: dict[Value, list[Value]] = {}
-    for node in nodes:  # each after its inputs
-        joined = [node]
-        near = [v for v in node.inputs if v in inside and back.kind(v, node) is EdgeKind.LIVE]
-        for other in near:
-            joined = _joined(group_of, joined, group_of[other])
-        group_of |= dict.fromkeys(joined, joined)
-    origins: dict[Value, Value] = {}
-    for node in gradients_of(nodes):
-        first = origins.setdefault(node.args[1], node)
-        _joined(group_of, group_of[first], group_of[node])
-    groups = {id(group): group for group in group_of.values()}
-    return [sorted(group, key=lambda v: v.index) for group in groups.values()]
-
-
-def _joined(group_of: dict[Value, list[Value]], a: list[Value], b: list[Value]) -> list[Value]:
-    if a is b:
-        return a
-    small, big = sorted((a, b), key=len)
-    big += small
-    group_of |= dict.fromkeys(small, big)
-    return big
+    live = [
+        (value, node)
+        for node in nodes
+        for value in node.inputs
+        if value in inside and back.kind(value, node) is EdgeKind.LIVE
+    ]
+    by_origin: dict[Value, list[Value]] = {}
+    for gradient in gradients_of(nodes):
+        by_origin.setdefault(gradient.args[1], []).append(gradient)
+    groups = united([*((node,) for node in nodes), *live, *by_origin.values()])
+    return [sorted(group, key=lambda v: v.index) for group in groups]
 
 
 def _computed(

@@ -39,6 +39,7 @@ from nvn.planner.basis import Coefficient, Pass
 from nvn.planner.ir import Factor, Instruction, Program, Scale, Slot
 from nvn.planner.liveness import freed
 from nvn.planner.names import RESERVED, Names
+from nvn.planner.partition import united
 from nvn.planner.turns import Turn, TurnPlan
 from nvn.planner.value_numbering import Number
 
@@ -235,7 +236,9 @@ class _Turn:
         come first that make nothing with a graph for later turns, so that D's judgment of the real
         is over and forgotten before the fake is made; then those for which least is computed.
         """
-        groups = _united(self.parts, self.back.cut_edges, self.home)
+        flows = [(self.home[value], self.home[node]) for value, node in self.back.cut_edges]
+        joined = united([*((part,) for part in self.parts), *flows])
+        groups = [sorted(group, key=lambda part: part.number) for group in joined]
         if len(groups) > 1:
             groups.sort(key=self._effort)  # stable: else in backward order
         return [part for group in groups for part in group]
@@ -695,17 +698,3 @@ def _container_classes(tree: Any) -> Iterator[type]:
         yield type(tree)
     for branch in branches:
         yield from _container_classes(branch)
-
-
-def _united(
-    parts: Sequence[Part], cuts: Iterable[tuple[Value, Value]], home: Mapping[Value, Part]
-) -> list[list[Part]]:
-    """Return parts in groups: those between which cotangents flow together, in their order."""
-    group_of = {part.number: [part] for part in parts}
-    for value, node in cuts:
-        a, b = group_of[home[value].number], group_of[home[node].number]
-        if a is not b:
-            a += b
-            group_of |= {part.number: a for part in b}
-    groups = {id(group): group for group in group_of.values()}
-    return [sorted(group, key=lambda part: part.number) for group in groups.values()]

@@ -54,6 +54,19 @@ def test_trees_keep_their_form() -> None:
     assert type(runtime.mapped(lambda t: t, OrderedDict(x=torch.ones(1)))) is OrderedDict
 
 
+class Output(dict):
+    """A dict whose constructor wants something else."""
+
+    def __init__(self, *, entries: dict[str, Any]) -> None:
+        super().__init__(entries)
+
+
+def test_a_dict_of_an_unusual_class_becomes_a_plain_one() -> None:
+    doubled = runtime.mapped(lambda t: 2 * t, Output(entries={"a": torch.ones(1)}))
+    assert type(doubled) is dict
+    assert doubled["a"].tolist() == [2.0]
+
+
 def test_what_a_gradient_can_be_taken_of() -> None:
     assert can_learn(torch.ones(1))
     assert can_learn(torch.ones(1, dtype=torch.complex64))

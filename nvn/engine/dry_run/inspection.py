@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from nvn import pytree
-from nvn.engine.operations import detached
+from nvn.engine.runtime import detached
 
 
 def is_tensor(x: Any) -> bool:
@@ -20,7 +20,7 @@ def is_tensor(x: Any) -> bool:
 
 def constant(value: Any) -> Any:
     """Return a tree with its tensors cut off from autograd's graph."""
-    return pytree.map_leaves(detached, value)
+    return detached(value)
 
 
 def versions(value: Any) -> list[int]:

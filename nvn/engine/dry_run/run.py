@@ -22,7 +22,6 @@ from nvn.engine.dry_run.problems import (
 from nvn.engine.dry_run.submodules import innermost
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.module_state import learning
-from nvn.engine.operations import differentiable
 from nvn.engine.runtime import alias
 from nvn.errors import GameError, Problem, RunError
 from nvn.game.graph import LossGraph
@@ -171,11 +170,11 @@ class DryRun:
         path = differentiable_path(x, y)
         slopes = {x, *(v.args[1] for v in gradients_of(path))}
         again = {v: constant(value) for v, value in values.items()}
-        again |= {v: differentiable(again[v]) for v in slopes}
+        again |= {v: alias(again[v]) for v in slopes}
         for step in ancestors([y]):
             if step in path and step is not x:
                 value = self._interpreter.compute(step, again, batch, seed=0, training=True)
-                again[step] = differentiable(value) if step in slopes else value
+                again[step] = alias(value) if step in slopes else value
         try:
             return self._interpreter.compute(node, again, batch, seed=0, training=True)
         except RunError as error:
