@@ -95,6 +95,8 @@ def tiny_nets(rounds: int) -> str:
     data = tiny.batch()
     ways = {
         "expert": on(tiny.Expert().step, data),
+        "expert, with record and stream, by hand": on(tiny.Recording(norms=False).step, data),
+        "the same, with norms": on(tiny.Recording(norms=True).step, data),
         "**nvn**": on(tiny.declared().step, data),
         "**nvn, norms=False**": on(tiny.declared(norms=False).step, data),
         "nvn, interpreted (plain=True)": on(tiny.declared(plain=True).step, data),

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 import nvn
 
@@ -73,3 +74,45 @@ class Expert:
         self.on_g.step()
         for parameter in self.critics:
             parameter.requires_grad = True
+
+
+class Recording(Expert):
+    """The expert's loop with an engine's duties, as lean as we can write it: a bound for engines.
+
+    Losses are kept for a record; noise has a stream of its own, started anew each step; autograd is
+    told that a fused optimizer has changed weights; and, if wanted, gradients are measured.
+    """
+
+    def __init__(self, *, norms: bool) -> None:
+        super().__init__()
+        self.makers = [*self.G.parameters()]
+        self.norms = norms
+        self.stream = torch.Generator()
+        self.steps = 0
+
+    def step(self, data: dict[str, Tensor]) -> list[Tensor]:
+        G, D, real = self.G, self.D, data["real"]
+        self.steps += 1
+        z = torch.randn(len(real), CODE, generator=self.stream.manual_seed(self.steps))
+        fake = G(z)
+        made, taken = F.softplus(-D(real)).mean(), F.softplus(D(fake.detach())).mean()
+        torch.autograd.backward((made, taken), inputs=self.critics)
+        record = [made.detach(), taken.detach()]
+        record += self._stepped(self.on_d, self.critics)
+        for parameter in self.critics:
+            parameter.requires_grad = False
+        fooled = F.softplus(-D(fake)).mean()
+        fooled.backward()
+        record.append(fooled.detach())
+        record += self._stepped(self.on_g, self.makers)
+        for parameter in self.critics:
+            parameter.requires_grad = True
+        return record
+
+    def _stepped(self, on: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> list[Tensor]:
+        norms = torch._foreach_norm([p.grad for p in parameters]) if self.norms else []
+        on.step()
+        increment_version(parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        return [*norms]
