@@ -18,6 +18,7 @@ SOURCE = Path(nvn.__file__).parent
 ROOMS = [
     ["errors", "callsite", "pytree", "records"],
     ["files", "images", "data"],
+    ["checkpoint"],
     ["game"],
     ["energies", "checks"],
     ["planner"],
