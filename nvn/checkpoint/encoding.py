@@ -226,7 +226,7 @@ _READ: Mapping[str, _Reader] = {
     "sparse": _sparse,
     "csr": _csr,
     "complex": lambda tree, tensors: torch.view_as_complex(decode(tree["parts"], tensors)),
-    "complex number": lambda tree, tensors: complex(*tree["parts"]),
+    "complex number": lambda tree, tensors: complex(*decode(tree["parts"], tensors)),
     "array": lambda tree, tensors: decode(tree["parts"], tensors).numpy(),
     "number": lambda tree, tensors: decode(tree["parts"], tensors).numpy()[()],
     "bytes": lambda tree, tensors: base64.b64decode(tree["value"]),
