@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     )
     from nvn.planner.planner import Plan, plan
     from nvn.recipe.config import Config
+    from nvn.recipe.goal import EarlyStopping
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
     from nvn.training.loop import train
     from nvn.training.run import Run
+    from nvn.training.saving import Saving
     from nvn.training.trained import Trained, trained
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
@@ -59,6 +61,7 @@ _HOME = {
     "Config": "recipe.config",
     "ConfigError": "errors",
     "DataError": "errors",
+    "EarlyStopping": "recipe.goal",
     "Energy": "game",
     "Engine": "engine.engine",
     "Evaluation": "recipe.recipe",
@@ -79,6 +82,7 @@ _HOME = {
     "Record": "records",
     "Run": "training.run",
     "RunError": "errors",
+    "Saving": "training.saving",
     "Schedule": "game",
     "Team": "game",
     "Trained": "training.trained",
@@ -105,6 +109,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DataError",
+    "EarlyStopping",
     "Energy",
     "Engine",
     "Evaluation",
@@ -125,6 +130,7 @@ __all__ = [
     "Record",
     "Run",
     "RunError",
+    "Saving",
     "Schedule",
     "Team",
     "Trained",

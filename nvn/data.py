@@ -10,6 +10,7 @@ Data that take long to make may have a method `sample`, which makes one batch fo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -189,6 +190,16 @@ class Batches:
             return self._ahead[1]
         return {name: stream.position for name, stream in self._streams.items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the data have been read, as plain numbers."""
+        return {name: dataclasses.asdict(place) for name, place in self.position.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self._ahead = None
+        for name, stream in self._streams.items():
+            stream.seek(Position(**state[name]))
+
     def peek(self) -> Batch:
         """Return the next batch without taking it."""
         if self._ahead is None:
@@ -226,6 +237,11 @@ class _Stream:
     def __init__(self, name: str, loader: Loader, position: Position) -> None:
         self._called = f"the loader {name!r}" if name else "the data"
         self._loader = loader
+        self.position = position
+        self._epoch = self._open(position)
+
+    def seek(self, position: Position) -> None:
+        """Go on from a position."""
         self.position = position
         self._epoch = self._open(position)
 

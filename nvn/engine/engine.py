@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from nvn.checkpoint import folder as checkpoint
 from nvn.engine.compiled import CompiledProgram
 from nvn.engine.costs import Costs, measured
 from nvn.engine.counters import Counters
@@ -28,6 +30,7 @@ from nvn.engine.module_state import modes, preserved_attributes, preserved_buffe
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.precision import Precision
+from nvn.engine.saving import parts_of, state_of
 from nvn.engine.seeding import Generators, Streams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
@@ -360,6 +363,64 @@ class Engine:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned, in an engine of the same plan."""
         self.state.load_state_dict(state)
+
+    def save(self, folder: Path | str, **more: object) -> None:
+        """Write everything that evolves to a folder, which is whole or is not there.
+
+        Args:
+            folder: The folder; an earlier checkpoint there is replaced.
+            more: Further states to keep with it, such as the data's position: numbers, texts,
+                tensors, and mappings and sequences of them.
+
+        Raises:
+            RunError: It cannot be written, or part of it cannot be saved.
+        """
+        states = {**parts_of(self.state_dict()), **{f"more/{n}": s for n, s in more.items()}}
+        about = {"game": self.plan.graph.name, "steps": dict(self.state.iterations)}
+        checkpoint.write(Path(folder), checkpoint.encode_parts(states), about)
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, plan: Plan, optimizers: Optimizers, *args: Any, **options: Any
+    ) -> tuple[Engine, dict[str, Any]]:
+        """Return an engine that continues from what `save` wrote, and what was kept with it.
+
+        Args:
+            folder: The folder.
+            plan: The plan, and then all that an `Engine` takes, as of the engine that was saved.
+            optimizers: As of that engine.
+            args: Further arguments of `Engine`.
+            options: Further arguments of `Engine`.
+
+        Raises:
+            RunError: The folder is missing or damaged, or of another game.
+
+        A loop of one's own that survives:
+
+        >>> import nvn
+        >>> from nvn import energies as en
+        >>> game = nvn.Game("line")
+        >>> x, y = game.batch("x", "y")
+        >>> f = game.player("f", torch.nn.Linear(1, 1))
+        >>> f.minimizes(en.mse(f(x), y))
+        >>> plan, adam = nvn.plan(game, nvn.alternating(f)), partial(torch.optim.Adam, lr=0.1)
+        >>> inputs = torch.linspace(-1.0, 1.0, 64)[:, None]
+        >>> data = nvn.data.TensorBatches({"x": inputs, "y": 2 * inputs}, batch_size=16)
+
+        >>> engine, batches = nvn.Engine(plan, adam), nvn.data.batches(data)
+        >>> _ = engine.step(batches)
+        >>> engine.save("line after 1", data=batches.state_dict())
+
+        >>> engine, more = nvn.Engine.load("line after 1", plan, adam)
+        >>> batches.load_state_dict(more["data"])
+        >>> engine.step(batches).step
+        2
+        """
+        found = checkpoint.read(Path(folder))
+        engine = cls(plan, optimizers, *args, **options)
+        engine.load_state_dict(state_of(found.parts))
+        more = {n: part for n, part in found.parts.items() if n.startswith("more/")}
+        return engine, {name.removeprefix("more/"): part for name, part in more.items()}
 
     # --- set-up ---
 

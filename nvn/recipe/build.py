@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nvn.checks import loss_graph, sound
 from nvn.data import Batches
@@ -200,6 +200,15 @@ class PhaseData:
         if id(data) not in self._made:
             self._made[id(data)] = Batches(data, sampled=self._sampled)
         return self._made[id(data)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far each phase's data have been read."""
+        return {phase.name: self.of(phase).state_dict() for phase in self._recipe.all_phases}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        for phase in self._recipe.all_phases:
+            self.of(phase).load_state_dict(state[phase.name])
 
 
 # --- learning-rate schedules that depend on a metric ---

@@ -29,6 +29,7 @@ __all__ = [
     "installed_folder",
     "installed_recipes",
     "load_recipe",
+    "recipe_file",
 ]
 
 INSTALLED = "nvn_recipes"
@@ -89,7 +90,7 @@ def load_recipe(path_or_name: str) -> RecipeSource:
         ConfigError: If there is none, if it is not valid Python, or if it has no `Config` or
             `recipe`. Errors raised by the file's own code are not caught.
     """
-    path = _find(path_or_name)
+    path = recipe_file(path_or_name)
     try:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -114,7 +115,12 @@ def installed_folder() -> Path | None:
     return Path(locations[0]) if locations else None
 
 
-def _find(path_or_name: str) -> Path:
+def recipe_file(path_or_name: str) -> Path:
+    """Return the file of a recipe, given as to `load_recipe`.
+
+    Raises:
+        ConfigError: There is none.
+    """
     path = Path(path_or_name)
     if path.suffix == ".py" or len(path.parts) > 1:
         if path.is_file():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nvn.errors import ConfigError, RunError, did_you_mean
 from nvn.game import Game, Schedule
+from nvn.recipe.goal import EarlyStopping
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -164,6 +165,7 @@ class Recipe:
         phases: Phases before the game, such as pre-training.
         evaluations: Metrics to compute during training and at the end.
         previews: Pictures to make during training and at the end.
+        early_stopping: When to end the game before its last step, if ever.
         application: What the trained game does to a picture of the user's, if anything.
 
     Raises:
@@ -205,6 +207,7 @@ class Recipe:
     phases: Sequence[Phase] = ()
     evaluations: Sequence[Evaluation] = ()
     previews: Sequence[Preview] = ()
+    early_stopping: EarlyStopping | None = None
     application: Application | None = None
 
     def __post_init__(self) -> None:
@@ -244,6 +247,8 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
         yield from _phase_problems(recipe)
         yield from _occasion_problems(recipe)
         yield from _name_problems(recipe)
+    if recipe.early_stopping is not None:
+        yield from _early_stopping_problems(recipe)
     if recipe.application is not None:
         yield from _type_problems("application", recipe.application, Application)
     if isinstance(recipe.application, Application):
@@ -267,6 +272,26 @@ def _occasion_problems(recipe: Recipe) -> Iterator[str]:
             yield from _type_problems(field, item, kind)
             if isinstance(item, kind) and item.every is not None:
                 yield from _count_problems(f"{field}: {item.name!r}: every", item.every)
+
+
+def _early_stopping_problems(recipe: Recipe) -> Iterator[str]:
+    given = recipe.early_stopping
+    if not isinstance(given, EarlyStopping):
+        yield from _type_problems("early_stopping", given, EarlyStopping)
+        return
+    yield from _count_problems("early_stopping: patience", given.patience)
+    try:
+        goal = given.goal
+    except ConfigError as error:
+        yield f"early_stopping: {error}"
+        return
+    regular = [e.name for e in recipe.evaluations if getattr(e, "every", None) is not None]
+    if goal.evaluation not in regular:
+        known = ", ".join(regular) or "none"
+        yield (
+            f"early_stopping: there is no evaluation {goal.evaluation!r} with `every`."
+            f"{did_you_mean(goal.evaluation, regular)} Evaluations during training: {known}"
+        )
 
 
 def _type_problems(where: str, found: object, kind: type) -> Iterator[str]:

@@ -56,14 +56,19 @@ class FiniteGuard:
     def step_done(self, phase: Phase, record: Record, engine: Engine) -> None:
         """Check the objectives, several records at a time."""
         if self._unread.add(record):
-            self._check(phase, engine)
+            self.check(phase, engine)
 
     @hook
     def phase_finished(self, phase: Phase, engine: Engine) -> None:
         """Check the remaining records."""
-        self._check(phase, engine)
+        self.check(phase, engine)
 
-    def _check(self, phase: Phase, engine: Engine) -> None:
+    def check(self, phase: Phase, engine: Engine) -> None:
+        """Check the steps since the last time, all of this phase.
+
+        Raises:
+            NotFiniteError: An objective was not finite.
+        """
         for record in self._unread.take():
             bad = [n for n, value in record.objectives.items() if not math.isfinite(value)]
             if bad:

@@ -47,8 +47,13 @@ class Hooks:
     """
 
     @_specification
-    def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
-        """Before the first step, before data are loaded. `engines` has one engine per phase."""
+    def run_started(
+        self, recipe: Recipe, engines: Mapping[str, Engine], seed: int, resumed: str
+    ) -> None:
+        """Before the first step, before data are loaded. `engines` has one engine per phase.
+
+        `resumed` is the name of the checkpoint that an earlier run goes on from, else "".
+        """
 
     @_specification
     def phase_started(self, phase: Phase, engine: Engine) -> None:

@@ -2,8 +2,8 @@
 
     recipe → Game → LossGraph → Plan → Engine → records, checkpoints, pictures
 
-`train` takes a recipe through all of it. It prints nothing and writes nothing: it steps the engine
-and calls hooks (hooks.py). The run folder, the guard against NaN and the progress bars are plugins.
+`train` takes a recipe through all of it: it steps the engine and calls hooks (hooks.py). The run
+folder, the guard against NaN and the progress bars are plugins; checkpoints are in checkpoints.py.
 What a step does is in nvn/engine, what a game means in nvn/game.
 
 (The module is not called train: `nvn.train` is the function.)
@@ -15,7 +15,9 @@ import contextlib
 import dataclasses
 import random
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -24,23 +26,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nvn.checkpoint.encoding import EncodingError
+from nvn.checkpoint.folder import encode_parts
 from nvn.engine.engine import Engine
-from nvn.engine.module_state import mode
-from nvn.engine.seeding import seeded
-from nvn.errors import ConfigError
+from nvn.errors import ConfigError, NvnWarning, RunError
 from nvn.recipe.build import PhaseData, check_data, make_engines, report_metrics, step_metrics
-from nvn.recipe.recipe import MAIN, Evaluation, Phase, Preview, Recipe
+from nvn.recipe.goal import Goal
+from nvn.recipe.recipe import MAIN, Phase, Recipe
+from nvn.training.checkpoints import Checkpoints, Place
+from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
 from nvn.training.hooks import plugin_manager
+from nvn.training.progress import Best
+from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Outcome, Run
-from nvn.training.run_folder import RunFolder, new_folder, picture_path
+from nvn.training.run_folder import RunFolder, locked, new_folder
+from nvn.training.run_record import run_record
+from nvn.training.run_state import RunState
+from nvn.training.saving import Saving
 from nvn.training.stopping import Stop, stop_on_signals
+from nvn.training.streams import set_streams
+from nvn.training.weights import State
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 __all__ = ["train"]
+
+_SAVING = Saving()
 
 
 def train(
@@ -48,8 +62,11 @@ def train(
     *,
     seed: int = 0,
     max_steps: int | None = None,
+    more_steps: int = 0,
     max_time: float | None = None,
     out: Path | str | None = None,
+    resume: Path | str | None = None,
+    saving: Saving = _SAVING,
     fabric: Fabric | None = None,
     compile: Collection[str] = (),
     plugins: Iterable[object] = (),
@@ -58,17 +75,25 @@ def train(
 ) -> Run:
     """Train a recipe: its phases, then its game.
 
-    Ctrl-C ends the run after the current step; a second one ends it within the step. SIGTERM and
-    SIGHUP do the same. Either way the weights are saved, which no signal interrupts, and the run is
-    returned with outcome "interrupted".
+    The state is saved on the way (`saving`), and a run that ended early, however that was, goes on
+    from there with `resume`: to the same weights, to the bit, as if it had never ended (in one
+    process on a CPU, with as many threads; docs/reliability.md).
+
+    Ctrl-C ends the run after the current step; a second one ends it within the step. SIGTERM,
+    SIGHUP, SIGUSR1 and SIGXCPU do the same. Either way the state and the weights are saved, which
+    no signal interrupts, and the run is returned with outcome "interrupted" or, after a signal
+    that schedulers send, "preempted".
 
     Args:
         recipe: A recipe; or a function that builds it, called after seeding, so that the seed
             determines the initial weights too.
         seed: Random seed, from 0 to 2^63 − 1.
         max_steps: Maximum number of steps of each phase.
+        more_steps: Steps of the game beyond the recipe's, and beyond `max_steps`.
         max_time: Maximum duration in seconds; the final evaluations still run after it.
         out: The run's folder, new or empty; `runs/<recipe>/<time>/` if None.
+        resume: The folder of a run to go on with, of the same recipe, instead of `out`.
+        saving: When to save the state, and what to keep.
         fabric: Device and precision; one device in 32-true if None.
         compile: Names of players whose forward torch.compile compiles.
         plugins: Objects with hooks (nvn.plugins).
@@ -101,18 +126,69 @@ def train(
     >>> run = nvn.train(line, out="a line")
     >>> run.outcome, run.steps, run.weights["f"]["weight"].round(decimals=3)
     ('finished', {'main': 200}, tensor([[2.]]))
+    >>> nvn.train(line, resume="a line", more_steps=100).steps
+    {'main': 300}
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
     fabric = fabric or make_fabric()
     _seed_everything(seed)
-    recipe = _with_max_steps(recipe if isinstance(recipe, Recipe) else recipe(), max_steps)
+    recipe = recipe if isinstance(recipe, Recipe) else recipe()
+    recipe = _with_steps(recipe, max_steps, more_steps)
+    goals = _goals(recipe, saving)
     engines = make_engines(recipe, fabric, seed, compile)
-    folder, guard = new_folder(recipe.name, Path(out) if out else None), FiniteGuard()
-    for plugin in (guard, RunFolder(folder, files, origin)):
-        manager.register(plugin)  # after the others, so called before them
-    loop = _Loop(recipe, engines, manager.hook, stop, guard, folder, seed, fabric.device)
-    with stop_on_signals(stop):
+    state = RunState(recipe, engines[MAIN].state, PhaseData(recipe))
+    phases = [phase.name for phase in recipe.all_phases]
+    with ExitStack() as stack:
+        stack.enter_context(stop_on_signals(stop))
+        if resume:
+            check_run(folder := Path(resume))
+        else:
+            folder = new_folder(recipe.name, Path(out) if out else None)
+        stack.enter_context(locked(folder))
+        earlier = read_earlier(folder, phases) if resume else Earlier()
+        if earlier.state:
+            state.load_training(earlier.state)
+        if resume:
+            prepare(folder, phases, earlier, state.progress.written)
+        for note in earlier.notes:
+            warnings.warn(note, NvnWarning, stacklevel=2)
+        if more_steps:
+            state.progress.go_on()
+        options = {"max_steps": max_steps, "more_steps": more_steps, "compile": [*compile]}
+        options = {"seed": seed, **options}
+        about = run_record(recipe, earlier.id, fabric, saving, origin, options)
+        writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
+        guard = FiniteGuard()
+        for plugin in (guard, writer):
+            manager.register(plugin)  # after the others, so called before them
+        evaluations = Evaluations(
+            recipe,
+            engines[MAIN],
+            manager.hook,
+            stop,
+            state.progress,
+            goals,
+            folder,
+            seed,
+            fabric.device,
+        )
+        kept = {"recipe": recipe.name, "run": earlier.id}
+        checkpoints = Checkpoints(folder / "checkpoints", saving, kept, phases)
+        loop = _Loop(
+            recipe=recipe,
+            engines=engines,
+            hook=manager.hook,
+            stop=stop,
+            seed=seed,
+            state=state,
+            earlier=earlier,
+            guard=guard,
+            folder=writer,
+            evaluations=evaluations,
+            checkpoints=checkpoints,
+            saving=saving,
+        )
         return loop.run()
 
 
@@ -124,24 +200,29 @@ class _Loop:
     engines: Mapping[str, Engine]
     hook: Any  # pluggy makes the hooks' callers at run time
     stop: Stop
-    guard: FiniteGuard
-    folder: Path
     seed: int
-    device: torch.device
+    state: RunState
+    earlier: Earlier
+    guard: FiniteGuard
+    folder: RunFolder
+    evaluations: Evaluations
+    checkpoints: Checkpoints
+    saving: Saving
     started: float = field(default_factory=time.monotonic)
-    steps: dict[str, int] = field(default_factory=dict)
-    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
-    pictures: dict[str, Path] = field(default_factory=dict)
+    between_steps: bool = False  # whether the state can be gone on from
+    saved_at: Place | None = None
+    weights: Mapping[str, State] | None = None  # once they are on the disk
 
     def run(self) -> Run:
-        """Train, and save the weights however that ends."""
+        """Train, and save the state and the weights however that ends."""
+        self.started -= self.state.progress.seconds
         try:
             try:
                 outcome = self._play()
             finally:
                 self.stop.save()
         except KeyboardInterrupt:
-            outcome = "interrupted"
+            outcome = self.stop.reason or "interrupted"
         except BaseException as error:
             with _with_note_on(error):
                 self._finish("failed", error)
@@ -149,81 +230,138 @@ class _Loop:
         return self._finish(outcome)
 
     def _play(self) -> Outcome:
-        self.hook.run_started(recipe=self.recipe, engines=self.engines, seed=self.seed)
-        data = PhaseData(self.recipe)
-        with self.stop.at_once():
-            check_data(self.engines, data, self.recipe.all_phases)
+        self._start()
         for phase in self.recipe.all_phases:
-            if self.stop.reason is None:
-                self._play_phase(phase, data)
-        if self.stop.reason != "interrupted":
-            self._evaluate_due(final=True)
+            if self.stop.reason is None and not self._is_over(phase):
+                self._play_phase(phase)
+        # Before anything is measured, drawn or printed.
+        self._checkpoint(wait=True)
+        self._save_weights(None)
+        if self.stop.reason not in ("interrupted", "preempted"):
+            self.evaluations.run_due(self.state.game_steps, final=True)
         return self.stop.reason or "finished"
+
+    def _start(self) -> None:
+        """Load the data, and go on from where the earlier parts of the run ended."""
+        place = self.earlier.place
+        self.hook.run_started(
+            recipe=self.recipe,
+            engines=self.engines,
+            seed=self.seed,
+            resumed="" if place is None else place.name,
+        )
+        with self.stop.at_once():
+            if place is not None:
+                self.state.load_data(self.earlier.state)
+            check_data(self.engines, self.state.data, self.recipe.all_phases)
+        if place is not None:
+            # Last: making and reading data may have drawn from them.
+            set_streams(self.earlier.state["run"]["streams"])
+        self._check_saveable()
+        self.saved_at, self.between_steps = place, True
+
+    def _check_saveable(self) -> None:
+        """Tell now, not at the end, what cannot be saved."""
+        try:
+            encode_parts(self.state.parts())
+        except EncodingError as error:
+            said = f"this run could not be resumed: {error}"
+            if self.saving.on_failure == "stop":
+                raise RunError(said) from error
+            warnings.warn(f"{said}. No checkpoints are written", NvnWarning, stacklevel=2)
+            self.checkpoints.disabled = True
+
+    def _is_over(self, phase: Phase) -> bool:
+        ended = phase.name == MAIN and bool(self.state.progress.ended)
+        return ended or self.state.train.iterations.get(phase.name, 0) >= phase.steps
+
+    def _play_phase(self, phase: Phase) -> None:
+        engine = self.engines[phase.name]
+        self.hook.phase_started(phase=phase, engine=engine)
+        batches = self.state.data.of(phase)
+        watched = step_metrics(self.recipe, engine.plan)
+        step = self.state.train.iterations.get(phase.name, 0)
+        if 0 < step < phase.steps:  # an earlier part ended before it could look
+            self._look(phase, step)
+        while not self._is_over(phase) and self.stop.reason is None:
+            self.between_steps = False
+            record = engine.step(batches)
+            self.between_steps = True
+            step = record.step
+            self.hook.step_done(phase=phase, record=record, engine=engine)
+            report_metrics(engine, record, watched)
+            if step < phase.steps and self.stop.reason is None:
+                keep = self._look(phase, step) or self.checkpoints.named(self.state.place)
+                if keep or self.checkpoints.due(step):
+                    self._checkpoint(urgent=keep)
+        self._checkpoint(wait=True)
+        self.hook.phase_finished(phase=phase, step=step, engine=engine)
+
+    def _look(self, phase: Phase, step: int) -> bool:
+        """Run what is due, and return whether a metric was best whose best checkpoint is kept."""
+        if phase.name != MAIN:
+            return False
+        reached = self.evaluations.run_due(step)
+        early = self.recipe.early_stopping
+        if early is not None:
+            best = self.state.progress.best.get(str(early.goal), Best())
+            if best.waited >= early.patience:
+                self.state.progress.ended = f"{early.goal} was best at step {best.step}"
+        return bool(reached)
+
+    # --- saving ---
+
+    def _checkpoint(self, *, wait: bool = False, urgent: bool = False) -> None:
+        """Save the state, if it is finite: what is on the disk can always be gone on from."""
+        place = self.state.place
+        if place == self.saved_at:
+            self.checkpoints.finish()
+            return
+        phase = next(p for p in self.recipe.all_phases if p.name == place.phase)
+        self.guard.check(phase, self.engines[place.phase])
+        best = self.state.progress.best.values()
+        names = {Place(MAIN, found.step).name for found in best}
+        if self.checkpoints.save(place, self._parts, names, wait=wait, urgent=urgent):
+            self.saved_at = place
+
+    def _parts(self) -> Mapping[str, Any]:
+        progress = self.state.progress
+        progress.written = self.folder.metrics.flush()
+        progress.seconds = time.monotonic() - self.started
+        return self.state.parts()
+
+    def _save_weights(self, error: BaseException | None) -> None:
+        if self.weights is None:
+            now = {name: m.state_dict() for name, m in self.engines[MAIN].modules.items()}
+            self.weights = self.guard.good if isinstance(error, NotFiniteError) else now
+            self.folder.save_weights(self.weights, self.state.steps)
 
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> Run:
         self.stop.save()  # again: a signal may have come just before
-        now = {name: m.state_dict() for name, m in self.engines[MAIN].modules.items()}
+        self._save_weights(error)
+        if self.between_steps:
+            with contextlib.suppress(RunError):  # of what is not finite there is no checkpoint
+                self._checkpoint(wait=True)
+        self.checkpoints.close()
+        progress = self.state.progress
+        assert self.weights is not None
         run = Run(
             recipe=self.recipe,
-            folder=self.folder,
-            outcome=outcome,
+            folder=self.folder.path,
+            outcome="failed" if self.folder.lost else outcome,
             engine=self.engines[MAIN],
-            weights=self.guard.good if isinstance(error, NotFiniteError) else now,
-            steps=self.steps,
-            metrics=self.metrics,
-            pictures=self.pictures,
+            weights=self.weights,
+            steps=self.state.steps,
+            metrics=progress.metrics,
+            pictures={name: self.folder.path / file for name, file in progress.pictures.items()},
+            best={name: dataclasses.asdict(best) for name, best in progress.best.items()},
             seconds=time.monotonic() - self.started,
             error=error,
         )
+        self.folder.end(run)
         self.hook.run_finished(run=run)
+        self.folder.raise_lost()
         return run
-
-    def _play_phase(self, phase: Phase, data: PhaseData) -> None:
-        engine = self.engines[phase.name]
-        self.hook.phase_started(phase=phase, engine=engine)
-        batches = data.of(phase)
-        watched = step_metrics(self.recipe, engine.plan)
-        step = 0
-        while step < phase.steps and self.stop.reason is None:
-            record = engine.step(batches)
-            step = self.steps[phase.name] = record.step
-            self.hook.step_done(phase=phase, record=record, engine=engine)
-            report_metrics(engine, record, watched)
-            if phase.name == MAIN and step < phase.steps and self.stop.reason is None:
-                self._evaluate_due()
-        self.hook.phase_finished(phase=phase, step=step, engine=engine)
-
-    def _evaluate_due(self, *, final: bool = False) -> None:
-        """Run the evaluations and previews that are due."""
-        step = self.steps.get(MAIN, 0)
-        for evaluation in self.recipe.evaluations:
-            if final or _is_due(evaluation, step):
-                self._evaluate(evaluation, step)
-        for preview in self.recipe.previews:
-            if final or _is_due(preview, step):
-                with self._in_eval_mode():
-                    image = preview.picture(self.engines[MAIN])
-                self.hook.previewed(step=step, name=preview.name, image=image)
-                self.pictures[preview.name] = picture_path(self.folder, preview.name, step)
-
-    def _evaluate(self, evaluation: Evaluation, step: int) -> None:
-        engine = self.engines[MAIN]
-        with self._in_eval_mode():
-            metrics = evaluation.numbers(engine)
-        self.metrics[evaluation.name] = metrics
-        self.hook.evaluated(step=step, name=evaluation.name, metrics=metrics)
-        for name, value in metrics.items():
-            engine.metric(name, value)
-
-    @contextlib.contextmanager
-    def _in_eval_mode(self) -> Iterator[None]:
-        """Run evaluations in eval mode, with a random state of their own."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self.stop.at_once())
-            stack.enter_context(seeded(self.seed, self.device))
-            for module in self.engines[MAIN].modules.values():
-                stack.enter_context(mode(module, training=False))
-            yield
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -237,19 +375,26 @@ def _seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _with_max_steps(recipe: Recipe, max_steps: int | None) -> Recipe:
-    if max_steps is None:
-        return recipe
-    if max_steps < 1:
-        raise ConfigError(f"max_steps = {max_steps}: expected at least 1")
+def _goals(recipe: Recipe, saving: Saving) -> frozenset[Goal]:
+    """Return the metrics whose best value is kept track of."""
+    early = recipe.early_stopping
+    goals = frozenset(g for g in (saving.goal, early.goal if early else None) if g is not None)
+    check_goals(recipe, goals)
+    return goals
+
+
+def _with_steps(recipe: Recipe, most: int | None, more: int) -> Recipe:
+    """Return a recipe with `most` steps a phase at most, and with `more` steps of the game."""
+    if most is not None and most < 1:
+        raise ConfigError(f"max_steps = {most}: expected at least 1")
+    if more < 0:
+        raise ConfigError(f"more_steps = {more}: expected at least 0")
+    if most is None:
+        return recipe.replace(steps=recipe.steps + more) if more else recipe
     phases = tuple(
-        dataclasses.replace(phase, steps=min(phase.steps, max_steps)) for phase in recipe.phases
+        dataclasses.replace(phase, steps=min(phase.steps, most)) for phase in recipe.phases
     )
-    return recipe.replace(phases=phases, steps=min(recipe.steps, max_steps))
-
-
-def _is_due(item: Evaluation | Preview, step: int) -> bool:
-    return item.every is not None and step % item.every == 0
+    return recipe.replace(phases=phases, steps=min(recipe.steps, most) + more)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from nvn.training.weights import State
 
 __all__ = ["Outcome", "Run"]
 
-Outcome: TypeAlias = Literal["finished", "interrupted", "out of time", "failed"]
+Outcome: TypeAlias = Literal["finished", "interrupted", "preempted", "out of time", "failed"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Run:
         steps: The number of steps, by phase.
         metrics: The latest metrics of each evaluation.
         pictures: The file of the latest picture of each preview.
+        best: The best value, and its step, of each metric that is watched.
         seconds: Its duration, in seconds.
         error: The error that ended it, if it failed.
 
@@ -51,7 +52,7 @@ class Run:
 
     >>> run = nvn.train(recipe, out="run of a line")
     >>> run.outcome, run.steps, sorted(path.name for path in run.folder.iterdir())
-    ('finished', {'main': 100}, ['checkpoints', 'metrics.jsonl', 'plan.txt', 'run.yaml'])
+    ('finished', {'main': 100}, ['.lock', 'checkpoints', 'metrics.jsonl', 'plan.txt', 'run.yaml'])
     """
 
     recipe: Recipe
@@ -62,5 +63,6 @@ class Run:
     steps: Mapping[str, int]
     metrics: Mapping[str, Mapping[str, float]]
     pictures: Mapping[str, Path]
+    best: Mapping[str, Mapping[str, float]]
     seconds: float
     error: BaseException | None = None

@@ -2,45 +2,47 @@
 
 recipe.py, config.yaml    the recipe and its configuration (if it was a recipe file)
 plan.txt                  the explained plans
-run.yaml                  origin of the recipe, versions, seed, outcome, final metrics
+run.yaml                  origin of the recipe, versions, seed, options, parts, outcome, metrics
 metrics.jsonl             one line per step, and one per evaluation
 images/                   previews, <name>-<step>.png
+checkpoints/              what `nvn resume` goes on from, <phase>-<step>/
 checkpoints/final/        each player's weights, <player>.safetensors
+.lock                     held by the process that trains
 """
 
 from __future__ import annotations
 
 import io
-import json
-import math
-import platform
-from collections.abc import Iterator, Mapping
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from nvn.errors import RunError
+from nvn.errors import NvnWarning, RunError
 from nvn.files import atomic_write, disk
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
-from nvn.training.buffer import RecordBuffer
 from nvn.training.hooks import hook
-from nvn.training.weights import save_players
+from nvn.training.metrics_file import MetricsFile
+from nvn.training.saving import OnFailure
+from nvn.training.weights import State, save_players
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from nvn.engine.engine import Engine
-    from nvn.recipe.recipe import Phase, Recipe
+    from nvn.recipe.recipe import Phase
     from nvn.records import Record
     from nvn.training.run import Run
 
-__all__ = ["RunFolder", "new_folder", "picture_path"]
+__all__ = ["RunFolder", "locked", "new_folder", "picture_path"]
 
 
 def new_folder(recipe: str, out: Path | None = None) -> Path:
@@ -52,7 +54,7 @@ def new_folder(recipe: str, out: Path | None = None) -> Path:
     if out is not None:
         with disk(out, "create"):
             out.mkdir(parents=True, exist_ok=True)
-            if any(out.iterdir()):
+            if any(path.name != ".lock" for path in out.iterdir()):
                 raise RunError(
                     f"{out} is not empty: runs are never overwritten, choose another folder"
                 )
@@ -73,6 +75,30 @@ def new_folder(recipe: str, out: Path | None = None) -> Path:
     raise AssertionError("unreachable")
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: no other process trains in it. The system lets go if this one dies.
+
+    Raises:
+        RunError: Another process holds it.
+    """
+    lock = FileLock(folder / ".lock", is_singleton=False)
+    with disk(folder, "lock"):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise RunError(
+                f"another process is training in {folder}: wait until it ends, or choose another "
+                "folder"
+            ) from None
+        except NotImplementedError as error:
+            raise RunError(f"{folder} is on a file system without locks: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def picture_path(folder: Path, name: str, step: int) -> Path:
     """Return the file of a preview in a run's folder."""
     return folder / "images" / f"{name}-{step:06d}.png"
@@ -84,125 +110,151 @@ class RunFolder:
     Args:
         path: The folder; it exists.
         files: Text files to write to it: the recipe and its configuration.
-        origin: The recipe's file, or its name if installed.
+        about: What run.yaml says of the run, but for its parts and its end.
+        parts: What run.yaml says of the run's earlier parts.
+        on_failure: Whether the run goes on where a picture or a line of metrics cannot be written.
+
+    Attributes:
+        metrics: The file of metrics.
+        missed: The pictures that could not be written.
+        lost: What else could not be written at the end.
     """
 
-    def __init__(self, path: Path, files: Mapping[str, str], origin: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        files: Mapping[str, str],
+        about: Mapping[str, Any],
+        parts: Iterable[Mapping[str, Any]],
+        on_failure: OnFailure = "continue",
+    ) -> None:
         self.path = path
+        self.missed: list[str] = []
+        self.lost: list[str] = []
         self._files = files
-        self._origin = origin
-        self._about: dict[str, Any] = {}
-        self._unwritten: RecordBuffer[tuple[str, Record]] = RecordBuffer()
+        self._about = about
+        self._parts = [*map(dict, parts), {"started": _now()}]
+        self._on_failure = on_failure
+        self._told = False
+        self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @hook
-    def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
+    def run_started(self, engines: Mapping[str, Engine]) -> None:
         """Write the recipe, the plans, and run.yaml with outcome "running"."""
         plans = {name: engine.plan for name, engine in engines.items()}
         explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
         for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
-            atomic_write(self.path / name, content.encode())
-        self._about = {
-            "recipe": recipe.name,
-            "origin": self._origin,
-            "seed": seed,
-            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "versions": {name: version(name) for name in ("nvn", "torch", "lightning-fabric")}
-            | {"python": platform.python_version()},
-        }
+            self._write_file(name, content.encode())
         self._write_about({"outcome": "running"})
 
     @hook
     def step_done(self, phase: Phase, record: Record) -> None:
         """Buffer a line for metrics.jsonl, and write the lines several at a time."""
-        if self._unwritten.add((phase.name, record)):
-            self._write_steps()
+        with self._tolerated():
+            self.metrics.step(phase.name, record)
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
         """Write a line to metrics.jsonl."""
-        self._write_steps()  # lines stay in chronological order
-        self._append([{"evaluation": name, "step": step, "metrics": metrics}])
+        with self._tolerated():
+            self.metrics.evaluation(name, step, metrics)
 
     @hook
     def previewed(self, step: int, name: str, image: Image) -> None:
         """Write the picture."""
         path = picture_path(self.path, name, step)
-        with disk(path.parent, "create"):
-            path.parent.mkdir(exist_ok=True)
         content = io.BytesIO()
         image.save(content, format="PNG")
-        atomic_write(path, content.getvalue())
+        with self._tolerated(self.missed):
+            with disk(path.parent, "create"):
+                path.parent.mkdir(exist_ok=True)
+            atomic_write(path, content.getvalue())
 
-    @hook
-    def run_finished(self, run: Run) -> None:
-        """Write the weights, the buffered lines and run.yaml; a failure of one keeps none back.
+    def save_weights(self, weights: Mapping[str, State], steps: Mapping[str, int]) -> None:
+        """Write each player's weights; elsewhere, which is told, if it fails here."""
+        counted = ", ".join(f"{phase} {n}" for phase, n in steps.items())
+        about = {"recipe": str(self._about["recipe"]), "steps": counted}
+        try:
+            save_players(self.path / "checkpoints" / "final", weights, about)
+        except RunError as error:
+            where = _second_place(weights, about)
+            self.lost.append(f"the weights could not be saved: {error}{where}")
+
+    def end(self, run: Run) -> None:
+        """Write the buffered lines and run.yaml; a failure of one does not keep back the other."""
+        with self._collecting():
+            self.metrics.flush()
+        with self._collecting():
+            self._write_about(self._result(run))
+
+    def raise_lost(self) -> None:
+        """Raise what could not be written.
 
         Raises:
-            RunError: Naming what could not be written.
+            RunError: Naming it.
         """
-        lost: list[str] = []
-        with _collecting(lost, "the weights could not be saved: "):
-            self._save_weights(run)
-        with _collecting(lost):
-            self._write_steps()
-        with _collecting(lost):
-            self._write_about(_result(run, lost))
-        if lost:
-            raise RunError("\n".join(lost))
+        if self.missed or self.lost:
+            raise RunError("\n".join([*self.lost, *self.missed]))
 
-    def _save_weights(self, run: Run) -> None:
-        steps = ", ".join(f"{phase} {steps}" for phase, steps in run.steps.items())
-        about = {"recipe": run.recipe.name, "steps": steps}
-        save_players(self.path / "checkpoints" / "final", run.weights, about)
-
-    def _write_steps(self) -> None:
-        self._append(
-            [
-                {
-                    "phase": phase,
-                    "step": record.step,
-                    "energies": record.energies,
-                    "objectives": record.objectives,
-                    "gradient_norms": record.gradient_norms,
-                }
-                for phase, record in self._unwritten.take()
-            ]
-        )
-
-    def _append(self, lines: list[dict[str, Any]]) -> None:
-        path = self.path / "metrics.jsonl"
-        text = "".join(f"{json.dumps(_valid(line), ensure_ascii=False)}\n" for line in lines)
-        with disk(path), path.open("a", encoding="utf-8") as file:
-            file.write(text)
+    def _result(self, run: Run) -> dict[str, Any]:
+        """Return the final entries of run.yaml; the outcome is "failed" if something was lost."""
+        outcome = "failed" if self.lost else run.outcome
+        errors = [*([] if run.error is None else [str(run.error)]), *self.lost, *self.missed]
+        self._parts[-1] |= {"ended": _now(), "why": outcome}
+        return {
+            "outcome": outcome,
+            "error": "\n".join(errors) if errors else None,
+            "steps": dict(run.steps),
+            "seconds": round(run.seconds, 1),
+            "metrics": {name: dict(metrics) for name, metrics in run.metrics.items()},
+            "best": {name: dict(best) for name, best in run.best.items()},
+        }
 
     def _write_about(self, more: Mapping[str, Any]) -> None:
-        about = yaml.safe_dump({**self._about, **more}, sort_keys=False, allow_unicode=True)
+        content = {**self._about, **more, "parts": self._parts}
+        about = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         atomic_write(self.path / "run.yaml", about.encode())
 
+    def _write_file(self, name: str, content: bytes) -> None:
+        """Write a file; what an earlier part of the run had there is kept beside it."""
+        path = self.path / name
+        part = len(self._parts) - 1
+        if part and path.is_file() and path.read_bytes() != content:
+            atomic_write(path.with_name(f"{path.stem}.part{part}{path.suffix}"), path.read_bytes())
+        atomic_write(path, content)
 
-def _result(run: Run, lost: list[str]) -> dict[str, Any]:
-    """Return the final entries of run.yaml; the outcome is "failed" if something was lost."""
-    errors = [*([] if run.error is None else [str(run.error)]), *lost]
-    return {
-        "outcome": "failed" if lost else run.outcome,
-        "error": "\n".join(errors) if errors else None,
-        "steps": dict(run.steps),
-        "seconds": round(run.seconds, 1),
-        "metrics": {name: dict(metrics) for name, metrics in run.metrics.items()},
-    }
+    @contextmanager
+    def _tolerated(self, missed: list[str] | None = None) -> Iterator[None]:
+        """Tell of what cannot be written, and let the run go on, if it is to."""
+        try:
+            yield
+        except RunError as error:
+            if self._on_failure == "stop":
+                raise
+            if not self._told:  # once: a full disk fails at every line
+                warnings.warn(f"{error}; training goes on", NvnWarning, stacklevel=2)
+            self._told = True
+            if missed is not None:
+                missed.append(str(error))
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        """Collect a RunError instead of raising it, so that the rest is still written."""
+        try:
+            yield
+        except RunError as error:
+            self.lost.append(str(error))
 
 
-@contextmanager
-def _collecting(lost: list[str], prefix: str = "") -> Iterator[None]:
-    """Collect a RunError instead of raising it, so that the rest is still written."""
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _second_place(weights: Mapping[str, State], about: Mapping[str, str]) -> str:
+    """Write weights where the system keeps temporary files; return what to say of it."""
     try:
-        yield
-    except RunError as error:
-        lost.append(f"{prefix}{error}")
-
-
-def _valid(value: Any) -> Any:
-    """Return a valid JSON value: JSON has neither NaN nor infinity, which become null."""
-    if isinstance(value, Mapping):
-        return {key: _valid(part) for key, part in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        folder = Path(tempfile.mkdtemp(prefix="nvn-weights-"))
+        save_players(folder, weights, about)
+    except (OSError, RunError) as error:
+        return f"; nor anywhere else ({error}): they are lost"
+    return f". They are in {folder} instead: move them to a safe place"

@@ -10,13 +10,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from nvn.errors import ConfigError
 
-__all__ = ["Stop", "read_duration", "stop_on_signals"]
+__all__ = ["Reason", "Stop", "read_duration", "stop_on_signals"]
+
+Reason: TypeAlias = Literal["interrupted", "preempted", "out of time"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PREEMPTING = ("SIGTERM", "SIGUSR1", "SIGXCPU")  # what schedulers send before they end a job
 _BURST = 1.0  # seconds in which further signals are ignored: keys repeat, shells send two
 
 
@@ -33,16 +36,16 @@ class Stop:
 
     def __init__(self, seconds: float | None = None) -> None:
         self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._signaled = False
+        self._signaled: Reason | None = None
         self._interruptible = False
         self._saving = False
         self._raised_at = -math.inf
 
     @property
-    def reason(self) -> Literal["interrupted", "out of time"] | None:
+    def reason(self) -> Reason | None:
         """The reason to stop, or None."""
-        if self._signaled:
-            return "interrupted"
+        if self._signaled is not None:
+            return self._signaled
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "out of time"
         return None
@@ -64,7 +67,9 @@ class Stop:
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: set the flag, and raise KeyboardInterrupt where that is allowed."""
-        again, self._signaled = self._signaled, True
+        again = self._signaled is not None
+        preempts = signal.Signals(number).name in _PREEMPTING
+        self._signaled = self._signaled or ("preempted" if preempts else "interrupted")
         if self._saving or not (again or self._interruptible):
             return
         # One KeyboardInterrupt is enough: another would hit the loop where it handles the first.
@@ -75,15 +80,17 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Handle SIGINT (Ctrl-C), SIGTERM and SIGHUP (closed terminal) by `stop`.
+    """Handle by `stop` SIGINT (Ctrl-C), SIGHUP (closed terminal), and what schedulers send.
 
-    The earlier handlers are restored afterwards. A SIGHUP that `nohup` ignores stays ignored.
+    These are SIGTERM, SIGUSR1 and SIGXCPU (the CPU time is used up). The earlier handlers are
+    restored afterwards. A SIGHUP that `nohup` ignores stays ignored.
     Python handles signals in its main thread only; in any other, nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    wanted = [signal.SIGINT, signal.SIGTERM]
+    wanted = [signal.SIGINT]
+    wanted += [getattr(signal, name) for name in _PREEMPTING if hasattr(signal, name)]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         wanted.append(signal.SIGHUP)
     before = {number: signal.signal(number, stop.on_signal) for number in wanted}
@@ -94,16 +101,16 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def read_duration(text: str) -> float:
-    """Parse a duration into seconds: "30", "90s", "5m", "1h30m".
+def read_duration(text: str, option: str = "--max-time") -> float:
+    """Parse a duration, the value of an option, into seconds: "30", "90s", "5m", "1h30m".
 
     >>> read_duration("1h30m")
     5400.0
     """
     if not re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?[smhd])+", text):
-        raise ConfigError(f"--max-time {text}: expected seconds, or e.g. 90s, 5m, 1h30m")
+        raise ConfigError(f"{option} {text}: expected seconds, or e.g. 90s, 5m, 1h30m")
     parts = re.findall(r"([\d.]+)([smhd]?)", text)
     seconds = float(sum(float(number) * _UNITS[unit or "s"] for number, unit in parts))
     if seconds == 0:
-        raise ConfigError(f"--max-time {text}: expected more than zero")
+        raise ConfigError(f"{option} {text}: expected more than zero")
     return seconds

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import nvn
-from nvn.errors import ConfigError, DataError, GameError, RunError
+from nvn.errors import ConfigError, DataError, GameError, NvnWarning, RunError
 from nvn.training import stopping
 from nvn.training.fabric import make_fabric
 from nvn.training.hooks import hook
@@ -103,6 +104,7 @@ def test_the_whole_course_of_a_run(out: Path) -> None:
 def test_the_folder_of_a_run(out: Path) -> None:
     run = nvn.train(tiny(), out=out, files={"config.yaml": "lr: 1\n"})
     assert sorted(path.name for path in out.iterdir()) == [
+        ".lock",
         "checkpoints",
         "config.yaml",
         "images",
@@ -227,16 +229,22 @@ def test_a_limit_of_time_still_evaluates(out: Path, monkeypatch: pytest.MonkeyPa
     assert run.pictures
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_after_the_step(out: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [
+        *((signal.SIGINT, "interrupted"), (signal.SIGHUP, "interrupted")),
+        *((n, "preempted") for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU)),
+    ],
+)
+def test_a_signal_ends_the_run_after_the_step(out: Path, number: int, outcome: str) -> None:
     diary = Diary()
     run = nvn.train(tiny(), out=out, plugins=[Signal(number, 2), diary])
-    assert run.outcome == "interrupted"
+    assert run.outcome == outcome
     assert run.steps == {"warmup": 3, "main": 2}
-    assert diary.told[-3:] == ["main 2", "main ends at 2", "interrupted"]
+    assert diary.told[-3:] == ["main 2", "main ends at 2", outcome]
     assert torch.equal(weights(out)["G"]["by"], run.engine.modules["G"].by)  # type: ignore
     assert [line["step"] for line in lines(out)] == [1, 2, 3, 1, 2]
-    assert yaml.safe_load((out / "run.yaml").read_text())["outcome"] == "interrupted"
+    assert yaml.safe_load((out / "run.yaml").read_text())["outcome"] == outcome
 
 
 def test_a_signal_ends_an_evaluation_at_once(out: Path) -> None:
@@ -323,7 +331,8 @@ def test_a_full_disk_is_one_clear_error(out: Path) -> None:
             (out / "metrics.jsonl").unlink()
             (out / "metrics.jsonl").symlink_to("/dev/full")
 
-    with pytest.raises(RunError, match=r"cannot write .*metrics.jsonl: No space left on device"):
+    problem = r"cannot write .*metrics.jsonl: No space left on device"
+    with pytest.raises(RunError, match=problem), pytest.warns(NvnWarning, match=problem):
         nvn.train(tiny(), out=out, plugins=[Fill()])
     assert weights(out)
 
@@ -337,8 +346,15 @@ def test_weights_that_cannot_be_saved_are_said(out: Path) -> None:
             (out / "checkpoints").touch()  # a file where the folder would be
 
     diary = Diary()
-    with pytest.raises(RunError, match="the weights could not be saved: cannot create"):
+    with (
+        pytest.raises(RunError, match="the weights could not be saved: cannot create") as caught,
+        pytest.warns(NvnWarning, match="the checkpoint warmup-0000003 could not be saved"),
+    ):
         nvn.train(tiny(), out=out, plugins=[Block(), diary])
+    second = Path(str(caught.value).partition("They are in ")[2].partition(" instead")[0])
+    assert {path.name for path in second.iterdir()} == {"G.safetensors", "D.safetensors"}
+    shutil.rmtree(second)
+    assert diary.told[-1] == "failed"
     about = yaml.safe_load((out / "run.yaml").read_text())
     assert about["outcome"] == "failed"
     assert "the weights could not be saved" in about["error"]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nvn.errors import RunError
-from nvn.training.run_folder import _valid, new_folder, picture_path
+from nvn.training.run_folder import new_folder, picture_path
 
 
 def test_runs_lie_by_recipe_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +42,3 @@ def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> Non
 def test_pictures_sort_by_step() -> None:
     names = [picture_path(Path(), "faces", step).name for step in (2, 10, 100000)]
     assert names == sorted(names) == ["faces-000002.png", "faces-000010.png", "faces-100000.png"]
-
-
-def test_json_has_neither_nan_nor_infinity() -> None:
-    line = {"a": float("nan"), "b": {"c": float("-inf"), "d": 1.5}, "e": "text"}
-    assert _valid(line) == {"a": None, "b": {"c": None, "d": 1.5}, "e": "text"}

@@ -20,14 +20,20 @@ def test_a_signal_asks_for_an_end_and_a_second_one_forces_it() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
-def test_other_signals_ask_for_an_end_too(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGHUP, "interrupted"),
+        *((n, "preempted") for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU)),
+    ],
+)
+def test_other_signals_ask_for_an_end_too(number: signal.Signals, reason: str) -> None:
     before = signal.signal(number, signal.SIG_DFL)  # the tests may be run under nohup themselves
     try:
         stop = Stop()
         with stop_on_signals(stop):
             os.kill(os.getpid(), number)
-        assert stop.reason == "interrupted"
+        assert stop.reason == reason
     finally:
         signal.signal(number, before)
 

@@ -1,0 +1,57 @@
+"""The code that a recipe runs: its own file, and the modules of its own that it imports."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["changed_code", "code_of", "digest"]
+
+
+def code_of(recipe: Path) -> dict[str, str]:
+    """Return the files of a recipe that has been built, and the SHA-256 of each.
+
+    They are the recipe's file and what has been imported from its folder, or from anywhere that
+    packages are not installed in.
+
+    Args:
+        recipe: The recipe's file.
+    """
+    files = {recipe.resolve(), *_own_modules(recipe.resolve().parent)}
+    return {str(path): found for path in sorted(files) if (found := digest(path)) is not None}
+
+
+def changed_code(before: Mapping[str, str]) -> list[str]:
+    """Return which files have changed, or are gone, since `code_of` returned their digests."""
+    return [path for path, was in before.items() if digest(Path(path)) != was]
+
+
+def digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file, or None if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _own_modules(folder: Path) -> Iterator[Path]:
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+    installed += [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")]
+    ours = Path(__file__).resolve().parents[1]  # of nvn, run.yaml has the version
+    for module in [*sys.modules.values()]:
+        path = _source(module)
+        if path is None or path.is_relative_to(ours):
+            continue
+        if path.is_relative_to(folder) or not any(path.is_relative_to(p) for p in installed):
+            yield path
+
+
+def _source(module: ModuleType) -> Path | None:
+    name = getattr(module, "__file__", None)
+    if not isinstance(name, str) or not name.endswith(".py") or module.__name__ == "__main__":
+        return None
+    return Path(name).resolve()

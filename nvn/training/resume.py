@@ -1,0 +1,107 @@
+"""Going on with a run: what its folder says of it, and the checkpoint to go on from."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nvn.errors import RunError
+from nvn.recipe.config import read_yaml
+from nvn.training.checkpoints import Place, newest, places, set_aside
+from nvn.training.metrics_file import cut
+
+__all__ = ["Earlier", "prepare", "read_earlier"]
+
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The parts of a run that came before.
+
+    Attributes:
+        id: The run's id, which its checkpoints have.
+        parts: What run.yaml says of the parts.
+        place: The point of the run that it goes on from; None if it begins at the beginning.
+        state: The state there, by the parts of the checkpoint.
+        problems: What was wrong with later checkpoints.
+    """
+
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    parts: tuple[Mapping[str, Any], ...] = ()
+    place: Place | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of where the run goes on."""
+        notes = [f"{problem}: it is not used" for problem in self.problems]
+        if self.parts and self.place is None:
+            notes.append("no checkpoint had been written yet: the run begins anew")
+        return notes
+
+
+def check_run(folder: Path) -> None:
+    """Refuse what is no run's folder.
+
+    Raises:
+        RunError: It is none.
+    """
+    if not (folder / "run.yaml").is_file():
+        raise RunError(
+            f"there is no run {folder}: expected a run's folder, runs/<recipe>/<time>, with a "
+            "run.yaml in it"
+        )
+
+
+def read_earlier(folder: Path, phases: Sequence[str]) -> Earlier:
+    """Read what a run left. Nothing is changed.
+
+    Args:
+        folder: The run's folder, locked.
+        phases: The names of its phases, in order.
+
+    Raises:
+        RunError: No checkpoint is whole, though there are some.
+    """
+    about: Mapping[str, Any] = read_yaml(folder / "run.yaml")
+    run = str(about.get("run"))
+    place, found, problems = newest(folder / _CHECKPOINTS, phases, run)
+    if found is None and problems:
+        raise RunError(
+            "\n".join([*problems, f"no checkpoint of {folder} is whole: nothing was changed"])
+        )
+    parts = [dict(part) for part in about.get("parts") or ()]
+    if parts and "ended" not in parts[-1]:
+        parts[-1]["why"] = "killed"
+    state = {} if found is None else found.parts
+    return Earlier(run, tuple(parts), place, state, tuple(problems))
+
+
+def prepare(folder: Path, phases: Sequence[str], earlier: Earlier, written: int) -> None:
+    """Bring a run's folder back to the point that the run goes on from.
+
+    Args:
+        folder: The run's folder, locked.
+        phases: The names of its phases, in order.
+        earlier: What it left.
+        written: How many bytes of metrics.jsonl were written at that point.
+
+    Raises:
+        RunError: Something cannot be changed, or lines of metrics.jsonl are missing.
+    """
+    for draft in [*folder.glob(".*.tmp"), *(folder / _CHECKPOINTS).glob(".*.tmp")]:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+    every = places(folder / _CHECKPOINTS, phases)
+    at = -1 if earlier.place is None else every.index(earlier.place)
+    set_aside(folder / _CHECKPOINTS, every[at + 1 :])
+    if (folder / "metrics.jsonl").exists() or written:
+        cut(folder / "metrics.jsonl", written)

@@ -1,0 +1,62 @@
+"""What run.yaml says of a run from its start on: enough to build it again as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from nvn.errors import ConfigError
+from nvn.recipe.code import code_of
+from nvn.recipe.loading import recipe_file
+from nvn.recipe.recipe import Recipe
+from nvn.training.saving import Saving
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["run_record"]
+
+
+def run_record(
+    recipe: Recipe,
+    run: str,
+    fabric: Fabric,
+    saving: Saving,
+    origin: str | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what run.yaml says of a run, but for its parts and its end.
+
+    Args:
+        recipe: The recipe, built: its code has been imported.
+        run: The run's id.
+        fabric: Its device and precision.
+        saving: When it saves.
+        origin: The recipe's file, or its name if installed.
+        options: The further arguments of `nvn.train`: seed, numbers of steps.
+    """
+    return {
+        "recipe": recipe.name,
+        "origin": origin,
+        "run": run,
+        **options,
+        "accelerator": fabric.device.type,
+        "precision": fabric._precision.precision,
+        "saving": {k: v for k, v in dataclasses.asdict(saving).items() if v is not None},
+        "phases": {phase.name: phase.steps for phase in recipe.all_phases},
+        "code": _code(origin),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in ("nvn", "torch", "lightning-fabric")}
+        | {"python": platform.python_version()},
+    }
+
+
+def _code(origin: str | None) -> dict[str, str]:
+    try:
+        return {} if origin is None else code_of(recipe_file(origin))
+    except ConfigError:  # gone meanwhile: it is built already
+        return {}
