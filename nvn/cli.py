@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,7 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
 )
 
-_INTERRUPTED = 130  # what a shell reports of a command ended by Ctrl-C
+# Exit codes: of a command ended by Ctrl-C, as shells report it; and of one that is to be run
+# again, which is what sysexits.h has 75 for.
+_EXIT_CODES = {"interrupted": 130, "preempted": 75}
 
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
@@ -40,6 +45,7 @@ Settings = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
 ]
+MaxTime = Annotated[str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
 
 
@@ -73,13 +79,40 @@ def run(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of steps of each phase.")
     ] = None,
-    max_time: Annotated[
-        str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")
-    ] = None,
+    max_time: MaxTime = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Output folder, new or empty (default: runs/RECIPE/TIME)."),
     ] = None,
+    resume: Annotated[
+        Literal["auto"] | None,
+        typer.Option(
+            metavar="auto",
+            help="Go on with the run in --out, or with the latest one like this that has not "
+            "finished; begin one if there is none.",
+        ),
+    ] = None,
+    save_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTERVAL",
+            help="Save the state every so many steps (500), or so long (5m); default: as often as "
+            "it takes less than 2% of the time.",
+        ),
+    ] = None,
+    keep_every: Annotated[
+        int | None, typer.Option(min=1, help="Keep the checkpoints of every so many steps.")
+    ] = None,
+    best: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EVALUATION/METRIC[:min]", help="Keep the checkpoint where this was best."
+        ),
+    ] = None,
+    on_save_failure: Annotated[
+        Literal["continue", "stop"],
+        typer.Option(help="What to do where the state cannot be saved, such as on a full disk."),
+    ] = "continue",
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     devices: Annotated[str, typer.Option(help="Number of devices (only 1 is supported).")] = "1",
     num_nodes: Annotated[int, typer.Option(help="Number of nodes (only 1 is supported).")] = 1,
@@ -95,11 +128,29 @@ def run(
     ] = None,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
-    from nvn.console import Reporter
+    from nvn.console import Reporter, show
+    from nvn.training.saving import Saving, read_interval
     from nvn.training.stopping import read_duration
 
     seconds = None if max_time is None else read_duration(max_time)
+    saving = replace(
+        Saving() if save_every is None else read_interval(save_every),
+        keep_every=keep_every,
+        best=best,
+        on_failure=on_save_failure,
+    )
     source, chosen = _configured(recipe, preset, settings, config)
+
+    if resume is not None:
+        from nvn.training.reopen import has_finished, to_resume
+
+        earlier = to_resume(source, chosen, out, {"seed": seed, "max_steps": max_steps})
+        if earlier is not None and has_finished(earlier):
+            show(f"the run {earlier} has finished")
+            return
+        if earlier is not None:
+            _go_on(earlier, max_time=seconds)
+            return
 
     from nvn.training.fabric import make_fabric
     from nvn.training.loop import train
@@ -110,14 +161,47 @@ def run(
         max_steps=max_steps,
         max_time=seconds,
         out=out,
+        saving=saving,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
         plugins=[Reporter()],
         files=source.files(chosen),
         origin=source.origin,
     )
-    if done.outcome == "interrupted":
-        raise typer.Exit(_INTERRUPTED)
+    _exit_as(done.outcome)
+
+
+@app.command()
+def resume(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run's folder, or runs/RECIPE for its latest run."),
+    ],
+    settings: Settings = None,
+    more_steps: Annotated[
+        int, typer.Option(min=0, help="Steps of the game beyond those that were planned.")
+    ] = 0,
+    max_time: MaxTime = None,
+    changed: Annotated[
+        bool,
+        typer.Option(
+            "--changed",
+            help="Go on though the recipe, the code that it imports, or settings have changed.",
+        ),
+    ] = False,
+) -> None:
+    """Go on with a run that ended early, however it ended, as if it had not."""
+    from nvn.errors import RunError
+    from nvn.recipe.config import read_settings
+    from nvn.training.reopen import find_run, has_finished
+    from nvn.training.stopping import read_duration
+
+    seconds = None if max_time is None else read_duration(max_time)
+    folder = find_run(run)
+    if has_finished(folder) and not more_steps:
+        raise RunError(f"the run {folder} has finished; with --more-steps N it goes on")
+    given = read_settings(settings or ())
+    _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed)
 
 
 @app.command()
@@ -296,8 +380,7 @@ def sweep(
         jobs=jobs,
         command=join(["nvn", *sys.argv[1:]]),
     )
-    if outcome == "interrupted":
-        raise typer.Exit(_INTERRUPTED)
+    _exit_as(outcome)
 
 
 @app.command()
@@ -328,7 +411,7 @@ def apply(
     applied = apply_to(game, pictures, out)
     report(applied, len(pictures), out)
     if applied.interrupted:
-        raise typer.Exit(_INTERRUPTED)
+        _exit_as("interrupted")
     if applied.skipped:
         raise typer.Exit(1)
 
@@ -381,6 +464,43 @@ def _warn(
     from nvn.console import warn
 
     warn(message, category, f"{filename}:{lineno}")
+
+
+def _go_on(
+    folder: Path,
+    settings: Mapping[str, object] = MappingProxyType({}),
+    *,
+    more_steps: int = 0,
+    max_time: float | None = None,
+    changed: bool = False,
+) -> None:
+    """Go on with a run, as it was."""
+    from nvn.console import Reporter, show
+    from nvn.training.reopen import reopen
+
+    run = reopen(folder, settings, changed=changed, telling=show)
+
+    from nvn.training.fabric import make_fabric
+    from nvn.training.loop import train
+
+    options = run.options
+    done = train(
+        partial(run.source.build, run.config),
+        **{**options, "more_steps": options["more_steps"] + more_steps},
+        max_time=max_time,
+        resume=folder,
+        fabric=make_fabric(run.accelerator, precision=run.precision),
+        plugins=[Reporter()],
+        files=run.source.files(run.config),
+        origin=run.source.origin,
+    )
+    _exit_as(done.outcome)
+
+
+def _exit_as(outcome: str) -> None:
+    """End the command with the exit code of an outcome, if that is another than 0."""
+    if outcome in _EXIT_CODES:
+        raise typer.Exit(_EXIT_CODES[outcome])
 
 
 def _configured(

@@ -31,15 +31,18 @@ class Reporter:
         self._read_at = 0.0
 
     @hook
-    def run_started(self, recipe: Recipe, engines: Mapping[str, Engine], seed: int) -> None:
+    def run_started(self, recipe: Recipe, seed: int, resumed: str) -> None:
         """Print the phases and the seed."""
         phases = ", ".join(f"{phase.name} {phase.steps} steps" for phase in recipe.all_phases)
         show(f"{recipe.name}: {phases}, seed {seed}")
+        if resumed:
+            show(f"going on from {resumed}")
 
     @hook
-    def phase_started(self, phase: Phase) -> None:
-        """Open a bar."""
+    def phase_started(self, phase: Phase, engine: Engine) -> None:
+        """Open a bar; it begins where an earlier part of the run ended."""
         self._bar = open_bar(phase.name, phase.steps)
+        self._bar.reach(engine.state.iterations.get(phase.name, 0))
         self._read_at = 0.0
 
     @hook

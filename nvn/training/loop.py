@@ -41,7 +41,7 @@ from nvn.training.hooks import plugin_manager
 from nvn.training.progress import Best
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Outcome, Run
-from nvn.training.run_folder import RunFolder, locked, new_folder
+from nvn.training.run_folder import RunFolder, claim, locked, new_folder
 from nvn.training.run_record import run_record
 from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
@@ -146,6 +146,8 @@ def train(
         else:
             folder = new_folder(recipe.name, Path(out) if out else None)
         stack.enter_context(locked(folder))
+        if not resume:
+            claim(folder)
         earlier = read_earlier(folder, phases) if resume else Earlier()
         if earlier.state:
             state.load_training(earlier.state)

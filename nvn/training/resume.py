@@ -95,7 +95,7 @@ def prepare(folder: Path, phases: Sequence[str], earlier: Earlier, written: int)
     Raises:
         RunError: Something cannot be changed, or lines of metrics.jsonl are missing.
     """
-    for draft in [*folder.glob(".*.tmp"), *(folder / _CHECKPOINTS).glob(".*.tmp")]:
+    for draft in [*folder.rglob(".*.tmp")]:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from nvn.records import Record
     from nvn.training.run import Run
 
-__all__ = ["RunFolder", "locked", "new_folder", "picture_path"]
+__all__ = ["RunFolder", "claim", "locked", "new_folder", "picture_path"]
+
+_BEGINNING = ".beginning.tmp"
 
 
 def new_folder(recipe: str, out: Path | None = None) -> Path:
@@ -54,12 +56,7 @@ def new_folder(recipe: str, out: Path | None = None) -> Path:
     if out is not None:
         with disk(out, "create"):
             out.mkdir(parents=True, exist_ok=True)
-            if any(path.name != ".lock" for path in out.iterdir()):
-                raise RunError(
-                    f"{out} is not empty: runs are never overwritten, choose another folder"
-                )
-            # Fails now rather than after an hour of training.
-            atomic_write(out / "metrics.jsonl", b"")
+        _check_empty(out)
         return out
     parent = Path("runs") / recipe
     time = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -73,6 +70,29 @@ def new_folder(recipe: str, out: Path | None = None) -> Path:
                 continue  # another run started in the same second
             return path
     raise AssertionError("unreachable")
+
+
+def claim(folder: Path) -> None:
+    """Mark a folder, locked, as that of a run that begins.
+
+    A run killed before run.yaml is there leaves the mark: whatever else is there is nvn's, and the
+    folder may be taken again.
+
+    Raises:
+        RunError: It is not empty, or cannot be written: now rather than after an hour of training.
+    """
+    _check_empty(folder)
+    atomic_write(folder / _BEGINNING, b"")
+
+
+def _check_empty(folder: Path) -> None:
+    with disk(folder, "read"):
+        found = {path.name for path in folder.iterdir()} - {".lock"}
+    if found and ("run.yaml" in found or _BEGINNING not in found):
+        raise RunError(
+            f"{folder} is not empty: runs are never overwritten, choose another folder; or go on "
+            "with the run in it, by nvn resume"
+        )
 
 
 @contextmanager
@@ -145,7 +165,9 @@ class RunFolder:
         explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
         for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
             self._write_file(name, content.encode())
-        self._write_about({"outcome": "running"})
+        self._write_about({"outcome": "running"})  # last: from now on this is a run
+        with disk(self.path):
+            (self.path / _BEGINNING).unlink(missing_ok=True)
 
     @hook
     def step_done(self, phase: Phase, record: Record) -> None:

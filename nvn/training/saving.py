@@ -59,12 +59,12 @@ class Saving:
         return None if self.best is None else Goal.parse(self.best)
 
 
-def read_interval(text: str) -> dict[str, int | float]:
+def read_interval(text: str) -> Saving:
     """Parse an interval: a number of steps, or a duration with its unit.
 
-    >>> read_interval("500"), read_interval("5m")
-    ({'steps': 500}, {'seconds': 300.0})
+    >>> read_interval("500").steps, read_interval("5m").seconds
+    (500, 300.0)
     """
     if re.fullmatch(r"\d+", text):
-        return {"steps": int(text)}
-    return {"seconds": read_duration(text, "--save-every")}
+        return Saving(steps=int(text))
+    return Saving(seconds=read_duration(text, "--save-every"))

@@ -328,7 +328,6 @@ def test_a_full_disk_is_one_clear_error(out: Path) -> None:
     class Fill:
         @hook
         def run_started(self) -> None:
-            (out / "metrics.jsonl").unlink()
             (out / "metrics.jsonl").symlink_to("/dev/full")
 
     problem = r"cannot write .*metrics.jsonl: No space left on device"
