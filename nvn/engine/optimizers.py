@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import torch
@@ -173,6 +174,21 @@ class PlayerOptimizer:
             assert isinstance(self._scheduler, ReduceLROnPlateau)
             self._scheduler.step(sum(self._readings) / len(self._readings))
             self._readings.clear()
+
+    @cached_property
+    def kept(self) -> frozenset[str] | None:
+        """What the optimizer keeps of each parameter, as a step of another one shows.
+
+        None if it cannot be told: some optimizers take parameters of certain shapes alone.
+        """
+        probe = nn.Parameter(torch.zeros(2, 2))
+        try:
+            optimizer = self._spec.factory([probe])
+            probe.grad = torch.zeros(2, 2)
+            optimizer.step()
+        except Exception:  # noqa: BLE001  (the optimizer may be anybody's)
+            return None
+        return frozenset(optimizer.state[probe])
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that evolves here."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from nvn.engine.counters import Counters
 from nvn.engine.optimizers import Optimizer, Optimizers, PlayerOptimizer, as_optimizer
+from nvn.engine.state_check import state_problems
 from nvn.errors import ConfigError, RunError, did_you_mean
 from nvn.game.players import Player
 from nvn.game.schedule import Move
@@ -70,20 +71,22 @@ class TrainState:
         """Continue from what `state_dict` returned, with the same players and optimizers.
 
         Raises:
-            RunError: The state is of other players, or of optimizers that are not here.
+            RunError: It does not fit, in any part: all that is wrong is named, nothing is changed.
         """
-        weights, optimizers = _group(state, "player/"), _group(state, "optimizer/")
-        _refuse_unknown("player", weights, self.modules)
-        _refuse_unknown("player", self.modules, weights)
-        _refuse_unknown("optimizer", optimizers, self.optimizers)
+        problems = [*state_problems(state, self)]
+        if problems:
+            raise RunError(
+                "this state does not fit the game, and nothing was changed:\n  "
+                + "\n  ".join(problems)
+            )
         steps = _group(state, "steps/")
         self.counters = Counters(state["seed"], state["batches"], state["draws"], steps)
         self.iterations = _group(state, "iterations/")
         records = _group(state, "record/")
         self.records = {phase: Record.of_state(record) for phase, record in records.items()}
         for name, module in self.modules.items():
-            module.load_state_dict(weights[name])
-        for name, optimizer in optimizers.items():
+            module.load_state_dict(state[f"player/{name}"])
+        for name, optimizer in _group(state, "optimizer/").items():
             self.optimizers[name].load_state_dict(optimizer)
 
 
@@ -138,17 +141,6 @@ def _lazy_share(plan: Plan, player: Player) -> float:
 
 def _learning(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-
-def _refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    for name in names:
-        if name not in known:
-            listed = ", ".join(known) or "none"
-            hint = did_you_mean(name, known)
-            raise RunError(
-                f"this state and this game differ: one has the {kind} {name!r}, the other only "
-                f"{listed}.{hint}"
-            )
 
 
 def _group(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

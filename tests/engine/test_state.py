@@ -148,13 +148,13 @@ def test_a_state_of_another_game_is_refused_and_nothing_loaded() -> None:
     before = weights(engine)
     state = copy.deepcopy(gan().engine().state_dict())
     for change, message in (
-        ({"player/Dp": {}}, r"has the player 'Dp'.*only G, D.* Did you mean 'D'\?"),
+        ({"player/Dp": {}}, r"has the player 'Dp'.*: G, D.* Did you mean 'D'\?"),
         ({"optimizer/G:slow": {}}, r"has the optimizer 'G:slow'"),
     ):
         with pytest.raises(RunError, match=message):
             engine.load_state_dict(state | change)
     del state["player/D"]
-    with pytest.raises(RunError, match=r"has the player 'D', the other only G"):
+    with pytest.raises(RunError, match=r"the state has no player 'D'"):
         engine.load_state_dict(state)
     assert_same(weights(engine), before)
 
@@ -170,3 +170,123 @@ def test_a_state_from_before_another_phase_began_can_be_loaded() -> None:
     )
     engine.load_state_dict(early)
     assert set(engine.state.optimizers) == {"G", "D", "G:slow"}
+
+
+# --- a state that does not fit ---
+
+
+def _without(key: str) -> Any:
+    return lambda state: state.pop(key)
+
+
+def _with(key: str, value: Any) -> Any:
+    return lambda state: state.update({key: value})
+
+
+def _in_optimizer(change: Any) -> Any:
+    return lambda state: change(state["optimizer/G"]["optimizer"])
+
+
+SGD = torch.optim.SGD([nn.Parameter(torch.ones(1)) for _ in range(6)], lr=0.1, momentum=0.9)
+
+DAMAGE = {
+    "a count is missing": (_without("draws"), "draws is missing"),
+    "a count is a text": (_with("batches", "x"), "batches is 'x'"),
+    "a count is negative": (_with("steps/G", -1), "steps/G is -1"),
+    "a count is true": (_with("iterations/main", True), "iterations/main is True"),
+    "an unknown entry": (_with("stepz/G", 1), "stepz/G is no entry of a state"),
+    "no record": (_with("record/main", {"step": 1}), "record/main is no record"),
+    "a player is missing": (_without("player/D"), "no player 'D'"),
+    "a foreign player": (_with("player/E", {}), "the player 'E'"),
+    "a foreign optimizer": (_with("optimizer/E", {}), "the optimizer 'E'"),
+    "an optimizer is missing": (_without("optimizer/G"), "nothing is kept of them"),
+    "another shape": (
+        lambda state: state["player/G"].update({"0.weight": torch.ones(2, 2)}),
+        r"player/G/0.weight is \(2, 2\) float32; here it is \(3, 3\) float32",
+    ),
+    "another dtype": (
+        lambda state: state["player/G"].update({"0.bias": torch.ones(3, dtype=torch.int64)}),
+        r"player/G/0.bias is \(3,\) int64",
+    ),
+    "a number for a tensor": (
+        lambda state: state["player/G"].update({"0.bias": 3.0}),
+        "player/G/0.bias is a float",
+    ),
+    "a tensor is missing": (
+        lambda state: state["player/G"].pop("0.bias"),
+        "player/G/0.bias is missing",
+    ),
+    "a tensor too many": (
+        lambda state: state["player/G"].update({"0.bais": torch.ones(3)}),
+        "0.bais is not in the module. Did you mean '0.bias'",
+    ),
+    "another module": (_with("player/G", 3), "player/G/: a int"),
+    "an optimizer that has forgotten": (
+        _in_optimizer(lambda inner: inner["state"].clear()),
+        "nothing is kept of them",
+    ),
+    "half of what Adam keeps": (
+        _in_optimizer(lambda inner: inner["state"][0].pop("exp_avg")),
+        "of parameter 0 it keeps step, exp_avg_sq",
+    ),
+    "an average of another shape": (
+        _in_optimizer(lambda inner: inner["state"][0].update({"exp_avg": torch.ones(2)})),
+        r"exp_avg of parameter 0 is \(2,\)",
+    ),
+    "a parameter that there is not": (
+        _in_optimizer(lambda inner: inner["state"].update({99: {}})),
+        "a parameter 99",
+    ),
+    "another kind of optimizer": (
+        lambda state: state["optimizer/G"].update({"optimizer": SGD.state_dict()}),
+        "another kind than Adam",
+    ),
+    "fewer parameters": (
+        _in_optimizer(lambda inner: inner["param_groups"][0]["params"].pop()),
+        r"groups of \[5\] parameters; here they are \[6\]",
+    ),
+    "no schedule": (
+        lambda state: state["optimizer/G"].update({"scheduler": None}),
+        "its learning-rate schedule is of another kind",
+    ),
+    "no optimizer at all": (_with("optimizer/G", {}), "expected entries optimizer, scheduler"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(damage: str) -> None:
+    change, said = DAMAGE[damage]
+    other = restless().engine(OPTIMIZERS, seed=5)
+    play(other, range(7, 10))
+    state = saved(other)
+    change(state)
+
+    engine = restless().engine(OPTIMIZERS, seed=3)
+    play(engine, range(4))
+    before = saved(engine)
+    with pytest.raises(RunError, match=said):
+        engine.load_state_dict(state)
+    assert_same_state(saved(engine), before)
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    state = saved(restless().engine(OPTIMIZERS))
+    state.update({"batches": "x", "draws": None})
+    del state["player/D"]
+    with pytest.raises(RunError) as caught:
+        restless().engine(OPTIMIZERS).load_state_dict(state)
+    assert len(str(caught.value).splitlines()) == 1 + 3
+
+
+def assert_same_state(one: Any, other: Any) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same_state(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        for x, y in zip(one, other, strict=True):
+            assert_same_state(x, y)
+    else:
+        assert one == other
