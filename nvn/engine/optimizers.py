@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import torch
@@ -175,7 +174,7 @@ class PlayerOptimizer:
             self._scheduler.step(sum(self._readings) / len(self._readings))
             self._readings.clear()
 
-    @cached_property
+    @property
     def kept(self) -> frozenset[str] | None:
         """What the optimizer keeps of each parameter, as a step of another one shows.
 

@@ -122,12 +122,13 @@ def _optimizer_problems(state: Any, here: PlayerOptimizer) -> Iterator[str]:
 def _kept_problems(state: Mapping[Any, Any], here: PlayerOptimizer) -> Iterator[str]:
     """Compare what an optimizer has kept of each parameter with what it would keep here."""
     parameters = [p for group in here.optimizer.param_groups for p in group["params"]]
+    expected = here.kept
     for index, kept in state.items():
         if not isinstance(index, int) or not 0 <= index < len(parameters):
             yield f"it keeps something of a parameter {index!r}, which there is not"
-        elif here.kept is not None and _keys(kept) != here.kept:
+        elif expected is not None and _keys(kept) != expected:
             yield f"of parameter {index} it keeps {', '.join(map(str, kept)) or 'nothing'}"
-        elif here.kept is not None:
+        elif expected is not None:
             shape = parameters[index].shape
             for name, value in kept.items():
                 if isinstance(value, Tensor) and value.dim() and value.shape != shape:

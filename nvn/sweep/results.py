@@ -30,6 +30,7 @@ from nvn.sweep.grid import Cell, Grid, as_text
 __all__ = [
     "Result",
     "SweepFolder",
+    "can_go_on",
     "clear",
     "code_changed",
     "default_folder",
@@ -37,6 +38,7 @@ __all__ = [
     "read_result",
 ]
 
+_STOPPED = ("running", "interrupted", "preempted", "out of time")
 _READABLE = 80  # characters of a name, before the digest
 _DIGEST = 10
 
@@ -121,6 +123,15 @@ def clear(place: Path) -> None:
     with disk(place, "remove"):
         if place.exists():
             shutil.rmtree(place)
+
+
+def can_go_on(place: Path, recipe: RecipeSource) -> bool:
+    """Return whether a run that did not finish can go on: it was only stopped, or killed.
+
+    One that failed begins anew, as does one whose recipe has changed: somebody has mended it.
+    """
+    stopped = read_result(place).outcome in _STOPPED
+    return stopped and (place / "recipe.py").is_file() and not code_changed(place, recipe)
 
 
 def code_changed(place: Path, recipe: RecipeSource) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from nvn.console import progress, show
 from nvn.errors import RunError
@@ -22,6 +22,8 @@ from nvn.sweep.workers import Job, run_command, run_jobs, this_program
 from nvn.training.fabric import check_supported
 from nvn.training.stopping import Stop, stop_on_signals
 
+Ending: TypeAlias = Literal["finished", "interrupted", "preempted"]
+
 __all__ = ["sweep"]
 
 
@@ -33,7 +35,7 @@ def sweep(
     accelerator: str = "auto",
     jobs: int | None = None,
     command: str = "",
-) -> Literal["finished", "interrupted"]:
+) -> Ending:
     """Run a grid, and write its tables; runs that have finished earlier are not run again.
 
     Args:
@@ -70,9 +72,7 @@ class _Sweep:
     folder: SweepFolder
     metrics: tuple[str, ...]
 
-    def run(
-        self, accelerator: str, environments: Sequence[dict[str, str]]
-    ) -> Literal["finished", "interrupted"]:
+    def run(self, accelerator: str, environments: Sequence[dict[str, str]]) -> Ending:
         """Run what has not finished yet, and print the outcome."""
         grid, places, results = self.folder.grid, self.folder.places, self.folder.results()
         warn_of_changed_code(self.folder, results)
@@ -103,7 +103,7 @@ class _Sweep:
                 run_jobs(jobs, environments, stop, board, this_program())
             failed += board.failed
 
-    def _closed(self, stop: Stop, failed: Sequence[str]) -> Literal["finished", "interrupted"]:
+    def _closed(self, stop: Stop, failed: Sequence[str]) -> Ending:
         """Print the outcome, and raise if runs failed."""
         measured, tables = self._write()
         show_tables(tables)
@@ -112,9 +112,9 @@ class _Sweep:
         done = sum(result.finished for result in measured.results)
         runs = counted(len(measured.results))
         where = f"{done} of {runs} finished; results are in {self.folder.path}"
-        if stop.reason == "interrupted":
-            show(f"interrupted: {where}; the same command resumes the sweep")
-            return "interrupted"
+        if stop.reason in ("interrupted", "preempted"):
+            show(f"{stop.reason}: {where}; the same command resumes the sweep")
+            return stop.reason
         show(where)
         problems = unknown_metrics(measured, self.metrics)
         if failed:

@@ -28,7 +28,7 @@ from typing import Protocol
 from nvn.files import disk
 from nvn.sweep.grid import Cell, Request, as_text
 from nvn.sweep.locks import opened, try_lock
-from nvn.sweep.results import Result, clear, log_of, read_result
+from nvn.sweep.results import Result, can_go_on, clear, log_of, read_result
 from nvn.training.stopping import Stop
 
 __all__ = ["Job", "Watcher", "run_command", "run_jobs", "this_program"]
@@ -201,7 +201,8 @@ class _Workers:
         with self.starting, disk(job.log):
             if self.ending.is_set() or self.stop.reason is not None:
                 return None
-            clear(job.place)
+            if not can_go_on(job.place, job.cell.recipe):
+                clear(job.place)
             log.truncate(0)
             log.write(f"$ {shlex.join(['nvn', *job.arguments])}\n".encode())
             log.flush()
@@ -244,7 +245,7 @@ def run_command(cell: Cell, request: Request, accelerator: str, place: Path) -> 
     if request.max_steps is not None:
         words += ["--max-steps", str(request.max_steps)]
     words += ["--accelerator", accelerator, "--precision", request.precision]
-    return (*words, "--out", str(place))
+    return (*words, "--out", str(place), "--resume", "auto")
 
 
 # --- what a log says ---

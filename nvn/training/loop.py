@@ -323,8 +323,9 @@ class _Loop:
         self.guard.check(phase, self.engines[place.phase])
         best = self.state.progress.best.values()
         names = {Place(MAIN, found.step).name for found in best}
-        if self.checkpoints.save(place, self._parts, names, wait=wait, urgent=urgent):
-            self.saved_at = place
+        with self.stop.saving():
+            if self.checkpoints.save(place, self._parts, names, wait=wait, urgent=urgent):
+                self.saved_at = place
 
     def _parts(self) -> Mapping[str, Any]:
         progress = self.state.progress
@@ -335,8 +336,10 @@ class _Loop:
     def _save_weights(self, error: BaseException | None) -> None:
         if self.weights is None:
             now = {name: m.state_dict() for name, m in self.engines[MAIN].modules.items()}
-            self.weights = self.guard.good if isinstance(error, NotFiniteError) else now
-            self.folder.save_weights(self.weights, self.state.steps)
+            weights = self.guard.good if isinstance(error, NotFiniteError) else now
+            with self.stop.saving():
+                self.folder.save_weights(weights, self.state.steps)
+                self.weights = weights
 
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> Run:
         self.stop.save()  # again: a signal may have come just before

@@ -65,6 +65,15 @@ class Stop:
         """From now on, signals only set the flag: weights are being saved."""
         self._saving = True
 
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Inside, signals only set the flag: the state is being saved."""
+        before, self._saving = self._saving, True
+        try:
+            yield
+        finally:
+            self._saving = before
+
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: set the flag, and raise KeyboardInterrupt where that is allowed."""
         again = self._signaled is not None

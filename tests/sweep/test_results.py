@@ -14,6 +14,7 @@ from nvn.sweep.grid import Grid, Request, make_grid
 from nvn.sweep.results import (
     Result,
     SweepFolder,
+    can_go_on,
     clear,
     code_changed,
     default_folder,
@@ -113,6 +114,20 @@ def test_how_a_run_ended(tmp_path: Path) -> None:
     clear(place)
     clear(place)
     assert not place.exists()
+
+
+@pytest.mark.parametrize("outcome", ["running", "interrupted", "preempted", "failed", "missing"])
+def test_what_was_stopped_goes_on_and_what_failed_begins_anew(tmp_path: Path, outcome: str) -> None:
+    recipe, place = grid_of(tmp_path).recipes[0], tmp_path / "a"
+    assert not can_go_on(place, recipe)
+    place.mkdir()
+    if outcome != "missing":
+        (place / "run.yaml").write_text(f"outcome: {outcome}\n")
+    assert not can_go_on(place, recipe)
+    (place / "recipe.py").write_bytes(recipe.path.read_bytes())
+    assert can_go_on(place, recipe) == (outcome not in ("failed", "missing"))
+    (place / "recipe.py").write_text("another")
+    assert not can_go_on(place, recipe)
 
 
 def test_code_that_changed_is_noticed(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_a_signal_ends_all_runs_and_begins_none(
         run_jobs(what, [{}, {}], stop, Stopping(stop, tmp_path, again=again), program)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert stop.reason == "interrupted"
+    assert stop.reason == "preempted"
     assert sorted(begun(tmp_path)) == ["a", "b"]
     assert ended(tmp_path, "a")
     assert ended(tmp_path, "b")
@@ -295,6 +295,7 @@ def test_the_command_of_a_run(tmp_path: Path) -> None:
         *("--set", "backbone=vgg", "--set", "note=a b"),
         *("--seed", "7", "--max-steps", "5"),
         *("--accelerator", "cpu", "--precision", "64-true", "--out", "out"),
+        *("--resume", "auto"),
     )
     assert "note=null" in run_command(grid.cells[1], request, "cpu", Path("out"))
 

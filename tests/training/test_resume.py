@@ -97,7 +97,9 @@ def rich(**changes: Any) -> nvn.Recipe:
         schedule=schedule,
         optimizers={
             "G": nvn.Optimizer(adam, schedule=halved),
-            "D": nvn.Optimizer(adam, schedule=nvn.Plateau("drawn", patience=0), clip_norm=0.5),
+            "D": nvn.Optimizer(
+                adam, schedule=nvn.Plateau("drawn", patience=0, every=2), clip_norm=0.5
+            ),
         },
         data=lambda: nvn.data.TensorBatches({"x": torch.randn(20, 2)}, 4),
         steps=9,
