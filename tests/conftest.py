@@ -16,18 +16,8 @@ settings.load_profile("nvn")
 # Each lane, and what is in it of this folder. Other files right here are in the lane core.
 LANES = {
     "core": (
-        *(
-            "apply",
-            "checkpoint",
-            "checks",
-            "console",
-            "energies",
-            "engine",
-            "game",
-            "planner",
-            "recipe",
-        ),
-        *("show", "sweep", "training"),
+        *("apply", "checkpoint", "checks", "console", "data", "energies", "engine", "game"),
+        *("planner", "recipe", "show", "sweep", "training"),
     ),
     "games": ("ejection", "games", "golden", "parity"),
     "recipes": ("recipes", "test_docs.py"),

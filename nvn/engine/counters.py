@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from nvn.engine.seeding import mixed
+from nvn.streams import mixed
 
 
 @dataclass

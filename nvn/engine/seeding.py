@@ -6,23 +6,11 @@ counters that tell one draw of it from the next: batches, draws, steps of the pl
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-
-
-def mixed(*numbers: int) -> int:
-    """Return a 63-bit number that depends on all of `numbers`, each of 0 to 2⁶⁴ − 1.
-
-    >>> mixed(0, 1) == mixed(0, 1), mixed(0, 1) == mixed(1, 0)
-    (True, False)
-    """
-    packed = struct.pack(f"<{len(numbers)}Q", *numbers)
-    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
 
 
 class Streams:

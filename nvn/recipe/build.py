@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nvn.checks import loss_graph, sound
 from nvn.data import Batches
 from nvn.ejection import eject
-from nvn.engine.dry_run import batch_problems, replaced_draws
+from nvn.engine.dry_run import batch_problems, drawn_names, replaced_draws
 from nvn.engine.engine import Engine
 from nvn.engine.optimizers import Optimizer, Optimizers, Plateau
 from nvn.errors import ConfigError, GameError, Problem, did_you_mean
@@ -151,11 +151,13 @@ def check_data(engines: Mapping[str, Engine], data: PhaseData, phases: Iterable[
     problems: dict[Problem, None] = {}  # a set in order: several phases may have the same problem
     for phase in phases:
         batch, engine = data.of(phase).peek(), engines[phase.name]
-        problems |= dict.fromkeys(replaced_draws(_computed(phase.schedule.objectives), batch))
+        computed = _computed(phase.schedule.objectives)
+        problems |= dict.fromkeys(replaced_draws(computed, batch))
         try:
             engine.check(batch)
         except GameError as error:
             problems |= dict.fromkeys(error.problems)
+        data.of(phase).refuse(drawn_names(computed))  # in later batches
     if problems:
         raise GameError(problems, engine.plan.graph.name)
 
@@ -189,16 +191,17 @@ def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
 class PhaseData:
     """The batches of each phase, loaded when first needed; phases may share a stream."""
 
-    def __init__(self, recipe: Recipe, sampled: bool = False) -> None:
+    def __init__(self, recipe: Recipe, sampled: bool = False, seed: int = 0) -> None:
         self._recipe = recipe
         self._sampled = sampled
+        self._seed = seed
         self._made: dict[int, Batches] = {}
 
     def of(self, phase: Phase) -> Batches:
         """Return a phase's endless stream of batches."""
         data = self._recipe.data if phase.data is None else phase.data
         if id(data) not in self._made:
-            self._made[id(data)] = Batches(data, sampled=self._sampled)
+            self._made[id(data)] = Batches(data, sampled=self._sampled, seed=self._seed)
         return self._made[id(data)]
 
     def state_dict(self) -> dict[str, Any]:

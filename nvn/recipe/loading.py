@@ -8,7 +8,6 @@ module of that package, so that no file is imported twice under two names.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.util
 import sys
@@ -19,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from nvn.errors import ConfigError, did_you_mean
+from nvn.folder_package import make_package
 from nvn.recipe.config import Config, as_yaml
 from nvn.recipe.recipe import Recipe
 
@@ -144,7 +144,7 @@ def _module(path: Path) -> ModuleType:
     installed = installed_folder()
     if installed and installed.resolve() == folder:
         return importlib.import_module(f"{INSTALLED}.{path.stem}")
-    name = f"{_package(folder)}.{path.stem.replace('.', '_')}"
+    name = f"{make_package(folder)}.{path.stem.replace('.', '_')}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -156,17 +156,6 @@ def _module(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _package(folder: Path) -> str:
-    """Register a folder as a package, under a name of its own, and return the name."""
-    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    name = f"nvn_recipes_in_{digest}"
-    if name not in sys.modules:
-        package = ModuleType(name, f"The recipes in {folder}.")
-        package.__path__ = [str(folder)]
-        sys.modules[name] = package
-    return name
 
 
 def _source(path: Path, module: ModuleType) -> RecipeSource:

@@ -33,6 +33,7 @@ from nvn.errors import ConfigError, NvnWarning, RunError
 from nvn.recipe.build import PhaseData, check_data, make_engines, report_metrics, step_metrics
 from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import MAIN, Phase, Recipe
+from nvn.streams import set_streams
 from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
@@ -46,7 +47,6 @@ from nvn.training.run_record import run_record
 from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
 from nvn.training.stopping import Stop, stop_on_signals
-from nvn.training.streams import set_streams
 from nvn.training.weights import State
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def train(
     recipe = _with_steps(recipe, max_steps, more_steps)
     goals = _goals(recipe, saving)
     engines = make_engines(recipe, fabric, seed, compile)
-    state = RunState(recipe, engines[MAIN].state, PhaseData(recipe))
+    state = RunState(recipe, engines[MAIN].state, PhaseData(recipe, seed=seed))
     phases = [phase.name for phase in recipe.all_phases]
     with ExitStack() as stack:
         stack.enter_context(stop_on_signals(stop))
@@ -286,6 +286,8 @@ class _Loop:
         if 0 < step < phase.steps:  # an earlier part ended before it could look
             self._look(phase, step)
         while not self._is_over(phase) and self.stop.reason is None:
+            with self.stop.soon():  # a worker may hang
+                batches.wait()
             self.between_steps = False
             record = engine.step(batches)
             self.between_steps = True

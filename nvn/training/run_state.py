@@ -10,9 +10,9 @@ from nvn.engine.saving import parts_of, state_of
 from nvn.engine.state import TrainState
 from nvn.recipe.build import PhaseData
 from nvn.recipe.recipe import MAIN, Recipe
+from nvn.streams import streams
 from nvn.training.checkpoints import Place
 from nvn.training.progress import Progress
-from nvn.training.streams import streams
 
 __all__ = ["RunState"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import math
 import re
 import signal
@@ -20,6 +21,7 @@ Reason: TypeAlias = Literal["interrupted", "preempted", "out of time"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PREEMPTING = ("SIGTERM", "SIGUSR1", "SIGXCPU")  # what schedulers send before they end a job
+_PATIENCE = 2.0  # seconds that what hangs is given after a first signal
 _BURST = 1.0  # seconds in which further signals are ignored: keys repeat, shells send two
 
 
@@ -39,6 +41,8 @@ class Stop:
         self._signaled: Reason | None = None
         self._interruptible = False
         self._saving = False
+        self._waiting = False
+        self._timer: threading.Timer | None = None
         self._raised_at = -math.inf
 
     @property
@@ -61,6 +65,21 @@ class Stop:
         finally:
             self._interruptible = False
 
+    @contextmanager
+    def soon(self) -> Iterator[None]:
+        """Inside, a first signal raises KeyboardInterrupt if this has not ended seconds later.
+
+        For what takes long only if something hangs.
+        """
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
     def save(self) -> None:
         """From now on, signals only set the flag: weights are being saved."""
         self._saving = True
@@ -79,6 +98,12 @@ class Stop:
         again = self._signaled is not None
         preempts = signal.Signals(number).name in _PREEMPTING
         self._signaled = self._signaled or ("preempted" if preempts else "interrupted")
+        if self._waiting and not again and not self._saving:
+            # As if somebody pressed Ctrl-C once more.
+            self._timer = threading.Timer(_PATIENCE, _thread.interrupt_main)
+            self._timer.daemon = True
+            self._timer.start()
+            return
         if self._saving or not (again or self._interruptible):
             return
         # One KeyboardInterrupt is enough: another would hit the loop where it handles the first.

@@ -15,9 +15,9 @@ from nvn.checkpoint.folder import encode_parts, read, write
 from nvn.engine.counters import Counters
 from nvn.engine.optimizers import PlayerOptimizer
 from nvn.recipe.build import PhaseData, make_engines
+from nvn.streams import set_streams, streams
 from nvn.training.progress import Best, Progress
 from nvn.training.run_state import RunState
-from nvn.training.streams import set_streams, streams
 from tests.training.test_resume import rich
 from tests.walking import differences
 

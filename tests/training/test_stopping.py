@@ -1,6 +1,7 @@
 import os
 import signal
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -136,3 +137,27 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ConfigError, match="--max-time"):
         read_duration(text)
+
+
+def test_what_hangs_is_interrupted_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "_PATIENCE", 0.05)
+    stop = Stop()
+
+    def hang() -> None:
+        with stop.soon():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+    with stop_on_signals(stop), pytest.raises(KeyboardInterrupt):
+        hang()
+    assert stop.reason == "preempted"
+
+
+def test_what_ends_by_itself_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "_PATIENCE", 0.05)
+    stop = Stop()
+    with stop_on_signals(stop):
+        with stop.soon():
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+    assert stop.reason == "interrupted"

@@ -82,6 +82,11 @@ def batch_problems(
     return _problems(DryRun(graph, needed, interpreter, parameters), batch)[0]
 
 
+def drawn_names(nodes: Iterable[Value]) -> frozenset[str]:
+    """Return the names of the noise and the samples among values."""
+    return frozenset(node.op.name for node in nodes if isinstance(node.op, Noise | Sample))
+
+
 def replaced_draws(nodes: Iterable[Value], batch: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the noise and the samples that nobody would draw, since data have their names."""
     for node in nodes:

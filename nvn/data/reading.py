@@ -1,0 +1,153 @@
+"""Reading a loader from a position: each kind of loader in its own way.
+
+| loader | how it gets to a position |
+|---|---|
+| `Seekable`, such as `TensorBatches` | opened there |
+| `Stateful`, such as torchdata's StatefulDataLoader | by its own state |
+| a torch DataLoader of map-style data | nvn draws the order, and begins there (torch_loader.py) |
+| a list or tuple | from that element on |
+| anything else | read again up to there |
+
+Whatever a batch draws from the global random streams depends on the seed and on its place alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Any, Protocol
+
+from torch.utils.data import DataLoader
+
+from nvn.data.loaders import Batch, Loader, Position, Seekable, Stateful
+from nvn.data.torch_loader import PositionedLoader, can_be_positioned, with_deaf_workers
+from nvn.errors import DataError
+from nvn.streams import keyed
+
+__all__ = ["Reading", "reading_of"]
+
+
+class Reading(Protocol):
+    """How one loader is read.
+
+    Attributes:
+        reads_on: Whether it gets to a position only by reading up to it.
+    """
+
+    reads_on: bool
+
+    def open(self, epoch: int) -> Iterator[Batch]:
+        """Iterate over an epoch, the one after that which was opened before."""
+        ...
+
+    def seek(self, position: Position, state: Any) -> Iterator[Batch]:
+        """Iterate over the rest of an epoch, from a position on, at which `state` was kept."""
+        ...
+
+    def state(self) -> Any:
+        """Return what `seek` needs beside the position."""
+        ...
+
+
+def reading_of(loader: Loader, key: int) -> Reading:
+    """Return how a loader is read.
+
+    Args:
+        loader: The loader.
+        key: What its draws from the global random streams depend on.
+    """
+    if isinstance(loader, Seekable):
+        return _Positioned(loader)
+    if isinstance(loader, Stateful):
+        return _ByItself(loader)
+    if isinstance(loader, list | tuple):
+        return _Listed(loader)
+    if can_be_positioned(loader):
+        return _Positioned(PositionedLoader(loader, key))
+    return _ReadOn(with_deaf_workers(loader) if isinstance(loader, DataLoader) else loader, key)
+
+
+class _Positioned:
+    reads_on = False
+
+    def __init__(self, loader: Seekable) -> None:
+        self._loader = loader
+
+    def open(self, epoch: int) -> Iterator[Batch]:
+        return self._loader.batches_from(epoch, 0)
+
+    def seek(self, position: Position, state: Any) -> Iterator[Batch]:
+        return self._loader.batches_from(position.epoch, position.taken)
+
+    def state(self) -> Any:
+        return None
+
+
+class _Listed:
+    reads_on = False
+
+    def __init__(self, batches: list[Batch] | tuple[Batch, ...]) -> None:
+        self._batches = batches
+
+    def open(self, epoch: int) -> Iterator[Batch]:
+        return iter(self._batches)
+
+    def seek(self, position: Position, state: Any) -> Iterator[Batch]:
+        return islice(self._batches, position.taken, None)
+
+    def state(self) -> Any:
+        return None
+
+
+class _ByItself:
+    reads_on = False
+
+    def __init__(self, loader: Stateful) -> None:
+        self._loader = loader
+
+    def open(self, epoch: int) -> Iterator[Batch]:
+        return iter(self._loader)
+
+    def seek(self, position: Position, state: Any) -> Iterator[Batch]:
+        if state is not None:
+            self._loader.load_state_dict(state)
+        return iter(self._loader)
+
+    def state(self) -> Any:
+        return self._loader.state_dict()
+
+
+class _ReadOn:
+    """Reads from the very beginning: what a loader draws by itself goes on as it would have."""
+
+    reads_on = True
+
+    def __init__(self, loader: Loader, key: int) -> None:
+        self._loader = loader
+        self._key = key
+
+    def open(self, epoch: int) -> Iterator[Batch]:
+        with keyed(self._key, epoch, 0):
+            batches = iter(self._loader)
+        for index in count(1):
+            with keyed(self._key, epoch, index):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def seek(self, position: Position, state: Any) -> Iterator[Batch]:
+        for epoch in range(position.epoch):
+            for _ in self.open(epoch):
+                pass
+        batches = self.open(position.epoch)
+        read = sum(1 for _ in islice(batches, position.taken))
+        if read < position.taken:
+            raise DataError(
+                f"epoch {position.epoch} of the data ended after {read} batches, and "
+                f"{position.taken} had been taken from it: the data have changed"
+            )
+        return batches
+
+    def state(self) -> Any:
+        return None

@@ -1,0 +1,107 @@
+"""The global random streams of a process: Python's, NumPy's and torch's.
+
+nvn's own draws do not depend on them (nvn/engine/seeding.py). Data, evaluations and plugins may
+draw from them: what they draw is made a function of what it is drawn for, or saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["key_of", "keyed", "mixed", "preserved", "seed_all", "set_streams", "streams"]
+
+
+def mixed(*numbers: int) -> int:
+    """Return a 63-bit number that depends on all of `numbers`, each of 0 to 2⁶⁴ − 1.
+
+    >>> mixed(0, 1) == mixed(0, 1), mixed(0, 1) == mixed(1, 0)
+    (True, False)
+    """
+    packed = struct.pack(f"<{len(numbers)}Q", *numbers)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little") >> 1
+
+
+def key_of(text: str) -> int:
+    """Return a 63-bit number that depends on a text.
+
+    >>> key_of("a") == key_of("a"), key_of("a") == key_of("b")
+    (True, False)
+    """
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def seed_all(seed: int) -> None:
+    """Start all streams from a seed, of 0 to 2⁶³ − 1; those of CUDA devices too."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def streams() -> dict[str, Any]:
+    """Return how far the streams have come.
+
+    >>> before = streams()
+    >>> drawn = random.random(), np.random.rand(), torch.rand(()).item()
+    >>> set_streams(before)
+    >>> (random.random(), np.random.rand(), torch.rand(()).item()) == drawn
+    True
+    """
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {**_on_cpu(), "cuda": cuda}
+
+
+def set_streams(state: Mapping[str, Any]) -> None:
+    """Let the streams continue from what `streams` returned."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    # A machine with fewer devices goes on with those that it has.
+    for device, stream in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
+        torch.cuda.set_rng_state(stream, device)
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Let the streams continue afterwards as before."""
+    before = streams()
+    try:
+        yield
+    finally:
+        set_streams(before)
+
+
+@contextmanager
+def keyed(*key: int) -> Iterator[None]:
+    """Run with the CPU's streams started from a key; they continue as before after.
+
+    >>> with keyed(3, 4):
+    ...     first = random.random(), torch.rand(()).item()
+    >>> with keyed(3, 4):
+    ...     (random.random(), torch.rand(()).item()) == first
+    True
+    """
+    before = _on_cpu()
+    seed = mixed(*key)
+    try:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        set_streams({**before, "cuda": []})
+
+
+def _on_cpu() -> dict[str, Any]:
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=False),
+        "torch": torch.default_generator.get_state(),
+    }
