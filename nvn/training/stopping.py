@@ -99,8 +99,7 @@ class Stop:
         preempts = signal.Signals(number).name in _PREEMPTING
         self._signaled = self._signaled or ("preempted" if preempts else "interrupted")
         if self._waiting and not again and not self._saving:
-            # As if somebody pressed Ctrl-C once more.
-            self._timer = threading.Timer(_PATIENCE, _thread.interrupt_main)
+            self._timer = threading.Timer(_PATIENCE, _press_ctrl_c)
             self._timer.daemon = True
             self._timer.start()
             return
@@ -110,6 +109,15 @@ class Stop:
         if time.monotonic() - self._raised_at > _BURST:
             self._raised_at = time.monotonic()
             raise KeyboardInterrupt
+
+
+def _press_ctrl_c() -> None:
+    """Signal the main thread, so that it wakes where it waits for the system."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 @contextmanager
