@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["key_of", "keyed", "mixed", "preserved", "seed_all", "set_streams", "streams"]
+__all__ = [
+    "key_of",
+    "keyed",
+    "mixed",
+    "preserved",
+    "python_and_numpy",
+    "seed_all",
+    "set_streams",
+    "streams",
+]
 
 
 def mixed(*numbers: int) -> int:
@@ -54,7 +63,8 @@ def streams() -> dict[str, Any]:
     >>> (random.random(), np.random.rand(), torch.rand(()).item()) == drawn
     True
     """
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if started else []
     return {**_on_cpu(), "cuda": cuda}
 
 
@@ -76,6 +86,27 @@ def preserved() -> Iterator[None]:
         yield
     finally:
         set_streams(before)
+
+
+@contextmanager
+def python_and_numpy(seed: int | None = None) -> Iterator[None]:
+    """Let Python's and NumPy's streams continue afterwards as before; started from a seed, if any.
+
+    >>> with python_and_numpy(3):
+    ...     first = random.random()
+    >>> with python_and_numpy(3):
+    ...     random.random() == first
+    True
+    """
+    python, numpy = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        if seed is not None:
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 @contextmanager

@@ -48,7 +48,6 @@ class CompiledProgram:
         emitted = Emitter(program).emit()
         self.source = emitted.text
         self._lines = emitted.lines
-        self._parameters = parameters
         self._filename = _filename(self.source)
         self._function = _function(
             self.source,
@@ -56,7 +55,6 @@ class CompiledProgram:
             _namespace(program, modules, parameters, modules_with_buffers)
             | _functions(program, precision),
         )
-        self._movers = {x.player for x in program.instructions if isinstance(x, ir.Step)}
         self.draws = any(isinstance(x, ir.Seed) for x in program.instructions)
         self._return = next(x for x in program.instructions if isinstance(x, ir.Return))
         self._outcome = _Outcome(program, self._return)
@@ -76,20 +74,10 @@ class CompiledProgram:
                     values = self._function(run)
         except BaseException as error:
             self._note(error)
-            self._restore()
             raise
         finally:
             run.restore()
         return self._outcome.of(values, run.number)
-
-    def _restore(self) -> None:
-        """Let parameters be as they were before an iteration that failed."""
-        for parameters in self._parameters.values():
-            for parameter in parameters:
-                parameter.requires_grad = True
-        for player in self._movers:
-            for parameter in self._parameters[player]:
-                parameter.grad = None
 
     def _note(self, error: BaseException) -> None:
         """Let an error say which call failed, and on what."""

@@ -10,6 +10,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nvn.checkpoint import folder as checkpoint
+from nvn.engine.before import Before, Surroundings
 from nvn.engine.compiled import CompiledProgram
 from nvn.engine.costs import Costs, measured
 from nvn.engine.counters import Counters
@@ -139,6 +141,9 @@ class Engine:
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
         self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
+        self._around = self._surroundings()
+        self._before: Before | None = None  # while something is computed
+        self._playing_now = False
         self._checked = False
 
     @property
@@ -151,6 +156,10 @@ class Engine:
     def step(self, batch: Minibatch | Iterator[Minibatch]) -> Record:
         """Play one iteration: every move of the schedule that happens in it, in order.
 
+        An exception, KeyboardInterrupt among them, may come at any point of it. Players who have
+        stepped by then have stepped, and what batches were taken are gone; otherwise everything is
+        as before (flags, modes, buffers, `.grad`, random streams), and the next step can be played.
+
         Args:
             batch: A dict of tensors, or an iterator of them if moves take batches of their own.
 
@@ -161,6 +170,8 @@ class Engine:
         """
         if torch.is_inference_mode_enabled():
             raise RunError("engine.step in torch.inference_mode: nothing can be learned there")
+        if self._before is not None:
+            self._settle()
         state = self.state
         done = state.iterations.get(self.phase, 0)
         playing = self._steady or self._next(done)
@@ -176,13 +187,46 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        outcome = self._played(playing, run)
+        self._before = self._around.now(run)
+        try:
+            self._playing_now = True
+            outcome = self._played(playing, run)
+        except BaseException:
+            self._settle()
+            raise
+        finally:
+            self._playing_now = False
+        self._before = None
         state.iterations[self.phase] = done + 1
         numbers = outcome.numbers
         record = Record.deferred(done + 1, lambda: (*numbers(), norms))
         before = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(before)
         return record
+
+    def _settle(self) -> None:
+        """Restore what was there before something that was cut short."""
+        if self._before is not None:
+            self._before.restore()
+            self._before = None
+
+    @contextmanager
+    def _looking_only(self, run: Iteration | None = None) -> Iterator[None]:
+        """Let what is only looked at change nothing, also where it is cut short."""
+        if self._playing_now:  # an energy that looks: the step around it has its own note
+            outer, self._before = self._before, None
+        else:
+            self._settle()
+            outer = None
+        self._before = before = self._around.now(run)
+        try:
+            with preserved_attributes(self.state.modules.values()):
+                yield
+        except BaseException:
+            before.restore()
+            raise
+        finally:
+            self._before = outer
 
     def _next(self, done: int) -> _Playing:
         """Return how the next iteration is played."""
@@ -269,8 +313,8 @@ class Engine:
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
-        with preserved_attributes(self.state.modules.values()):
-            run = self._preview(batch, iteration)
+        run = self._preview(batch, iteration)
+        with self._looking_only(run):
             outcome = self._looking(terms, batch)(run)
         for name in terms:
             run.require_path(name, outcome.gradients[name])
@@ -309,7 +353,7 @@ class Engine:
         self._refuse_foreign(wanted)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
-        with preserved_attributes(self.state.modules.values()):
+        with self._looking_only():
             values = self._interpreter.values(wanted, placed, counters, training=training)
         return [values[value] for value in wanted]
 
@@ -347,10 +391,7 @@ class Engine:
             placed = Batch(self._precision.batch(batch))
             feed = BatchFeed(repeat(placed), plan.batches_per_step, Batch)
             run = self._iteration(feed, self.state.counters.copy(), number, nobody_steps)
-            with (
-                preserved_buffers(self.state.modules),
-                preserved_attributes(self.state.modules.values()),
-            ):
+            with self._looking_only(run), preserved_buffers(self.state.modules):
                 costs[name] = measured(partial(play, run))
         return costs
 
@@ -423,6 +464,14 @@ class Engine:
         return engine, {name.removeprefix("more/"): part for name, part in more.items()}
 
     # --- set-up ---
+
+    def _surroundings(self) -> Surroundings:
+        moving = dict.fromkeys(p.name for move in self.plan.schedule.moves for p in move.players)
+        return Surroundings(
+            self.state.modules.values(),
+            [p for own in self._parameters.values() for p in own],
+            [p for name in moving for p in self._parameters[name]],
+        )
 
     def _place_modules(self) -> None:
         for player in self.plan.graph.players:

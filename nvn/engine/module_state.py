@@ -92,11 +92,20 @@ def _items(container: Any) -> Iterable[Any]:
 
 
 def _restore(present: Any, before: Any) -> None:
-    present.clear()
-    if isinstance(present, list | deque):
-        present.extend(before)
+    # Nothing of what was there is ever missing: this may be interrupted, and the next thing read.
+    if isinstance(present, list):
+        present[:] = before
+    elif isinstance(present, deque):
+        if present != before:
+            present.clear()
+            present.extend(before)
+    elif isinstance(present, set):
+        present |= before
+        present &= before
     else:
         present.update(before)
+        for name in [name for name in present if name not in before]:
+            del present[name]
 
 
 @contextmanager

@@ -6,11 +6,18 @@ counters that tell one draw of it from the next: batches, draws, steps of the pl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+from nvn.errors import RunError
+
+# The global streams are the process's, not an engine's: while one thread has started them anew,
+# another would draw from them, or start them too, and neither would be what its seed says.
+_HELD = threading.RLock()
 
 
 class Streams:
@@ -25,6 +32,7 @@ class Streams:
         self._streams = [torch.default_generator]
         self._streams += [torch.cuda.default_generators[index] for index in cuda]
         self._states: list[Tensor] = []
+        self._holds = False
 
     def start(self, seed: int) -> None:
         """Let what is drawn from now on depend on `seed` alone."""
@@ -32,13 +40,27 @@ class Streams:
             stream.manual_seed(seed)
 
     def save(self) -> None:
-        """Note how far the streams have come."""
+        """Note how far the streams have come; until they are restored, they are this thread's.
+
+        Raises:
+            RunError: Another thread computes with them.
+        """
+        if not self._holds:
+            if not _HELD.acquire(blocking=False):
+                raise RunError(
+                    "another engine is computing in another thread, and both draw from the random "
+                    "streams of the process: expected one engine at a time; use processes"
+                )
+            self._holds = True
         self._states = [stream.get_state() for stream in self._streams]
 
     def restore(self) -> None:
         """Let them continue from there."""
         for stream, state in zip(self._streams, self._states, strict=True):
             stream.set_state(state)
+        if self._holds:
+            self._holds = False
+            _HELD.release()
 
     @contextmanager
     def preserved(self) -> Iterator[None]:

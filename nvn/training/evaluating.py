@@ -16,6 +16,7 @@ from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError, did_you_mean
 from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import Evaluation, Preview, Recipe
+from nvn.streams import python_and_numpy
 from nvn.training.progress import Best, Progress
 from nvn.training.run_folder import picture_path
 from nvn.training.stopping import Stop
@@ -114,6 +115,7 @@ class Evaluations:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.stop.at_once())
             stack.enter_context(seeded(self.seed, self.device))
+            stack.enter_context(python_and_numpy(self.seed))
             for module in self.engine.modules.values():
                 stack.enter_context(mode(module, training=False))
             yield

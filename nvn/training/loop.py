@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import random
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -23,9 +22,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
 from nvn.checkpoint.encoding import EncodingError
 from nvn.checkpoint.folder import encode_parts
 from nvn.engine.engine import Engine
@@ -33,7 +29,7 @@ from nvn.errors import ConfigError, NvnWarning, RunError
 from nvn.recipe.build import PhaseData, check_data, make_engines, report_metrics, step_metrics
 from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import MAIN, Phase, Recipe
-from nvn.streams import set_streams
+from nvn.streams import preserved, seed_all, set_streams
 from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
@@ -132,29 +128,18 @@ def train(
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
     fabric = fabric or make_fabric()
-    _seed_everything(seed)
-    recipe = recipe if isinstance(recipe, Recipe) else recipe()
-    recipe = _with_steps(recipe, max_steps, more_steps)
-    goals = _goals(recipe, saving)
-    engines = make_engines(recipe, fabric, seed, compile)
-    state = RunState(recipe, engines[MAIN].state, PhaseData(recipe, seed=seed))
-    phases = [phase.name for phase in recipe.all_phases]
     with ExitStack() as stack:
+        stack.enter_context(preserved())  # the caller's random streams
+        _seed_everything(seed)
+        recipe = recipe if isinstance(recipe, Recipe) else recipe()
+        recipe = _with_steps(recipe, max_steps, more_steps)
+        goals = _goals(recipe, saving)
+        engines = make_engines(recipe, fabric, seed, compile)
+        state = RunState(recipe, engines[MAIN].state, PhaseData(recipe, seed=seed))
         stack.enter_context(stop_on_signals(stop))
-        if resume:
-            check_run(folder := Path(resume))
-        else:
-            folder = new_folder(recipe.name, Path(out) if out else None)
+        folder = _folder(recipe, out, resume)
         stack.enter_context(locked(folder))
-        if not resume:
-            claim(folder)
-        earlier = read_earlier(folder, phases) if resume else Earlier()
-        if earlier.state:
-            state.load_training(earlier.state)
-        if resume:
-            prepare(folder, phases, earlier, state.progress.written)
-        for note in earlier.notes:
-            warnings.warn(note, NvnWarning, stacklevel=2)
+        earlier = _gone_back(folder, state) if resume else _begun(folder)
         if more_steps:
             state.progress.go_on()
         options = {"max_steps": max_steps, "more_steps": more_steps, "compile": [*compile]}
@@ -164,19 +149,6 @@ def train(
         guard = FiniteGuard()
         for plugin in (guard, writer):
             manager.register(plugin)  # after the others, so called before them
-        evaluations = Evaluations(
-            recipe,
-            engines[MAIN],
-            manager.hook,
-            stop,
-            state.progress,
-            goals,
-            folder,
-            seed,
-            fabric.device,
-        )
-        kept = {"recipe": recipe.name, "run": earlier.id}
-        checkpoints = Checkpoints(folder / "checkpoints", saving, kept, phases)
         loop = _Loop(
             recipe=recipe,
             engines=engines,
@@ -187,8 +159,23 @@ def train(
             earlier=earlier,
             guard=guard,
             folder=writer,
-            evaluations=evaluations,
-            checkpoints=checkpoints,
+            evaluations=Evaluations(
+                recipe=recipe,
+                engine=engines[MAIN],
+                hook=manager.hook,
+                stop=stop,
+                progress=state.progress,
+                goals=goals,
+                folder=folder,
+                seed=seed,
+                device=fabric.device,
+            ),
+            checkpoints=Checkpoints(
+                folder / "checkpoints",
+                saving,
+                about={"recipe": recipe.name, "run": earlier.id},
+                phases=[phase.name for phase in recipe.all_phases],
+            ),
             saving=saving,
         )
         return loop.run()
@@ -377,9 +364,35 @@ class _Loop:
 def _seed_everything(seed: int) -> None:
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed}: expected an integer from 0 to 2^63 - 1")
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    seed_all(seed)
+
+
+def _folder(recipe: Recipe, out: Path | str | None, resume: Path | str | None) -> Path:
+    """Return the folder of the run that goes on, or a new one."""
+    if not resume:
+        return new_folder(recipe.name, Path(out) if out else None)
+    if out is not None:
+        raise ConfigError(f"out = {out}: a run that goes on has its folder, {resume}")
+    check_run(Path(resume))
+    return Path(resume)
+
+
+def _begun(folder: Path) -> Earlier:
+    """Begin a run in a folder, which is locked."""
+    claim(folder)
+    return Earlier()
+
+
+def _gone_back(folder: Path, state: RunState) -> Earlier:
+    """Bring a run and its folder, which is locked, back to the newest checkpoint."""
+    phases = [phase.name for phase in state.recipe.all_phases]
+    earlier = read_earlier(folder, phases)
+    if earlier.state:
+        state.load_training(earlier.state)
+    prepare(folder, phases, earlier, state.progress.written)
+    for note in earlier.notes:
+        warnings.warn(note, NvnWarning, stacklevel=4)
+    return earlier
 
 
 def _goals(recipe: Recipe, saving: Saving) -> frozenset[Goal]:

@@ -24,6 +24,7 @@ from nvn.recipe.build import make_engines
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder, load_recipe
 from nvn.recipe.recipe import MAIN, Application, Recipe
+from nvn.streams import python_and_numpy
 from nvn.training.fabric import make_fabric
 from nvn.training.weights import load_weights
 
@@ -101,6 +102,7 @@ class Trained:
         application = self.application
         with ExitStack() as stack:
             stack.enter_context(seeded(self.seed, self.device))
+            stack.enter_context(python_and_numpy(self.seed))
             stack.enter_context(torch.no_grad())
             for module in self.engine.modules.values():
                 stack.enter_context(mode(module, training=False))

@@ -1,6 +1,7 @@
 """The engine: moves against loops written by hand; looking without changing anything."""
 
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -958,3 +959,25 @@ def test_a_module_may_register_hooks_on_its_input(plain: bool) -> None:
     e, c = engine.modules["E"], engine.modules["C"].inner
     (plainly,) = torch.autograd.grad(c(e(BATCH["x"])).square().mean(), [e.weight])
     torch.testing.assert_close(engine.gradients(BATCH, "E")["E"]["weight"], -plainly)
+
+
+def test_two_engines_in_two_threads_are_refused() -> None:
+    """Both would draw from the random streams of the process."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def slow(x: torch.Tensor) -> torch.Tensor:
+        inside.set()
+        leave.wait(60)
+        return x.mean()
+
+    small = gan(nn.Sequential(linear(seed=1), nn.Dropout(0.5)))
+    small.G.minimizes(nvn.energy(slow)(small.fake))
+    thread = threading.Thread(target=lambda: small.engine().step(BATCH))
+    thread.start()
+    assert inside.wait(60)
+    other = gan(nn.Sequential(linear(seed=1), nn.Dropout(0.5))).engine()
+    with pytest.raises(RunError, match="another engine is computing in another thread"):
+        other.step(BATCH)
+    leave.set()
+    thread.join()
+    other.step(BATCH)

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import random
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -467,3 +469,34 @@ def test_training_is_descent(out: Path) -> None:
     alone = tiny(game=game, schedule=nvn.alternating(G), phases=[], evaluations=[], steps=60)
     run = nvn.train(alone.replace(optimizers=sgd, data=[DATA[1]]), out=out)
     assert torch.allclose(run.weights["G"]["by"], torch.full((3,), -1.0), atol=1e-5)
+
+
+def test_the_callers_random_streams_go_on_as_before(out: Path) -> None:
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    expected = random.random(), np.random.rand(), torch.rand(()).item()
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    nvn.train(tiny, out=out)
+    assert (random.random(), np.random.rand(), torch.rand(()).item()) == expected
+
+
+def test_what_an_evaluation_draws_changes_no_training(tmp_path: Path) -> None:
+    """From Python's and NumPy's streams too, which data may draw from."""
+
+    def drawing(engine: nvn.Engine) -> dict[str, float]:
+        return {"drawn": random.random() + np.random.rand()}
+
+    def data() -> Iterator[dict[str, Tensor]]:
+        while True:
+            yield {"x": torch.full((2, 3), random.random() + np.random.rand())}
+
+    for name, every in (("a", 1), ("b", None)):
+        looks = [nvn.Evaluation("look", drawing, every=every)]
+        nvn.train(partial(tiny, data=data, evaluations=looks), out=tmp_path / name)
+    steps = [[x for x in lines(tmp_path / n) if "phase" in x] for n in "ab"]
+    assert steps[0] == steps[1]
+    drawn = {x["metrics"]["drawn"] for x in lines(tmp_path / "a") if "evaluation" in x}
+    assert len(drawn) == 1

@@ -8,13 +8,10 @@ their buffers and modes, and random streams are as before afterwards.
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from nvn.engine.dry_run.run import DryRun, Parameters
@@ -29,6 +26,7 @@ from nvn.game.graph import LossGraph
 from nvn.game.ops import Batch, Noise, Sample
 from nvn.game.traversal import batch_names
 from nvn.game.values import Value
+from nvn.streams import python_and_numpy
 
 
 def check_batch(
@@ -107,7 +105,7 @@ def _problems(run: DryRun, batch: Mapping[str, Any]) -> tuple[list[Problem], lis
         preserved_attributes(modules.values()),
         preserved_buffers(modules),
         seeded(0, device_of(dict(batch))),
-        _preserved_streams(),
+        python_and_numpy(),
     ):
         before = _numbers(modules)
         problems = [*_missing_names(run.needed, batch), *run.problems(batch)]
@@ -148,14 +146,3 @@ def _missing_names(nodes: Sequence[Value], batch: Mapping[str, Any]) -> Iterator
                 "let the data yield it under this name, or correct game.batch(…)",
                 tuple(map(str, batch)),
             )
-
-
-@contextmanager
-def _preserved_streams() -> Iterator[None]:
-    """Save and restore Python's and numpy's random streams; torch's are restored by `seeded`."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

@@ -1,0 +1,189 @@
+"""KeyboardInterrupt at any line of nvn's: everything is as before, and the engine goes on.
+
+Lines of the loop itself are among them. A trace function raises at the n-th line that is run.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import nvn
+from tests.engine.test_state import OPTIMIZERS, restless
+from tests.small import Gan, adam, gan, linear, mean, tensor
+
+ROOM = str(Path(nvn.__file__).parent)
+BATCH = {"x": tensor(8, 3, seed=0)}
+
+
+def statistical() -> Gan:
+    """Buffers that advance, calls in eval mode, a frozen player, a penalty, a team that moves."""
+    small = gan(nn.Sequential(linear(seed=1), nn.BatchNorm1d(3)), linear(3, 1, seed=3))
+    E = small.game.frozen("E", nn.Sequential(nn.BatchNorm1d(3), linear(seed=5)))
+    close = nvn.energies.mse(E(small.fake), E(small.x))
+    still = mean(small.G.method("forward", training=False)(small.x)).named("still")
+    small.G.minimizes(close + still)
+    small.schedule = nvn.simultaneous(small.G, small.D)
+    return small
+
+
+GAMES: dict[str, Callable[[bool], nvn.Engine]] = {
+    "restless": lambda plain: restless().engine(OPTIMIZERS, seed=3, plain=plain),
+    "statistical": lambda plain: statistical().engine(adam, plain=plain),
+}
+LOOKS: dict[str, Callable[[nvn.Engine], Any]] = {
+    "step": lambda engine: engine.step(BATCH),
+    "gradients": lambda engine: engine.gradients(BATCH, ["G", "D"]),
+    "values": lambda engine: engine.values(BATCH, [*engine.plan.graph.energies], training=True),
+}
+
+
+class Interrupting:
+    """Raises KeyboardInterrupt at the `at`-th line of nvn's that is run in here."""
+
+    def __init__(self, at: int | None) -> None:
+        self.at = at
+        self.seen = 0
+
+    def __enter__(self) -> "Interrupting":
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
+        name = frame.f_code.co_filename
+        ours = name.startswith((ROOM, "<nvn loop"))
+        # Where something is restored, a second Ctrl-C is another story: see below.
+        return self._line if ours and frame.f_code.co_name not in ("restore", "_settle") else None
+
+    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
+        if event == "line":
+            self.seen += 1
+            if self.seen == self.at:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self._line
+
+
+def surroundings(engine: nvn.Engine) -> list[Any]:
+    parts = [part for module in engine.modules.values() for part in module.modules()]
+    return [
+        [p.requires_grad for part in parts for p in part.parameters(recurse=False)],
+        [p.grad for part in parts for p in part.parameters(recurse=False)],
+        [part.training for part in parts],
+        [id(buffer) for part in parts for buffer in part.buffers(recurse=False)],
+        [sorted(vars(part)) for part in parts],
+        torch.is_grad_enabled(),
+        torch.get_rng_state().tolist(),
+        random.getstate(),
+        np.random.get_state()[1].tolist(),  # type: ignore[index,union-attr]
+    ]
+
+
+def lines(make: Callable[[], nvn.Engine], what: Callable[[nvn.Engine], Any]) -> int:
+    engine = make()
+    engine.step(BATCH)  # what is compiled once is compiled
+    with Interrupting(None) as counting:
+        what(engine)
+    return counting.seen
+
+
+def check_interrupted(
+    make: Callable[[], nvn.Engine], what: Callable[[nvn.Engine], Any], at: int
+) -> None:
+    engine = make()
+    engine.step(BATCH)
+    before = surroundings(engine)
+    with pytest.raises(KeyboardInterrupt), Interrupting(at):
+        what(engine)
+    engine._settle()  # as the next step or look does first
+    assert surroundings(engine) == before
+    engine.step(BATCH)
+    engine.gradients(BATCH, ["G"])
+    engine.values(BATCH, [*engine.plan.graph.energies])
+    assert surroundings(engine) == before
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["planned", "plain"])
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("game", GAMES)
+def test_an_interruption_leaves_everything_as_it_was(game: str, look: str, plain: bool) -> None:
+    def make() -> nvn.Engine:
+        return GAMES[game](plain)
+
+    total = lines(make, LOOKS[look])
+    assert total > 20
+    for at in range(1, total, max(1, total // 25)):
+        check_interrupted(make, LOOKS[look], at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plain", [False, True], ids=["planned", "plain"])
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("game", GAMES)
+def test_at_every_line(game: str, look: str, plain: bool) -> None:
+    def make() -> nvn.Engine:
+        return GAMES[game](plain)
+
+    for at in range(1, lines(make, LOOKS[look])):
+        check_interrupted(make, LOOKS[look], at)
+
+
+@pytest.mark.parametrize("at", range(1, 40, 3))
+def test_restoring_may_be_interrupted_too(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next step finishes it."""
+    engine = restless().engine(OPTIMIZERS, seed=3)
+    engine.step(BATCH)
+    before = surroundings(engine)
+
+    class Twice(Interrupting):
+        def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
+            return self._line if frame.f_code.co_name == "restore" else None
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.state.optimizers["D"], "step", broken)
+        with pytest.raises((KeyboardInterrupt, ZeroDivisionError)), Twice(at):
+            engine.step(BATCH)
+    engine.step(BATCH)
+    assert surroundings(engine) == before
+
+
+def test_real_signals_at_random_moments() -> None:
+    """As in a notebook: Ctrl-C again and again, in the middle of steps."""
+    engine = statistical().engine(adam)
+    engine.step(BATCH)
+    before = surroundings(engine)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    caught = 0
+    chance = random.Random(0)
+    try:
+        for _ in range(100):
+            delay = chance.random() * 0.003
+            timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+            try:
+                timer.start()
+                while True:
+                    engine.step(BATCH)
+            except KeyboardInterrupt:
+                caught += 1
+            timer.join()
+            engine._settle()
+            assert surroundings(engine) == before
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert caught == 100
