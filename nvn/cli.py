@@ -113,6 +113,13 @@ def run(
         Literal["continue", "stop"],
         typer.Option(help="What to do where the state cannot be saved, such as on a full disk."),
     ] = "continue",
+    on_divergence: Annotated[
+        Literal["stop", "skip", "rollback"],
+        typer.Option(
+            help="What to do when something is not finite: stop with the last good weights, skip "
+            "such steps, or go back to the last checkpoint with smaller learning rates.",
+        ),
+    ] = "stop",
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     devices: Annotated[str, typer.Option(help="Number of devices (only 1 is supported).")] = "1",
     num_nodes: Annotated[int, typer.Option(help="Number of nodes (only 1 is supported).")] = 1,
@@ -162,6 +169,7 @@ def run(
         max_time=seconds,
         out=out,
         saving=saving,
+        on_divergence=on_divergence,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
         plugins=[Reporter()],

@@ -125,10 +125,12 @@ class _ReadOn:
     def __init__(self, loader: Loader, key: int) -> None:
         self._loader = loader
         self._key = key
+        self._begun = False
 
     def open(self, epoch: int) -> Iterator[Batch]:
         with keyed(self._key, epoch, 0):
             batches = iter(self._loader)
+        self._begun = True
         for index in count(1):
             with keyed(self._key, epoch, index):
                 batch = next(batches, None)
@@ -137,6 +139,8 @@ class _ReadOn:
             yield batch
 
     def seek(self, position: Position, state: Any) -> Iterator[Batch]:
+        if self._begun and isinstance(self._loader, Iterator):
+            raise DataError("the data are an iterator, which cannot go back: it serves only once")
         for epoch in range(position.epoch):
             for _ in self.open(epoch):
                 pass

@@ -24,6 +24,7 @@ from nvn.engine.before import Before, Surroundings
 from nvn.engine.compiled import CompiledProgram
 from nvn.engine.costs import Costs, measured
 from nvn.engine.counters import Counters
+from nvn.engine.diagnosis import Finding, WatchedInterpreter
 from nvn.engine.dry_run import check_batch
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
@@ -33,7 +34,7 @@ from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.precision import Precision
 from nvn.engine.saving import parts_of, state_of
-from nvn.engine.seeding import Generators, Streams
+from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.errors import GameError, Problem, RunError, did_you_mean
@@ -84,6 +85,8 @@ class Engine:
         compile: Names of players whose forward torch.compile makes faster (or not: measure it).
         plain: Play with the plain interpreter, every move from the batch up: much slower, and what
             the planned way is held to.
+        skip: Drop a player's step whose gradient is not finite; the others' are taken. To know it,
+            every step waits for the device.
 
     Raises:
         ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
@@ -115,6 +118,7 @@ class Engine:
         norms: bool = True,
         compile: Collection[str] = (),
         plain: bool = False,
+        skip: bool = False,
     ) -> None:
         self.plan = plan
         self.phase = phase
@@ -131,11 +135,12 @@ class Engine:
             name: self._precision.calling(module, forwards.get(name))
             for name, module in self.state.modules.items()
         }
-        self._streams = Streams(operations.devices)
+        self._streams = HeldStreams(operations.devices)
         self._computing = None if self._precision.trivial else self._precision.computing
         self._generators = Generators()
         self._plain = plain
         self._norms = norms
+        self._skip = skip
         self._playing: dict[Pattern, _Playing] = {}
         self._steady: _Playing | None = None  # where every iteration has the same pattern
         self._looks: dict[Hashable, Play] = {}
@@ -180,7 +185,8 @@ class Engine:
 
         def step(player: str, optimizer: str, gradients: Gradients | None) -> None:
             try:
-                norm = state.optimizers[optimizer].step(gradients, norm=self._norms)
+                stepping = state.optimizers[optimizer]
+                norm = stepping.step(gradients, norm=self._norms, skip=self._skip)
             except NoGradientError:
                 raise RunError(no_path(player)) from None
             if norm is not None:
@@ -283,6 +289,43 @@ class Engine:
         if not self._checked:
             self._check_placed(placed)
         return placed
+
+    def diagnose(self, batch: Minibatch | Iterator[Minibatch]) -> Finding | None:
+        """Play the next iteration slowly, and return the first thing in it that is not finite.
+
+        It changes the state as `step` does: for a copy of a state that is known to go wrong.
+
+        Args:
+            batch: As for `step`.
+        """
+        self._settle()
+        state, done = self.state, self.state.iterations.get(self.phase, 0)
+        pattern = self.plan.pattern(done, state.records.get(self.phase))
+        turns = self.plan.turns(pattern)
+        interpreter = WatchedInterpreter(
+            state.modules,
+            state.parameters,
+            Operations(state.modules, self._precision),
+            state.optimizers,
+        )
+        for optimizer in state.optimizers.values():
+            optimizer.clear()
+        feed = BatchFeed(batch, self.plan.batches(pattern), self._placed)
+        run = self._iteration(feed, state.counters, done, interpreter.step)
+        self._before = self._around.now(run)
+        try:
+            with modes(self._modes):
+                outcome = interpreter.play(turns, self.plan.graph.names, run)
+        except Exception:
+            if interpreter.finding is None:  # else it comes of that
+                raise
+        else:
+            state.iterations[self.phase] = done + 1
+            record = Record.deferred(done + 1, lambda: (*outcome.numbers(), {}))
+            state.records[self.phase] = record.over(state.records.get(self.phase))
+        finally:
+            self._settle()
+        return interpreter.finding
 
     def metric(self, name: str, value: float) -> None:
         """Tell learning-rate schedules that wait for the metric `name` its new value."""

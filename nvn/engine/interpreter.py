@@ -153,7 +153,10 @@ class Interpreter:
 
     def look(self, turn: Turn, run: Iteration) -> Outcome:
         """Take the gradients of a turn, and let nobody step."""
-        move = self.move_gradients(turn.terms, run.next_batch(), run.counters, run.number)
+        try:
+            move = self.move_gradients(turn.terms, run.next_batch(), run.counters, run.number)
+        finally:
+            run.restore()
         return Outcome(lambda: ({}, move.objectives), move.gradients)
 
     # --- backward ---

@@ -110,7 +110,11 @@ class NoGradientError(RuntimeError):
 
 
 class PlayerOptimizer:
-    """One player's optimizer at work."""
+    """One player's optimizer at work.
+
+    Attributes:
+        skipped: How many steps were dropped, because their gradients were not finite.
+    """
 
     def __init__(
         self, spec: Optimizer, parameters: Sequence[nn.Parameter], correction: float = 1.0
@@ -127,6 +131,12 @@ class PlayerOptimizer:
             )
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
+        self.skipped = 0
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether its learning rate follows a schedule."""
+        return self._scheduler is not None
 
     def clear(self) -> None:
         """Forget what is in the parameters' `.grad`, from a backward pass of somebody else's."""
@@ -135,12 +145,17 @@ class PlayerOptimizer:
                 parameter.grad = None
 
     def step(
-        self, gradients: Sequence[Tensor | None] | None = None, *, norm: bool = True
+        self,
+        gradients: Sequence[Tensor | None] | None = None,
+        *,
+        norm: bool = True,
+        skip: bool = False,
     ) -> Pending | None:
         """Step along `gradients`, one for each parameter (None: untouched); return their norm.
 
         Without `gradients`, along what has been added up in the parameters' `.grad`. The norm costs
-        a kernel a parameter; without `norm`, None is returned.
+        a kernel a parameter; without `norm`, None is returned. With `skip`, nothing happens but
+        that `skipped` counts it, where a gradient is not finite.
 
         Raises:
             NoGradientError: There is nothing to step along.
@@ -150,7 +165,12 @@ class PlayerOptimizer:
         found = [p.grad for p in self._parameters if p.grad is not None]
         if not found:
             raise NoGradientError
-        length = Pending(torch._foreach_norm(_dense(found)), _length) if norm else None
+        norms = torch._foreach_norm(_dense(found)) if norm or skip else []
+        length = Pending(norms, _length) if norm else None
+        if skip and not bool(torch.stack([n.to(norms[0].device) for n in norms]).isfinite().all()):
+            self.skipped += 1
+            self.clear()
+            return length
         if self._clips:
             self._clip()
         self.optimizer.step()
@@ -193,7 +213,12 @@ class PlayerOptimizer:
         """Return everything that evolves here."""
         scheduler = None if self._scheduler is None else self._scheduler.state_dict()
         optimizer = self.optimizer.state_dict()
-        return {"optimizer": optimizer, "scheduler": scheduler, "readings": [*self._readings]}
+        return {
+            "optimizer": optimizer,
+            "scheduler": scheduler,
+            "readings": [*self._readings],
+            "skipped": self.skipped,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
@@ -201,6 +226,16 @@ class PlayerOptimizer:
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
+        self.skipped = state["skipped"]
+
+    def scale(self, factor: float) -> None:
+        """Multiply the learning rate, that of now and that which a schedule starts from."""
+        for group in self.optimizer.param_groups:
+            for name in ("lr", "initial_lr"):
+                if name in group:
+                    group[name] *= factor
+        if self._scheduler is not None and hasattr(self._scheduler, "base_lrs"):
+            self._scheduler.base_lrs = [rate * factor for rate in self._scheduler.base_lrs]
 
     def _clip(self) -> None:
         if self._spec.clip_value is not None:

@@ -15,10 +15,6 @@ from torch import Tensor
 
 from nvn.errors import RunError
 
-# The global streams are the process's, not an engine's: while one thread has started them anew,
-# another would draw from them, or start them too, and neither would be what its seed says.
-_HELD = threading.RLock()
-
 
 class Streams:
     """The global random streams, which modules draw from: saved, started anew, restored.
@@ -32,7 +28,6 @@ class Streams:
         self._streams = [torch.default_generator]
         self._streams += [torch.cuda.default_generators[index] for index in cuda]
         self._states: list[Tensor] = []
-        self._holds = False
 
     def start(self, seed: int) -> None:
         """Let what is drawn from now on depend on `seed` alone."""
@@ -40,27 +35,13 @@ class Streams:
             stream.manual_seed(seed)
 
     def save(self) -> None:
-        """Note how far the streams have come; until they are restored, they are this thread's.
-
-        Raises:
-            RunError: Another thread computes with them.
-        """
-        if not self._holds:
-            if not _HELD.acquire(blocking=False):
-                raise RunError(
-                    "another engine is computing in another thread, and both draw from the random "
-                    "streams of the process: expected one engine at a time; use processes"
-                )
-            self._holds = True
+        """Note how far the streams have come."""
         self._states = [stream.get_state() for stream in self._streams]
 
     def restore(self) -> None:
         """Let them continue from there."""
         for stream, state in zip(self._streams, self._states, strict=True):
             stream.set_state(state)
-        if self._holds:
-            self._holds = False
-            _HELD.release()
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
@@ -70,6 +51,45 @@ class Streams:
             yield
         finally:
             self.restore()
+
+
+# The global streams are the process's, not an engine's: while one thread has started them anew,
+# another would draw from them, or start them too, and neither would be what its seed says.
+_HELD = threading.RLock()
+
+
+class HeldStreams(Streams):
+    """The global random streams, which from saving to restoring are one thread's alone.
+
+    Args:
+        devices: Where modules are.
+    """
+
+    def __init__(self, devices: Iterable[torch.device]) -> None:
+        super().__init__(devices)
+        self._holds = False
+
+    def save(self) -> None:
+        """Note how far the streams have come.
+
+        Raises:
+            RunError: Another thread has saved them, and not restored them yet.
+        """
+        if not self._holds:
+            if not _HELD.acquire(blocking=False):
+                raise RunError(
+                    "another engine is computing in another thread, and both draw from the random "
+                    "streams of the process: expected one engine at a time; use processes"
+                )
+            self._holds = True
+        super().save()
+
+    def restore(self) -> None:
+        """Let them continue from there."""
+        super().restore()
+        if self._holds:
+            self._holds = False
+            _HELD.release()
 
 
 @contextmanager

@@ -58,7 +58,12 @@ def make_plans(recipe: Recipe) -> dict[str, Plan]:
 
 
 def make_engines(
-    recipe: Recipe, fabric: Fabric | None = None, seed: int = 0, compile: Collection[str] = ()
+    recipe: Recipe,
+    fabric: Fabric | None = None,
+    seed: int = 0,
+    compile: Collection[str] = (),
+    *,
+    skip: bool = False,
 ) -> dict[str, Engine]:
     """Make an engine for each phase of a recipe, all sharing one state.
 
@@ -74,7 +79,9 @@ def make_engines(
         more = _problems_with_data(recipe)
         raise GameError([*error.problems, *more], recipe.game.name) from None
     _check_watched(recipe, plans[MAIN])
-    engine = partial(Engine, optimizers=recipe.optimizers, fabric=fabric, compile=compile)
+    engine = partial(
+        Engine, optimizers=recipe.optimizers, fabric=fabric, compile=compile, skip=skip
+    )
     main = engine(plans[MAIN], seed=seed, phase=MAIN)
     engines = {
         name: engine(plan, seed=seed, state=main.state, phase=name)

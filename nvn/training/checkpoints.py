@@ -93,6 +93,11 @@ class Checkpoints:
         every = self._saving.keep_every
         return every is not None and place.phase == MAIN and place.step % every == 0
 
+    def wanted(self, place: Place) -> bool:
+        """Whether somebody has named this place: it is not left out, however slow the disk is."""
+        every = self._saving.steps
+        return self.named(place) or (every is not None and place.step % every == 0)
+
     def save(
         self,
         place: Place,
@@ -146,6 +151,12 @@ class Checkpoints:
         assert self._pending_at is not None
         with self._tolerated(self._pending_at):
             self._cost = self._cost._replace(seconds=self._copied + pending.result())
+
+    def newest(self) -> Mapping[str, Any] | None:
+        """Return the state of the newest one that is whole, by parts; None if there is none."""
+        self.finish()
+        _, found, _ = newest(self._folder, self._phases, str(self._about.get("run")))
+        return None if found is None else found.parts
 
     def close(self) -> None:
         """Wait for what is being written, and end the thread. Raises nothing."""

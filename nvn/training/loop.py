@@ -31,6 +31,7 @@ from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.streams import preserved, seed_all, set_streams
 from nvn.training.checkpoints import Checkpoints, Place
+from nvn.training.divergence import Divergence, OnDivergence, check_policy
 from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
@@ -43,6 +44,7 @@ from nvn.training.run_record import run_record
 from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
 from nvn.training.stopping import Stop, stop_on_signals
+from nvn.training.symptoms import Symptoms
 from nvn.training.weights import State
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def train(
     out: Path | str | None = None,
     resume: Path | str | None = None,
     saving: Saving = _SAVING,
+    on_divergence: OnDivergence = "stop",
     fabric: Fabric | None = None,
     compile: Collection[str] = (),
     plugins: Iterable[object] = (),
@@ -90,6 +93,9 @@ def train(
         out: The run's folder, new or empty; `runs/<recipe>/<time>/` if None.
         resume: The folder of a run to go on with, of the same recipe, instead of `out`.
         saving: When to save the state, and what to keep.
+        on_divergence: What to do when something is not finite: "stop" with the last weights that
+            were; "skip" the steps of players whose gradients are not; or "rollback" to the last
+            checkpoint with smaller learning rates, three times at most (docs/reliability.md).
         fabric: Device and precision; one device in 32-true if None.
         compile: Names of players whose forward torch.compile compiles.
         plugins: Objects with hooks (nvn.plugins).
@@ -128,13 +134,14 @@ def train(
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
     fabric = fabric or make_fabric()
+    check_policy(on_divergence)
     with ExitStack() as stack:
         stack.enter_context(preserved())  # the caller's random streams
         _seed_everything(seed)
         recipe = recipe if isinstance(recipe, Recipe) else recipe()
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
-        engines = make_engines(recipe, fabric, seed, compile)
+        engines = make_engines(recipe, fabric, seed, compile, skip=on_divergence == "skip")
         state = RunState(recipe, engines[MAIN].state, PhaseData(recipe, seed=seed))
         stack.enter_context(stop_on_signals(stop))
         folder = _folder(recipe, out, resume)
@@ -142,13 +149,35 @@ def train(
         earlier = _gone_back(folder, state) if resume else _begun(folder)
         if more_steps:
             state.progress.go_on()
-        options = {"max_steps": max_steps, "more_steps": more_steps, "compile": [*compile]}
-        options = {"seed": seed, **options}
+        options = {
+            "seed": seed,
+            "max_steps": max_steps,
+            "more_steps": more_steps,
+            "on_divergence": on_divergence,
+            "compile": [*compile],
+        }
         about = run_record(recipe, earlier.id, fabric, saving, origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
-        guard = FiniteGuard()
-        for plugin in (guard, writer):
+        guard = FiniteGuard(skips=on_divergence == "skip")
+        for plugin in (Symptoms(), guard, writer):
             manager.register(plugin)  # after the others, so called before them
+        evaluations = Evaluations(
+            recipe=recipe,
+            engine=engines[MAIN],
+            hook=manager.hook,
+            stop=stop,
+            progress=state.progress,
+            goals=goals,
+            folder=folder,
+            seed=seed,
+            device=fabric.device,
+        )
+        checkpoints = Checkpoints(
+            folder / "checkpoints",
+            saving,
+            about={"recipe": recipe.name, "run": earlier.id},
+            phases=[phase.name for phase in recipe.all_phases],
+        )
         loop = _Loop(
             recipe=recipe,
             engines=engines,
@@ -159,22 +188,10 @@ def train(
             earlier=earlier,
             guard=guard,
             folder=writer,
-            evaluations=Evaluations(
-                recipe=recipe,
-                engine=engines[MAIN],
-                hook=manager.hook,
-                stop=stop,
-                progress=state.progress,
-                goals=goals,
-                folder=folder,
-                seed=seed,
-                device=fabric.device,
-            ),
-            checkpoints=Checkpoints(
-                folder / "checkpoints",
-                saving,
-                about={"recipe": recipe.name, "run": earlier.id},
-                phases=[phase.name for phase in recipe.all_phases],
+            evaluations=evaluations,
+            checkpoints=checkpoints,
+            divergence=Divergence(
+                on_divergence, state, engines, evaluations, guard, writer, checkpoints
             ),
             saving=saving,
         )
@@ -196,6 +213,7 @@ class _Loop:
     folder: RunFolder
     evaluations: Evaluations
     checkpoints: Checkpoints
+    divergence: Divergence
     saving: Saving
     started: float = field(default_factory=time.monotonic)
     between_steps: bool = False  # whether the state can be gone on from
@@ -220,9 +238,14 @@ class _Loop:
 
     def _play(self) -> Outcome:
         self._start()
-        for phase in self.recipe.all_phases:
-            if self.stop.reason is None and not self._is_over(phase):
+        while self.stop.reason is None and (phase := self._next_phase()) is not None:
+            try:
                 self._play_phase(phase)
+            except Exception as error:  # (anybody's: NaN may have brought it about)
+                if not self.divergence.behind(error):
+                    raise
+                self.between_steps = False
+                self._go_back(self.divergence.explained(phase, error), error)
         # Before anything is measured, drawn or printed.
         self._checkpoint(wait=True)
         self._save_weights(None)
@@ -252,13 +275,22 @@ class _Loop:
     def _check_saveable(self) -> None:
         """Tell now, not at the end, what cannot be saved."""
         try:
-            encode_parts(self.state.parts())
+            self.divergence.first = encode_parts(self.state.parts())
         except EncodingError as error:
             said = f"this run could not be resumed: {error}"
             if self.saving.on_failure == "stop":
                 raise RunError(said) from error
             warnings.warn(f"{said}. No checkpoints are written", NvnWarning, stacklevel=2)
             self.checkpoints.disabled = True
+
+    def _go_back(self, explained: NotFiniteError, error: Exception) -> None:
+        if explained.args != error.args:
+            explained.__cause__ = error
+        self.saved_at = self.divergence.go_back(explained)
+        self.between_steps = True
+
+    def _next_phase(self) -> Phase | None:
+        return next((p for p in self.recipe.all_phases if not self._is_over(p)), None)
 
     def _is_over(self, phase: Phase) -> bool:
         ended = phase.name == MAIN and bool(self.state.progress.ended)
@@ -282,7 +314,7 @@ class _Loop:
             self.hook.step_done(phase=phase, record=record, engine=engine)
             report_metrics(engine, record, watched)
             if step < phase.steps and self.stop.reason is None:
-                keep = self._look(phase, step) or self.checkpoints.named(self.state.place)
+                keep = self._look(phase, step) or self.checkpoints.wanted(self.state.place)
                 if keep or self.checkpoints.due(step):
                     self._checkpoint(urgent=keep)
         self._checkpoint(wait=True)
@@ -314,7 +346,7 @@ class _Loop:
         names = {Place(MAIN, found.step).name for found in best}
         with self.stop.saving():
             if self.checkpoints.save(place, self._parts, names, wait=wait, urgent=urgent):
-                self.saved_at = place
+                self.saved_at, self.divergence.first = place, None
 
     def _parts(self) -> Mapping[str, Any]:
         progress = self.state.progress

@@ -44,6 +44,15 @@ class MetricsFile:
         self._add({"evaluation": name, "step": step, "metrics": metrics})
         self._write()
 
+    def cut(self, size: int) -> None:
+        """Cut the file back to a size; what was after it is kept aside.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        self.flush()
+        cut(self._path, size)
+
     def flush(self) -> int:
         """Write all lines, bring them to the disk, and return the file's size in bytes.
 

@@ -53,11 +53,13 @@ class Progress:
         looked: The step of the game at which each evaluation and preview was last run.
         best: The best so far of each metric that is watched, by `str(goal)`.
         ended: Why the game ended before all its steps were done; "" if it did not.
+        rollbacks: How often the run has gone back because something was not finite.
         seconds: How long the run's parts took, up to the present one.
         written: The bytes of metrics.jsonl.
 
-    >>> Progress.of_state(Progress(written=10).state_dict())
-    Progress(metrics={}, pictures={}, looked={}, best={}, ended='', seconds=0.0, written=10)
+    >>> Progress.of_state(Progress(written=10).state_dict())  # doctest: +NORMALIZE_WHITESPACE
+    Progress(metrics={}, pictures={}, looked={}, best={}, ended='', rollbacks=0,
+             seconds=0.0, written=10)
     """
 
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class Progress:
     looked: dict[str, int] = field(default_factory=dict)
     best: dict[str, Best] = field(default_factory=dict)
     ended: str = ""
+    rollbacks: int = 0
     seconds: float = 0.0
     written: int = 0
 
