@@ -963,16 +963,20 @@ def test_a_module_may_register_hooks_on_its_input(plain: bool) -> None:
 
 def test_two_engines_in_two_threads_are_refused() -> None:
     """Both would draw from the random streams of the process."""
-    inside, leave = threading.Event(), threading.Event()
+    inside, leave, armed = threading.Event(), threading.Event(), list[bool]()
 
     def slow(x: torch.Tensor) -> torch.Tensor:
-        inside.set()
-        leave.wait(60)
+        if armed:
+            inside.set()
+            leave.wait(60)
         return x.mean()
 
     small = gan(nn.Sequential(linear(seed=1), nn.Dropout(0.5)))
     small.G.minimizes(nvn.energy(slow)(small.fake))
-    thread = threading.Thread(target=lambda: small.engine().step(BATCH))
+    engine = small.engine()
+    engine.step(BATCH)
+    armed.append(True)
+    thread = threading.Thread(target=engine.step, args=[BATCH])
     thread.start()
     assert inside.wait(60)
     other = gan(nn.Sequential(linear(seed=1), nn.Dropout(0.5))).engine()
