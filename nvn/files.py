@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nvn.errors import RunError
 
-__all__ = ["atomic_write", "disk"]
+__all__ = ["atomic_write", "disk", "read_regular", "sync_folder"]
 
 
 @contextmanager
@@ -26,6 +27,44 @@ def disk(path: Path, doing: str = "write") -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"cannot {doing} {path}: {error.strerror or error}") from error
+
+
+def read_regular(path: Path, what: str) -> bytes:
+    """Read a file; a pipe or a device is none: reading it might never end.
+
+    Args:
+        path: The file.
+        what: What it has, for the error's text.
+
+    Raises:
+        RunError: It is missing, cannot be read, or is no regular file.
+
+    >>> read_regular(Path("missing.safetensors"), "weights")
+    Traceback (most recent call last):
+    nvn.errors.RunError: there are no weights at missing.safetensors
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise RunError(f"{path} is no regular file")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(f"there are no {what} at {path}") from error
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: else a crash may take back a rename.
+
+    >>> sync_folder(Path.cwd())
+    """
+    if os.name == "nt":  # a folder cannot be opened there; NTFS keeps renames in a journal
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -48,10 +87,11 @@ def atomic_write(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with disk(path):
         try:
-            with draft.open("wb") as file:
+            with draft.open("xb") as file:  # never through a link that somebody has put there
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())  # else a crash may keep the new name and lose the content
             draft.replace(path)
+            sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from safetensors.torch import load, save
 
 from nvn.checkpoint.encoding import Encoded, EncodingError, decode, encode
 from nvn.errors import RunError
-from nvn.files import disk
+from nvn.files import disk, sync_folder
 
 __all__ = [
     "FORMAT",
@@ -116,7 +116,7 @@ def write(folder: Path, parts: Parts, about: Mapping[str, Any]) -> None:
             if folder.exists():  # a folder cannot be renamed onto a full one
                 shutil.rmtree(folder)
             draft.rename(folder)
-            _sync(folder.parent)
+            sync_folder(folder.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -186,18 +186,8 @@ def _digest(content: Mapping[str, Any]) -> str:
 def _sync_folders(folder: Path) -> None:
     """Bring the names in a folder, and in those inside it, to the disk."""
     for path in sorted(p for p in folder.rglob("*") if p.is_dir()):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there; NTFS keeps renames in a journal
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(path)
+    sync_folder(folder)
 
 
 # --- reading ---

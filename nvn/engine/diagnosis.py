@@ -23,7 +23,7 @@ from nvn.engine.optimizers import PlayerOptimizer
 from nvn.engine.runtime import tensors
 from nvn.game.values import Term, Value
 
-__all__ = ["Finding", "WatchedInterpreter", "is_finite", "ranges"]
+__all__ = ["Finding", "WatchedInterpreter", "is_finite", "numbers_of", "ranges"]
 
 Kind = Literal["data", "forward", "backward", "step", "buffer"]
 
@@ -255,7 +255,17 @@ def _on_gradient(tensor: Tensor, look: Callable[[Tensor], None]) -> None:
 _NONE = torch.empty(0, dtype=torch.float64)
 
 
+def numbers_of(tensor: Tensor) -> Tensor:
+    """Return what a tensor has in memory: of a sparse one, the numbers that are there.
+
+    >>> numbers_of(torch.ones(2))
+    tensor([1., 1.])
+    """
+    if tensor.is_sparse:
+        return tensor._values()
+    return tensor if tensor.layout is torch.strided else tensor.values()
+
+
 def _floating(value: Any) -> Iterable[Tensor]:
-    if not isinstance(value, Tensor):
-        return (t for t in tensors(value) if t.is_floating_point() or t.is_complex())
-    return [value] if value.is_floating_point() or value.is_complex() else []
+    found = [value] if isinstance(value, Tensor) else tensors(value)
+    return (numbers_of(t) for t in found if t.is_floating_point() or t.is_complex())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from nvn.engine.diagnosis import numbers_of
 from nvn.errors import RunError
 from nvn.records import GROUPS
 from nvn.training.buffer import RecordBuffer
@@ -182,7 +183,8 @@ def _buffers(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, Tensor]]:
 
 def _all_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether everything is finite: a kernel for all tensors of a device, and one wait."""
-    floating = [t.detach() for t in tensors if t.is_floating_point() and t.numel()]
+    held = (numbers_of(t.detach()) for t in tensors if t.is_floating_point() or t.is_complex())
+    floating = [t.abs() if t.is_complex() else t for t in held if t.numel()]
     if not floating:
         return True
     # The largest absolute value of each: infinite where one is, NaN where one is.

@@ -156,6 +156,7 @@ class RunFolder:
         self._parts = [*map(dict, parts), {"started": _now()}]
         self._on_failure = on_failure
         self._told = False
+        self._digests: dict[str, str] = {}
         self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @hook
@@ -197,7 +198,8 @@ class RunFolder:
         counted = ", ".join(f"{phase} {n}" for phase, n in steps.items())
         about = {"recipe": str(self._about["recipe"]), "steps": counted}
         try:
-            save_players(self.path / "checkpoints" / "final", weights, about)
+            final = self.path / "checkpoints" / "final"
+            self._digests = save_players(final, weights, about)
         except RunError as error:
             where = _second_place(weights, about)
             self.lost.append(f"the weights could not be saved: {error}{where}")
@@ -226,6 +228,7 @@ class RunFolder:
         return {
             "outcome": outcome,
             "error": "\n".join(errors) if errors else None,
+            "weights": self._digests,
             "steps": dict(run.steps),
             "seconds": round(run.seconds, 1),
             "metrics": {name: dict(metrics) for name, metrics in run.metrics.items()},

@@ -26,7 +26,7 @@ from nvn.recipe.loading import RecipeSource, installed_folder, load_recipe
 from nvn.recipe.recipe import MAIN, Application, Recipe
 from nvn.streams import python_and_numpy
 from nvn.training.fabric import make_fabric
-from nvn.training.weights import load_weights
+from nvn.training.weights import Expected, load_weights
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -159,7 +159,8 @@ def trained(
         built, config = _built(folder, about, recipe)
         engine = make_engines(built, fabric, seed)[MAIN]
     for name, module in engine.modules.items():
-        _load(folder / "checkpoints" / "final" / f"{name}.safetensors", module)
+        file = folder / "checkpoints" / "final" / f"{name}.safetensors"
+        _load(file, module, _expected(about, name))
         module.eval()
     return Trained(folder, built, config, engine, seed, fabric.device)
 
@@ -263,7 +264,13 @@ def _warn(message: str) -> None:
 # --- its weights ---
 
 
-def _load(path: Path, module: torch.nn.Module) -> None:
-    left_out = load_weights(path, module).get("left_out")
+def _expected(about: Mapping[str, Any], player: str) -> Expected:
+    digests = about.get("weights")
+    digest = digests.get(player) if isinstance(digests, Mapping) else None
+    return Expected(player, str(about.get("recipe")), None if digest is None else str(digest))
+
+
+def _load(path: Path, module: torch.nn.Module, expected: Expected) -> None:
+    left_out = load_weights(path, module, expected).get("left_out")
     if left_out:
-        _warn(f"{path} has tensors only; these entries stay as they were built: {left_out}")
+        _warn(f"{path} does not have these entries, which stay as they were built: {left_out}")

@@ -196,7 +196,7 @@ def test_a_reader_that_goes_does_not_end_training(folder: Path, start: Start) ->
 
 
 def test_a_full_disk_says_that_the_weights_are_lost(folder: Path, start: Start) -> None:
-    limit = "\nimport resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+    limit = "\nimport resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
     big = NEIGHBOR.replace("return tiny(", "return large(") + LARGE
     path = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
     (folder / "neighbor.py").write_text(path + big + limit)

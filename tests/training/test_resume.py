@@ -393,7 +393,8 @@ def test_a_limit_of_time_can_be_gone_on_from(whole: Path, tmp_path: Path) -> Non
 def half(tmp_path: Path) -> Path:
     """A run that ended early, with two checkpoints at least."""
     out = tmp_path / "half"
-    killed(out, KillAt("evaluated", 2), saving=Saving(steps=3))
+    # At step 7 of the game: when the checkpoint of step 6 was begun, that of step 3 was whole.
+    killed(out, KillAt("step_done", 11), saving=Saving(steps=3))
     shutil.rmtree(out / "checkpoints" / "final", ignore_errors=True)
     assert len(names(out)) >= 2
     return out

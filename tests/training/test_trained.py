@@ -193,14 +193,29 @@ def test_torn_weights_are_one_clear_error(run: nvn.Run) -> None:
         nvn.trained(run.folder)
 
 
+def forget_digests(run: nvn.Run) -> None:
+    """As a run of before has none."""
+    about = yaml.safe_load((run.folder / "run.yaml").read_text())
+    del about["weights"]
+    (run.folder / "run.yaml").write_text(yaml.safe_dump(about))
+
+
+def test_weights_that_have_changed_are_refused(run: nvn.Run) -> None:
+    save_weights(weights(run), {"by": torch.zeros(3)}, {})
+    with pytest.raises(RunError, match="has changed since the run wrote it"):
+        nvn.trained(run.folder)
+
+
 def test_weights_that_do_not_fit_are_said(run: nvn.Run) -> None:
+    forget_digests(run)
     save_weights(weights(run), {"by": torch.zeros(4)}, {})
     with pytest.raises(RunError, match=r"by is \(4,\) in the file, \(3,\) in the module"):
         nvn.trained(run.folder)
 
 
 def test_what_no_file_of_weights_can_hold_is_said(run: nvn.Run) -> None:
-    save_weights(weights(run), {"by": torch.ones(3), "extra": "text"}, {})
+    forget_digests(run)
+    save_weights(weights(run), {"by": torch.ones(3), "extra": print}, {})
     with pytest.warns(NvnWarning, match="stay as they were built: extra"):
         assert torch.equal(by(nvn.trained(run.folder).engine, "G"), torch.ones(3))
 
