@@ -37,6 +37,8 @@ def saturating_maximands(context: CheckContext) -> Iterator[Problem]:
 def unused_frozen(context: CheckContext) -> Iterator[Problem]:
     """Yield the frozen players that no objective depends on."""
     for player in context.graph.players:
+        if player.name in context.graph.averages:
+            continue  # it is there to be evaluated
         if player.frozen and player.name not in context.reached and not context.partial:
             found = f"no objective depends on the frozen player `{player.name}`"
             yield Problem(str(player.where), found, "", "remove it if nothing else needs it")

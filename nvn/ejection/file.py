@@ -152,6 +152,11 @@ class _File:
         self.distinct = [*dict.fromkeys(self.patterns.of.values())]
         if len(self.distinct) > MOST:
             self._refuse_many()
+        for name, average in plan.graph.averages.items():
+            found = f"`{name}` is an {average}, which the engine keeps"
+            edit = "eject a game without it, and average in the loop, as torch.optim.swa_utils does"
+            problem = Problem(str(average.player.where), found, "a game without averages", edit)
+            self.problems[problem] = None
         drafts = {pattern: self._lowered(pattern) for pattern in self.distinct}
         self.called = self._called(drafts.values())
         for condition in self.patterns.conditions:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nvn.checkpoint import folder as checkpoint
+from nvn.engine.averaging import Averaging
 from nvn.engine.before import Before, Surroundings
 from nvn.engine.compiled import CompiledProgram
 from nvn.engine.costs import Costs, measured
@@ -62,11 +63,13 @@ class _Playing(NamedTuple):
         play: Plays one.
         batches: How many batches it takes.
         optimizers: The names of the optimizers that step.
+        players: The players who step.
     """
 
     play: Play
     batches: int
     optimizers: tuple[str, ...]
+    players: frozenset[str]
 
 
 class Engine:
@@ -146,6 +149,11 @@ class Engine:
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
         self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
+        averages = plan.graph.averages.values()
+        self._averages = [Averaging(average, self.state.modules) for average in averages]
+        if state is None:
+            for averaging in self._averages:
+                averaging.begin()
         self._around = self._surroundings()
         self._before: Before | None = None  # while something is computed
         self._playing_now = False
@@ -203,6 +211,9 @@ class Engine:
         finally:
             self._playing_now = False
         self._before = None
+        for averaging in self._averages:
+            if averaging.of in playing.players:
+                averaging.update(run.batch)
         state.iterations[self.phase] = done + 1
         numbers = outcome.numbers
         record = Record.deferred(done + 1, lambda: (*numbers(), norms))
@@ -275,7 +286,9 @@ class Engine:
             )
             turns = self.plan.turns(pattern)
             steps = dict.fromkeys(turn.optimizer(p) for turn in turns for p in turn.terms)
-            self._playing[pattern] = _Playing(play, self.plan.batches(pattern), tuple(steps))
+            movers = frozenset(p for turn in turns for p in turn.terms)
+            batches = self.plan.batches(pattern)
+            self._playing[pattern] = _Playing(play, batches, tuple(steps), movers)
         return self._playing[pattern]
 
     def _compiled(self, program: Program) -> CompiledProgram:
@@ -321,6 +334,9 @@ class Engine:
                 raise
         else:
             state.iterations[self.phase] = done + 1
+            for averaging in self._averages:
+                if any(averaging.of in turn.terms for turn in turns):
+                    averaging.update(run.batch)
             record = Record.deferred(done + 1, lambda: (*outcome.numbers(), {}))
             state.records[self.phase] = record.over(state.records.get(self.phase))
         finally:

@@ -98,6 +98,11 @@ class Iteration:
             self._saved = True
         return self._batch
 
+    @property
+    def batch(self) -> Batch:
+        """The batch that was taken last."""
+        return self._batch
+
     def redraw(self) -> None:
         """Draw the samples of the same batch anew, from here on."""
         self.counters.next_draws()

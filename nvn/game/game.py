@@ -11,13 +11,15 @@ that one error can tell everything; problems that show at declaration are noted 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from nvn.callsite import call_site
-from nvn.errors import Problem
+from nvn.errors import GameError, Problem
+from nvn.game.averages import Average
 from nvn.game.ops import Batch, Noise, Sample
 from nvn.game.players import Player, Team
 from nvn.game.values import Value, ValueTable
@@ -35,6 +37,7 @@ class Game:
         name: The game's name, for people.
         players: Every player, frozen ones too, by name, in the order declared.
         teams: The teams, by name.
+        averages: The averages of players, by name.
         table: Every value, and what was noted while declaring.
 
     >>> import nvn, torch
@@ -60,6 +63,7 @@ class Game:
         self.name = name
         self.players: dict[str, Player] = {}
         self.teams: dict[str, Team] = {}
+        self.averages: dict[str, Average] = {}
         self.table = ValueTable(name)
         self._sources: dict[str, Value] = {}  # what the batch gives, and what is drawn
         self._taken: Counter[str] = Counter()  # how many players were given each name
@@ -96,6 +100,54 @@ class Game:
     def frozen(self, name: str, module: nn.Module) -> Player:
         """Declare a player that never moves and always runs in eval mode."""
         return self._player(name, module, frozen=True)
+
+    def average(
+        self,
+        name: str,
+        of: Player,
+        *,
+        half_life: float,
+        unit: Literal["samples", "steps"] = "samples",
+        buffers: Literal["copy", "average"] = "copy",
+    ) -> Player:
+        """Declare a player whose weights are an exponential moving average of another's.
+
+        It is frozen: it never moves, and runs in eval mode. Evaluations, previews, applications and
+        energies use it as any player. It begins as a copy of the other.
+
+        Args:
+            name: Its name.
+            of: Whose weights it follows.
+            half_life: In how many samples (or steps) the weight of what was is halved.
+            unit: Samples of the batches, or steps: iterations in which `of` has stepped.
+            buffers: Whether floating buffers are copied, or averaged too.
+
+        Raises:
+            GameError: The module cannot be copied.
+
+        >>> import nvn, torch
+        >>> game = nvn.Game("gan")
+        >>> G = game.player("G", torch.nn.Linear(8, 3))
+        >>> G_ema = game.average("G_ema", G, half_life=10_000)
+        >>> print(game.averages["G_ema"])
+        average of G, half-life 10000 samples
+        """
+        where = str(call_site())
+        try:
+            module = copy.deepcopy(of.module).requires_grad_(False)
+        except Exception as error:
+            found = f"the module of `{of.name}` cannot be copied: {error}"
+            problem = Problem(where, found, "a module that copy.deepcopy copies", "")
+            raise GameError([problem], self.name) from error
+        if not half_life > 0:
+            found = f"a half-life of {half_life}"
+            self.table.note(Problem(where, found, "more than zero", "choose a larger half_life"))
+        if of.frozen:
+            found = f"an average of `{of.name}`, which is frozen"
+            self.table.note(Problem(where, found, "a player that moves", "average another one"))
+        player = self._player(name, module, frozen=True)
+        self.averages[name] = Average(player, of, half_life, unit, buffers)
+        return player
 
     def noise(self, name: str, shape: int | tuple[int, ...], *, like: Value) -> Value:
         """Return standard normal noise of shape (N, *shape).

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from nvn import pytree
+from nvn.game.averages import Average
 from nvn.game.game import Game
 from nvn.game.modules import may_draw, parameter_count
 from nvn.game.players import Player
@@ -46,6 +47,7 @@ class LossGraph:
         parameters: How many parameters each player has.
         learnable: The players with parameters that require gradients, frozen ones too.
         drawing: The players whose modules may draw random numbers.
+        averages: How players' weights follow others', of those that are averages, by name.
     """
 
     name: str
@@ -61,6 +63,7 @@ class LossGraph:
     parameters: Mapping[str, int]
     learnable: frozenset[str]
     drawing: frozenset[str]
+    averages: Mapping[str, Average] = field(default_factory=dict)
 
     @property
     def energies(self) -> tuple[Energy, ...]:
@@ -108,6 +111,7 @@ def freeze(game: Game, schedules: Iterable[Schedule]) -> LossGraph:
             p.name for p in players if any(w.requires_grad for w in p.module.parameters())
         ),
         drawing=frozenset(p.name for p in players if may_draw(p.module)),
+        averages=dict(game.averages),
     )
 
 

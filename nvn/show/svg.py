@@ -209,7 +209,8 @@ def _lane_labels(layout: _Layout) -> Iterator[str]:
         weight = 700 if player else 400
         yield _text(MARGIN, middle + 6, lane.name, size=17, weight=weight, color=lane.color)
         if player is not None and player.frozen:
-            yield _text(MARGIN, middle + 22, "frozen", size=11, color=GRAY)
+            role = "average" if player.name in layout.graph.averages else "frozen"
+            yield _text(MARGIN, middle + 22, role, size=11, color=GRAY)
 
 
 def _arrows(layout: _Layout) -> Iterator[str]:
