@@ -120,6 +120,10 @@ def run(
             "such steps, or go back to the last checkpoint with smaller learning rates.",
         ),
     ] = "stop",
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
+    ] = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     devices: Annotated[str, typer.Option(help="Number of devices (only 1 is supported).")] = "1",
     num_nodes: Annotated[int, typer.Option(help="Number of nodes (only 1 is supported).")] = 1,
@@ -170,6 +174,7 @@ def run(
         out=out,
         saving=saving,
         on_divergence=on_divergence,
+        deterministic=deterministic,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
         plugins=[Reporter()],

@@ -20,6 +20,8 @@ from nvn.engine.counters import Counters
 from nvn.engine.engine import Engine
 from nvn.engine.optimizers import Optimizers
 from nvn.errors import GameError, Problem
+from nvn.game.averages import Average
+from nvn.game.past import Past
 from nvn.game.traversal import ancestors, roots
 from nvn.planner import ir
 from nvn.planner.emit import INDENT, WIDTH, folded
@@ -152,10 +154,16 @@ class _File:
         self.distinct = [*dict.fromkeys(self.patterns.of.values())]
         if len(self.distinct) > MOST:
             self._refuse_many()
-        for name, average in plan.graph.averages.items():
-            found = f"`{name}` is an {average}, which the engine keeps"
-            edit = "eject a game without it, and average in the loop, as torch.optim.swa_utils does"
-            problem = Problem(str(average.player.where), found, "a game without averages", edit)
+        for key, spec in self.stepping.specs.items():
+            if spec.warmup:
+                found = f"the optimizer of `{key}` warms up, in {spec.warmup} steps"
+                edit = "make the warm-up part of its schedule: torch.optim.lr_scheduler.LinearLR"
+                self.problems[Problem("optimizers", found, "schedules alone", edit)] = None
+        followers: dict[str, Average | Past] = {**plan.graph.averages, **plan.graph.pasts}
+        for name, kept in followers.items():
+            found = f"`{name}` is kept by the engine: {kept}"
+            edit = "eject a game without it, and keep it in a loop of yours"
+            problem = Problem(str(kept.player.where), found, "players with modules alone", edit)
             self.problems[problem] = None
         drafts = {pattern: self._lowered(pattern) for pattern in self.distinct}
         self.called = self._called(drafts.values())

@@ -77,6 +77,8 @@ class Stepping:
         lines: list[str] = []
         try:
             for key, spec in self.specs.items():
+                if spec.groups:
+                    return None
                 options = _options(spec.factory, self.corrections[key])
                 if options is None:
                     return None

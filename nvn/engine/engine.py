@@ -33,6 +33,7 @@ from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_pat
 from nvn.engine.module_state import modes, preserved_attributes, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
+from nvn.engine.past_selves import PastSelves
 from nvn.engine.precision import Precision
 from nvn.engine.saving import parts_of, state_of
 from nvn.engine.seeding import Generators, HeldStreams
@@ -154,6 +155,13 @@ class Engine:
         if state is None:
             for averaging in self._averages:
                 averaging.begin()
+        self._pasts = [
+            PastSelves(past, self.state.modules, self.state.pasts.setdefault(name, []))
+            for name, past in plan.graph.pasts.items()
+        ]
+        for past in self._pasts:
+            if not past.pool:
+                past.begin()
         self._around = self._surroundings()
         self._before: Before | None = None  # while something is computed
         self._playing_now = False
@@ -201,6 +209,7 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
+        steps = self._chosen()
         self._before = self._around.now(run)
         try:
             self._playing_now = True
@@ -211,15 +220,31 @@ class Engine:
         finally:
             self._playing_now = False
         self._before = None
-        for averaging in self._averages:
-            if averaging.of in playing.players:
-                averaging.update(run.batch)
+        self._follow(playing.players, run, steps)
         state.iterations[self.phase] = done + 1
         numbers = outcome.numbers
         record = Record.deferred(done + 1, lambda: (*numbers(), norms))
-        before = None if self._steady else state.records.get(self.phase)
-        state.records[self.phase] = record.over(before)
+        earlier = None if self._steady else state.records.get(self.phase)
+        state.records[self.phase] = record.over(earlier)
         return record
+
+    def _chosen(self) -> list[int]:
+        """Let players be the earlier selves of others that they are next; return how old these are.
+
+        Returns:
+            The steps that each of the others has taken.
+        """
+        for past in self._pasts:
+            past.choose(self.state.counters)
+        return [self.state.counters.steps.get(past.of, 0) for past in self._pasts]
+
+    def _follow(self, moved: Collection[str], run: Iteration, steps: Sequence[int]) -> None:
+        """Bring averages and pools up to date with who has moved, from `steps` on."""
+        for averaging in self._averages:
+            if averaging.of in moved:
+                averaging.update(run.batch)
+        for past, before in zip(self._pasts, steps, strict=True):
+            past.keep(before, self.state.counters.steps.get(past.of, 0))
 
     def _settle(self) -> None:
         """Restore what was there before something that was cut short."""
@@ -325,6 +350,7 @@ class Engine:
             optimizer.clear()
         feed = BatchFeed(batch, self.plan.batches(pattern), self._placed)
         run = self._iteration(feed, state.counters, done, interpreter.step)
+        steps = self._chosen()
         self._before = self._around.now(run)
         try:
             with modes(self._modes):
@@ -334,9 +360,7 @@ class Engine:
                 raise
         else:
             state.iterations[self.phase] = done + 1
-            for averaging in self._averages:
-                if any(averaging.of in turn.terms for turn in turns):
-                    averaging.update(run.batch)
+            self._follow({p for turn in turns for p in turn.terms}, run, steps)
             record = Record.deferred(done + 1, lambda: (*outcome.numbers(), {}))
             state.records[self.phase] = record.over(state.records.get(self.phase))
         finally:
@@ -369,6 +393,7 @@ class Engine:
             GameError: A player is unknown, frozen, or has no objective.
         """
         names = self._names(players)
+        self._chosen()
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}

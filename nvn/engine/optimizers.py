@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import torch
@@ -13,7 +14,7 @@ from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nvn.engine.runtime import assign
-from nvn.errors import ConfigError
+from nvn.errors import ConfigError, did_you_mean
 from nvn.records import Pending
 
 
@@ -70,6 +71,13 @@ class Optimizer:
         clip_norm: The gradient (clamped, if it is) is scaled down to this 2-norm if it is longer.
         schedule: A function from the optimizer to a torch learning-rate scheduler, which then
             advances with every step of the optimizer; or a `Plateau`.
+        warmup: In the first so many steps the learning rate, whatever the schedule makes of it,
+            is multiplied by 1/warmup, 2/warmup, …, 1.
+        groups: Options of their own for parameters whose names fit a pattern (`fnmatch`): of
+            several patterns that fit, the first counts. Others have the factory's options.
+
+    Raises:
+        ConfigError: The warm-up is not one of steps.
 
     A learning rate that is halved after each 100 steps of the player:
 
@@ -84,6 +92,48 @@ class Optimizer:
     clip_norm: float | None = None
     clip_value: float | None = None
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
+    warmup: int = 0
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.warmup, int) or self.warmup < 0:
+            raise ConfigError(
+                f"an nvn.Optimizer with warmup={self.warmup!r}: expected a number of steps"
+            )
+
+    def made(self, parameters: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the torch optimizer of parameters, given by name.
+
+        Raises:
+            ConfigError: A pattern of `groups` fits no parameter.
+
+        >>> from functools import partial
+        >>> sgd = partial(torch.optim.SGD, lr=0.1, weight_decay=0.01)
+        >>> split = Optimizer(sgd, groups={"*bias": {"weight_decay": 0.0}})
+        >>> layer = nn.Linear(2, 2)
+        >>> made = split.made(dict(layer.named_parameters()))
+        >>> [(len(group["params"]), group["weight_decay"]) for group in made.param_groups]
+        [(1, 0.01), (1, 0.0)]
+        """
+        if not self.groups:
+            return self.factory([*parameters.values()])
+        chosen = {name: self._pattern_of(name) for name in parameters}
+        for pattern in self.groups:
+            if pattern not in chosen.values():
+                raise ConfigError(
+                    f"groups: no parameter fits {pattern!r}, or an earlier pattern fits too."
+                    f"{did_you_mean(pattern, parameters)} Parameters: {', '.join(parameters)}"
+                )
+        split: list[dict[str, Any]] = []
+        options: list[tuple[str | None, Mapping[str, Any]]] = [(None, {}), *self.groups.items()]
+        for chosen_by, own in options:
+            fitting = [p for name, p in parameters.items() if chosen[name] == chosen_by]
+            if fitting:
+                split.append({"params": fitting, **own})
+        return self.factory(split)  # type: ignore[arg-type]
+
+    def _pattern_of(self, name: str) -> str | None:
+        return next((p for p in self.groups if fnmatch.fnmatchcase(name, p)), None)
 
 
 Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
@@ -117,13 +167,17 @@ class PlayerOptimizer:
     """
 
     def __init__(
-        self, spec: Optimizer, parameters: Sequence[nn.Parameter], correction: float = 1.0
+        self,
+        spec: Optimizer,
+        parameters: Sequence[nn.Parameter] | Mapping[str, nn.Parameter],
+        correction: float = 1.0,
     ) -> None:
+        named = parameters if isinstance(parameters, Mapping) else _numbered(parameters)
         self._spec = spec
-        self._parameters = list(parameters)
+        self._parameters = [*named.values()]
         self._strides = [parameter.stride() for parameter in self._parameters]
         self._clips = spec.clip_value is not None or spec.clip_norm is not None
-        self.optimizer = corrected(spec.factory(self._parameters), correction)
+        self.optimizer = corrected(spec.made(named), correction)
         if isinstance(self.optimizer, torch.optim.LBFGS):
             raise ConfigError(
                 "LBFGS evaluates its objective several times a step, which a game's moves do not "
@@ -132,6 +186,7 @@ class PlayerOptimizer:
         self._scheduler = _scheduler(spec, self.optimizer)
         self._readings: list[float] = []
         self.skipped = 0
+        self._warmed = 0  # steps of the warm-up that have been taken
 
     @property
     def scheduled(self) -> bool:
@@ -173,7 +228,10 @@ class PlayerOptimizer:
             return length
         if self._clips:
             self._clip()
-        self.optimizer.step()
+        if self._warmed < self._spec.warmup:
+            self._step_warming_up()
+        else:
+            self.optimizer.step()
         # Fused optimizers change parameters without telling autograd: it would go back
         # through a graph of old values and new weights without an error.
         increment_version(self._parameters)
@@ -218,6 +276,7 @@ class PlayerOptimizer:
             "scheduler": scheduler,
             "readings": [*self._readings],
             "skipped": self.skipped,
+            "warmed": self._warmed,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -227,6 +286,20 @@ class PlayerOptimizer:
             self._scheduler.load_state_dict(state["scheduler"])
         self._readings = [*state["readings"]]
         self.skipped = state["skipped"]
+        self._warmed = state["warmed"]
+
+    def _step_warming_up(self) -> None:
+        """Step with a part of the learning rate; the schedule goes on from the whole."""
+        groups = self.optimizer.param_groups
+        rates = [group["lr"] for group in groups]
+        self._warmed += 1
+        try:
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate * (self._warmed / self._spec.warmup)
+            self.optimizer.step()
+        finally:
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate
 
     def scale(self, factor: float) -> None:
         """Multiply the learning rate, that of now and that which a schedule starts from."""
@@ -244,6 +317,10 @@ class PlayerOptimizer:
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             total = torch.nn.utils.get_total_norm(_dense(gradients))
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._spec.clip_norm, total)
+
+
+def _numbered(parameters: Sequence[nn.Parameter]) -> dict[str, nn.Parameter]:
+    return {str(number): parameter for number, parameter in enumerate(parameters)}
 
 
 def _length(norms: Sequence[float]) -> float:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from nvn.engine.counters import Counters
 from nvn.engine.optimizers import Optimizer, Optimizers, PlayerOptimizer, as_optimizer
+from nvn.engine.past_selves import Pool
 from nvn.engine.state_check import state_problems
 from nvn.errors import ConfigError, RunError, did_you_mean
 from nvn.game.players import Player
@@ -31,6 +32,7 @@ class TrainState:
         optimizers: The optimizers at work: a player's own by its name, others by "player:name".
         iterations: How many iterations each phase has done.
         records: The last record of each phase: what conditions of moves look at.
+        pasts: The earlier selves that are kept of players, by the name of who is one of them.
     """
 
     modules: dict[str, nn.Module]
@@ -39,6 +41,7 @@ class TrainState:
     optimizers: dict[str, PlayerOptimizer] = field(default_factory=dict)
     iterations: dict[str, int] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
+    pasts: dict[str, Pool] = field(default_factory=dict)
 
     @staticmethod
     def of(players: Iterable[Player], seed: int) -> TrainState:
@@ -63,6 +66,7 @@ class TrainState:
         state |= {f"iterations/{phase}": n for phase, n in self.iterations.items()}
         state |= {f"steps/{player}": n for player, n in now.steps.items()}
         state |= {f"record/{phase}": record.state_dict() for phase, record in self.records.items()}
+        state |= {f"past/{name}": [*pool] for name, pool in self.pasts.items()}
         state |= {f"player/{name}": m.state_dict() for name, m in self.modules.items()}
         state |= {f"optimizer/{name}": o.state_dict() for name, o in self.optimizers.items()}
         return state
@@ -84,6 +88,8 @@ class TrainState:
         self.iterations = _group(state, "iterations/")
         records = _group(state, "record/")
         self.records = {phase: Record.of_state(record) for phase, record in records.items()}
+        for name, pool in self.pasts.items():
+            pool[:] = [_copied_to(self.modules[name], own) for own in state[f"past/{name}"]]
         for name, module in self.modules.items():
             module.load_state_dict(state[f"player/{name}"])
         for name, optimizer in _group(state, "optimizer/").items():
@@ -101,7 +107,7 @@ def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> Non
             key = optimizer_key(player.name, move)
             if key not in state.optimizers:
                 spec, correction = stepping(plan, optimizers, player, move)
-                parameters = [*state.parameters[player.name].values()]
+                parameters = state.parameters[player.name]
                 state.optimizers[key] = PlayerOptimizer(spec, parameters, correction)
 
 
@@ -137,6 +143,12 @@ def _lazy_share(plan: Plan, player: Player) -> float:
     usual = sum(move.times / move.every for move in own if not move.lazy)
     lazy = sum(move.times / move.every for move in own if move.lazy)
     return usual / (usual + lazy) if usual else 1.0
+
+
+def _copied_to(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a copy of a state of a module, on the module's device."""
+    own = module.state_dict()
+    return {n: x.detach().clone().to(own[n].device) for n, x in state.items()}
 
 
 def _learning(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -18,7 +18,7 @@ __all__ = ["state_problems"]
 
 COUNTS = ("seed", "batches", "draws")
 _COUNT_GROUPS = ("iterations/", "steps/")
-_GROUPS = (*_COUNT_GROUPS, "record/", "player/", "optimizer/")
+_GROUPS = (*_COUNT_GROUPS, "record/", "player/", "optimizer/", "past/")
 
 
 def state_problems(state: Mapping[str, Any], present: TrainState) -> Iterator[str]:
@@ -53,6 +53,9 @@ def state_problems(state: Mapping[str, Any], present: TrainState) -> Iterator[st
         if f"optimizer/{name}" in state:
             for problem in _optimizer_problems(state[f"optimizer/{name}"], optimizer):
                 yield f"optimizer/{name}: {problem}"
+    yield from _unknown("pool of earlier selves", _names(state, "past/"), present.pasts)
+    for name in present.pasts:
+        yield from _pool_problems(name, state.get(f"past/{name}"), present.modules[name])
     yield from _forgetful(state, present)
 
 
@@ -92,6 +95,15 @@ def _module_problems(state: Any, module: nn.Module) -> Iterator[str]:
     for name in state:
         if name not in here:
             yield f"{name} is not in the module.{did_you_mean(name, here)}"
+
+
+def _pool_problems(name: str, pool: Any, module: nn.Module) -> Iterator[str]:
+    if not isinstance(pool, list) or not pool:
+        yield f"past/{name} is missing, or empty"
+        return
+    for number, own in enumerate(pool):
+        for problem in _module_problems(own, module):
+            yield f"past/{name}/{number}/{problem}"
 
 
 def _kind(tensor: Tensor) -> str:

@@ -21,6 +21,7 @@ from nvn.callsite import call_site
 from nvn.errors import GameError, Problem
 from nvn.game.averages import Average
 from nvn.game.ops import Batch, Noise, Sample
+from nvn.game.past import Past
 from nvn.game.players import Player, Team
 from nvn.game.values import Value, ValueTable
 
@@ -38,6 +39,7 @@ class Game:
         players: Every player, frozen ones too, by name, in the order declared.
         teams: The teams, by name.
         averages: The averages of players, by name.
+        pasts: The earlier selves of players, by name.
         table: Every value, and what was noted while declaring.
 
     >>> import nvn, torch
@@ -64,6 +66,7 @@ class Game:
         self.players: dict[str, Player] = {}
         self.teams: dict[str, Team] = {}
         self.averages: dict[str, Average] = {}
+        self.pasts: dict[str, Past] = {}
         self.table = ValueTable(name)
         self._sources: dict[str, Value] = {}  # what the batch gives, and what is drawn
         self._taken: Counter[str] = Counter()  # how many players were given each name
@@ -133,21 +136,59 @@ class Game:
         average of G, half-life 10000 samples
         """
         where = str(call_site())
+        if not half_life > 0:
+            found = f"a half-life of {half_life}"
+            self.table.note(Problem(where, found, "more than zero", "choose a larger half_life"))
+        player = self._follower(name, of, "an average")
+        self.averages[name] = Average(player, of, half_life, unit, buffers)
+        return player
+
+    def past(self, name: str, of: Player, *, every: int, keep: int) -> Player:
+        """Declare a player that is, in each iteration, one of another's earlier selves.
+
+        It is frozen: it never moves, and runs in eval mode. It is drawn anew in each iteration,
+        by the run's seed, and is what the other was at first until that has stepped `every` times.
+
+        Args:
+            name: Its name.
+            of: Whose earlier selves it is.
+            every: The steps of `of` between two that are kept.
+            keep: How many are kept, the latest; each takes the memory of one more `of`.
+
+        Raises:
+            GameError: The module cannot be copied.
+
+        >>> import nvn, torch
+        >>> game = nvn.Game("gan")
+        >>> x, z = game.batch("x", "z")
+        >>> G, D = game.player("G", torch.nn.Linear(8, 3)), game.player("D", torch.nn.Linear(3, 1))
+        >>> before = game.past("G_old", G, every=100, keep=10)
+        >>> adv = nvn.energies.NonSaturating()
+        >>> D.minimizes(adv.real(D(x)) + adv.fake(D(G(z))) + adv.fake(D(before(z))))
+        >>> print(game.pasts["G_old"])
+        one of the last 10 of G, every 100 steps
+        """
+        for called, count in (("every", every), ("keep", keep)):
+            if not isinstance(count, int) or count < 1:
+                where, found = str(call_site()), f"{called}={count!r}"
+                self.table.note(Problem(where, found, "a whole number of 1 or more", "correct it"))
+        player = self._follower(name, of, "earlier selves")
+        self.pasts[name] = Past(player, of, every, keep)
+        return player
+
+    def _follower(self, name: str, of: Player, what: str) -> Player:
+        """Return a frozen player with a copy of another's module."""
+        where = str(call_site())
         try:
             module = copy.deepcopy(of.module).requires_grad_(False)
         except Exception as error:
             found = f"the module of `{of.name}` cannot be copied: {error}"
             problem = Problem(where, found, "a module that copy.deepcopy copies", "")
             raise GameError([problem], self.name) from error
-        if not half_life > 0:
-            found = f"a half-life of {half_life}"
-            self.table.note(Problem(where, found, "more than zero", "choose a larger half_life"))
         if of.frozen:
-            found = f"an average of `{of.name}`, which is frozen"
-            self.table.note(Problem(where, found, "a player that moves", "average another one"))
-        player = self._player(name, module, frozen=True)
-        self.averages[name] = Average(player, of, half_life, unit, buffers)
-        return player
+            found = f"{what} of `{of.name}`, which is frozen"
+            self.table.note(Problem(where, found, "a player that moves", "name another one"))
+        return self._player(name, module, frozen=True)
 
     def noise(self, name: str, shape: int | tuple[int, ...], *, like: Value) -> Value:
         """Return standard normal noise of shape (N, *shape).

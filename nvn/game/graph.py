@@ -15,6 +15,7 @@ from nvn import pytree
 from nvn.game.averages import Average
 from nvn.game.game import Game
 from nvn.game.modules import may_draw, parameter_count
+from nvn.game.past import Past
 from nvn.game.players import Player
 from nvn.game.schedule import Schedule
 from nvn.game.traversal import (
@@ -48,6 +49,7 @@ class LossGraph:
         learnable: The players with parameters that require gradients, frozen ones too.
         drawing: The players whose modules may draw random numbers.
         averages: How players' weights follow others', of those that are averages, by name.
+        pasts: What players are who are others' earlier selves, by name.
     """
 
     name: str
@@ -64,6 +66,7 @@ class LossGraph:
     learnable: frozenset[str]
     drawing: frozenset[str]
     averages: Mapping[str, Average] = field(default_factory=dict)
+    pasts: Mapping[str, Past] = field(default_factory=dict)
 
     @property
     def energies(self) -> tuple[Energy, ...]:
@@ -112,6 +115,7 @@ def freeze(game: Game, schedules: Iterable[Schedule]) -> LossGraph:
         ),
         drawing=frozenset(p.name for p in players if may_draw(p.module)),
         averages=dict(game.averages),
+        pasts=dict(game.pasts),
     )
 
 

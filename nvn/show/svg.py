@@ -210,6 +210,7 @@ def _lane_labels(layout: _Layout) -> Iterator[str]:
         yield _text(MARGIN, middle + 6, lane.name, size=17, weight=weight, color=lane.color)
         if player is not None and player.frozen:
             role = "average" if player.name in layout.graph.averages else "frozen"
+            role = "past" if player.name in layout.graph.pasts else role
             yield _text(MARGIN, middle + 22, role, size=11, color=GRAY)
 
 

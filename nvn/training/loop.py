@@ -31,6 +31,7 @@ from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.streams import preserved, seed_all, set_streams
 from nvn.training.checkpoints import Checkpoints, Place
+from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
 from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
@@ -66,6 +67,7 @@ def train(
     resume: Path | str | None = None,
     saving: Saving = _SAVING,
     on_divergence: OnDivergence = "stop",
+    deterministic: bool = False,
     fabric: Fabric | None = None,
     compile: Collection[str] = (),
     plugins: Iterable[object] = (),
@@ -96,6 +98,7 @@ def train(
         on_divergence: What to do when something is not finite: "stop" with the last weights that
             were; "skip" the steps of players whose gradients are not; or "rollback" to the last
             checkpoint with smaller learning rates, three times at most (docs/reliability.md).
+        deterministic: Whether torch is held to deterministic algorithms.
         fabric: Device and precision; one device in 32-true if None.
         compile: Names of players whose forward torch.compile compiles.
         plugins: Objects with hooks (nvn.plugins).
@@ -137,6 +140,7 @@ def train(
     check_policy(on_divergence)
     with ExitStack() as stack:
         stack.enter_context(preserved())  # the caller's random streams
+        stack.enter_context(held_deterministic(deterministic))
         _seed_everything(seed)
         recipe = recipe if isinstance(recipe, Recipe) else recipe()
         recipe = _with_steps(recipe, max_steps, more_steps)
@@ -154,6 +158,7 @@ def train(
             "max_steps": max_steps,
             "more_steps": more_steps,
             "on_divergence": on_divergence,
+            "deterministic": deterministic,
             "compile": [*compile],
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin, options)

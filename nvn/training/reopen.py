@@ -49,6 +49,7 @@ class Reopened:
             "max_steps": about.get("max_steps"),
             "more_steps": about.get("more_steps") or 0,
             "compile": about.get("compile") or (),
+            "deterministic": bool(about.get("deterministic")),
             "on_divergence": about.get("on_divergence") or "stop",
             "saving": Saving(**about.get("saving") or {}),
         }

@@ -154,5 +154,7 @@ def test_a_module_that_cannot_be_copied_is_told() -> None:
 
 def test_a_loop_with_one_is_not_ejected() -> None:
     made = engine()
-    with pytest.raises(GameError, match="`f_ema` is an average of f, half-life 8 steps"):
+    with pytest.raises(
+        GameError, match="`f_ema` is kept by the engine: average of f, half-life 8 steps"
+    ):
         nvn.eject(made.plan, partial(torch.optim.SGD, lr=0.1), batches(1)[0])

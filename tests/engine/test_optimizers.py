@@ -253,3 +253,76 @@ def test_a_stepper_goes_on_where_it_was(spec: nvn.Optimizer) -> None:
     go(second, range(5, 10))
     assert_same(parameters(second), parameters(straight))
     assert second.optimizer.param_groups[0]["lr"] == straight.optimizer.param_groups[0]["lr"]
+
+
+# --- groups and warm-up -------------------------------------------------------------------------
+
+
+def test_groups_have_options_of_their_own() -> None:
+    ours, theirs = mlp(), mlp()
+    spec = nvn.Optimizer(
+        partial(torch.optim.SGD, lr=0.1, weight_decay=0.5),
+        groups={"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1.0}},
+    )
+    made = PlayerOptimizer(spec, dict(ours.named_parameters()))
+    named = dict(theirs.named_parameters())
+    bias = [p for name, p in named.items() if name.endswith("bias")]
+    first = [named["0.weight"]]
+    rest = [p for p in named.values() if not any(p is x for x in [*bias, *first])]
+    hand = torch.optim.SGD(
+        [{"params": rest}, {"params": bias, "weight_decay": 0.0}, {"params": first, "lr": 1.0}],
+        lr=0.1,
+        weight_decay=0.5,
+    )
+    for seed in range(3):
+        gradients = [tensor(*p.shape, seed=seed) for p in ours.parameters()]
+        for parameter, gradient in zip(theirs.parameters(), gradients, strict=True):
+            parameter.grad = gradient.clone()
+        made.step(gradients)
+        hand.step()
+    assert_same({"f": ours.state_dict()}, {"f": theirs.state_dict()})
+
+
+def test_a_pattern_that_fits_nothing_is_told() -> None:
+    spec = nvn.Optimizer(sgd, groups={"0.wieght": {"lr": 1.0}})
+    with pytest.raises(ConfigError, match=r"no parameter fits '0.wieght'.*'0.weight'"):
+        PlayerOptimizer(spec, dict(mlp().named_parameters()))
+
+
+def test_groups_are_of_the_players_parameters_by_name() -> None:
+    game = nvn.Game("line")
+    x = game.batch("x")
+    f = game.player("f", nn.Linear(3, 3))
+    f.minimizes(nvn.energies.mse(f(x), x))
+    spec = nvn.Optimizer(sgd, groups={"bias": {"lr": 0.0}})
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), spec)
+    before = f.module.bias.clone(), f.module.weight.clone()
+    engine.step({"x": tensor(4, 3)})
+    assert torch.equal(f.module.bias, before[0])
+    assert not torch.equal(f.module.weight, before[1])
+
+
+@pytest.mark.parametrize("cut", [0, 2, 7])
+def test_a_warm_up_is_a_part_of_what_the_schedule_says(cut: int) -> None:
+    schedule = partial(StepLR, step_size=3, gamma=0.5)
+    spec = nvn.Optimizer(partial(torch.optim.SGD, lr=1.0), schedule=schedule, warmup=4)
+    made = stepper(spec, torch.zeros(1))
+    at, moved = parameters(made)[0], []
+    for step in range(8):
+        if step == cut:  # as a run that goes on
+            state, value = made.state_dict(), at.detach().clone()
+            made = stepper(spec, value)
+            made.load_state_dict(state)
+            at = parameters(made)[0]
+        before = at.item()
+        made.step([torch.ones(1)])
+        moved.append(before - at.item())
+    rates = [1.0 * 0.5 ** (step // 3) * min(1.0, (step + 1) / 4) for step in range(8)]
+    assert moved == pytest.approx(rates)
+    assert made.optimizer.param_groups[0]["lr"] == 0.5 ** (8 // 3)
+
+
+@pytest.mark.parametrize("warmup", [-1, 0.5, "x"])
+def test_a_warm_up_that_is_none(warmup: Any) -> None:
+    with pytest.raises(ConfigError, match="expected a number of steps"):
+        nvn.Optimizer(sgd, warmup=warmup)
