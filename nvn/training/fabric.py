@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,12 @@ def check_supported(
         RunError: Naming every option that this version of nvn does not support.
     """
     problems = []
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "LOCAL_RANK" in os.environ:
+        # Each of them would train the same alone, and whoever waits would pay for all.
+        problems.append(
+            f"this is one of {os.environ['WORLD_SIZE']} processes, as torchrun starts them: nvn "
+            "trains in one so far; start it without a launcher"
+        )
     if devices not in ("1", "auto"):
         problems.append(f"--devices {devices}: only 1 is supported")
     if num_nodes != 1:

@@ -43,3 +43,13 @@ def test_a_login_node_of_slurm_is_no_reason_to_warn(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("SLURM_NTASKS", raising=False)
     assert make_fabric("cpu").device.type == "cpu"
+
+
+def test_many_processes_that_would_all_train_the_same_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As torchrun starts them."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(RunError, match="one of 2 processes, as torchrun starts them"):
+        make_fabric("cpu")
