@@ -414,13 +414,14 @@ def apply(
 ) -> None:
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
     from nvn.apply.apply import apply_to, check_empty, report
+    from nvn.console import show
     from nvn.images import find_pictures
     from nvn.training.fabric import make_fabric
     from nvn.training.trained import trained
 
     pictures = find_pictures(files)
     check_empty(out)
-    game = trained(run, recipe=recipe, fabric=make_fabric(accelerator))
+    game = trained(run, recipe=recipe, fabric=make_fabric(accelerator), telling=show)
     applied = apply_to(game, pictures, out)
     report(applied, len(pictures), out)
     if applied.interrupted:
@@ -450,6 +451,9 @@ def main() -> None:
     # Before torch is imported. Its threads otherwise spin while they wait for one another, which
     # makes small steps many times slower wherever another process wants the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a run must not end for what cannot be printed
+            stream.reconfigure(errors="replace")
     warnings.showwarning = _warn  # process-wide, as is right for a command only
     try:
         app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,24 @@ from rich.text import Text
 
 from nvn.errors import NvnWarning
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def visible(text: str) -> str:
+    """Return a text with control characters written out: a file's must not steer the terminal.
+
+    >>> visible(f"a{chr(27)}[2Jb") == "a" + repr(chr(27))[1:-1] + "[2Jb"
+    True
+    """
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
 
 def show(what: RenderableType) -> None:
     """Print to stdout; text is printed as it is, not wrapped."""
     console = rich.get_console()
     with ignore_broken_pipe(console):
         if isinstance(what, str):
-            console.print(what, markup=False, highlight=False, emoji=False, soft_wrap=True)
+            console.print(visible(what), markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
             console.print(what)
 
@@ -48,14 +60,14 @@ def to_stderr() -> Iterator[None]:
 def fail(error: BaseException) -> None:
     """Print an error and its notes to stderr."""
     message = "\n".join([str(error), *getattr(error, "__notes__", ())])
-    _write_to_stderr(Text("error: ", style="bold red") + Text(message, style="default"))
+    _write_to_stderr(Text("error: ", style="bold red") + Text(visible(message), style="default"))
 
 
 def warn(message: Warning | str, category: type[Warning], place: str) -> None:
     """Print a warning to stderr, as Python would; nvn's own name their place themselves."""
     where = "" if issubclass(category, NvnWarning) else f"{place}: "
     _write_to_stderr(
-        Text("warning: ", style="bold yellow") + Text(f"{where}{message}", style="default")
+        Text("warning: ", style="bold yellow") + Text(visible(f"{where}{message}"), style="default")
     )
 
 

@@ -7,6 +7,7 @@ class Config(nvn.Config):
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ import pydantic
 import yaml
 
 from nvn.errors import ConfigError, did_you_mean
+from nvn.recipe.yaml_reading import MOST_BYTES, parse, shortened
 
 __all__ = ["Config", "as_yaml", "overlaid", "read_settings", "read_yaml"]
 
@@ -84,10 +86,18 @@ def read_yaml(path: Path) -> Mapping[str, object]:
         ConfigError: If it cannot be read, or is no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{path} is no regular file")  # reading it might never end
+        with path.open("rb") as file:
+            content = parse(file.read(MOST_BYTES + 1).decode("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, UnicodeDecodeError):
+            raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        raise ConfigError(f"cannot read {path}: {reason}") from None
+    except ConfigError as error:
+        if str(error).endswith("is no regular file"):
+            raise
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if content is None:
         return {}
@@ -106,8 +116,8 @@ def read_settings(pairs: Iterable[str]) -> dict[str, object]:
         if not (equals and name):
             raise ConfigError(f"--set {pair}: expected name=value, e.g. --set steps=500")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse(text)
+        except ConfigError:
             value = text  # not YAML: a string
         *groups, last = name.split(".")
         inner = settings
@@ -158,7 +168,7 @@ def _messages(config: type[Config], error: pydantic.ValidationError) -> Iterator
             continue
         field = config.model_fields.get(str(problem["loc"][0]))
         purpose = f" ({field.description})" if field and field.description else ""
-        value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+        value = "" if problem["type"] == "missing" else f" = {shortened(repr(problem['input']))}"
         yield f"{name}{value}: {problem['msg']}{purpose}"
 
 

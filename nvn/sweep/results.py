@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nvn.errors import ConfigError
 from nvn.files import disk
+from nvn.recipe.config import read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder
 from nvn.sweep.grid import Cell, Grid, as_text
 
@@ -111,11 +111,25 @@ def log_of(place: Path) -> Path:
 def read_result(place: Path) -> Result:
     """Read the result of a run."""
     try:
-        about: Any = yaml.safe_load((place / "run.yaml").read_text(encoding="utf-8"))
-        metrics = about.get("metrics") or {}
-        return Result(str(about["outcome"]), metrics, about.get("error"))
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        about = read_yaml(place / "run.yaml")
+        error = about.get("error")
+        return Result(
+            str(about["outcome"]),
+            _numbers(about.get("metrics")),
+            None if error is None else str(error),
+        )
+    except (ConfigError, KeyError):
         return Result("unfinished" if log_of(place).exists() else "missing")
+
+
+def _numbers(metrics: Any) -> dict[str, dict[str, float]]:
+    """Return what is metrics of an entry of run.yaml; whatever else is there is none."""
+    found = metrics.items() if isinstance(metrics, Mapping) else ()
+    return {
+        str(evaluation): {str(n): float(x) for n, x in own.items() if isinstance(x, int | float)}
+        for evaluation, own in found
+        if isinstance(own, Mapping)
+    }
 
 
 def clear(place: Path) -> None:

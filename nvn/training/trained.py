@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from nvn.recipe.build import make_engines
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder, load_recipe
 from nvn.recipe.recipe import MAIN, Application, Recipe
+from nvn.recipe.yaml_reading import shortened
 from nvn.streams import python_and_numpy
 from nvn.training.fabric import make_fabric
 from nvn.training.weights import Expected, load_weights
@@ -110,17 +111,23 @@ class Trained:
 
 
 def trained(
-    run: Path | str, *, recipe: Recipe | Path | str | None = None, fabric: Fabric | None = None
+    run: Path | str,
+    *,
+    recipe: Recipe | Path | str | None = None,
+    fabric: Fabric | None = None,
+    telling: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Build a run's recipe again, and load the run's weights. No data are read.
 
-    Warns (`NvnWarning`) if the recipe has changed since, or if the run did not finish.
+    The recipe's code is run: whose it is, run.yaml says (`origin`), and it has to be the same still
+    as that which the run kept. Warns (`NvnWarning`) if the run did not finish.
 
     Args:
         run: The run's folder; or a folder of runs, `runs/<recipe>`, for the latest that finished.
         recipe: The recipe, if it has moved or if the run was started from Python: its file, its
             name if installed, or an `nvn.Recipe`.
         fabric: Device and precision; one device in 32-true if None.
+        telling: Is told which recipe's code will be run, before it is.
 
     Raises:
         RunError: If there is no such run, if its weights are missing, incomplete or do not fit,
@@ -150,13 +157,13 @@ def trained(
     """
     folder = _run_folder(Path(run))
     about = _about(folder)
-    seed = int(about.get("seed") or 0)
+    seed = _seed(folder, about)
     fabric = fabric or make_fabric()
     _check_outcome(folder, about)
     with seeded(
         seed, fabric.device
     ):  # for random buffers and constants that are not in the weights
-        built, config = _built(folder, about, recipe)
+        built, config = _built(folder, about, recipe, telling)
         engine = make_engines(built, fabric, seed)[MAIN]
     for name, module in engine.modules.items():
         file = folder / "checkpoints" / "final" / f"{name}.safetensors"
@@ -176,7 +183,12 @@ def _run_folder(path: Path) -> Path:
             f"there is no run {path}: expected a run's folder, runs/<recipe>/<time>, or runs/"
             "<recipe> for the latest that finished"
         )
-    runs = {folder: _about(folder) for folder in path.iterdir() if _is_run(folder)}
+    runs = {}
+    for folder in filter(_is_run, path.iterdir()):
+        try:
+            runs[folder] = _about(folder)
+        except ConfigError as error:  # one that cannot be read does not keep back the others
+            _warn(f"{error}: that run is passed over")
     if not runs:
         raise RunError(f"{path} is not a run's folder, and contains none: there is no run.yaml")
     finished = [folder for folder in runs if runs[folder].get("outcome") == "finished"]
@@ -195,20 +207,27 @@ def _about(folder: Path) -> Mapping[str, Any]:
 
 
 def _started(about: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(str(about["started"])).timestamp() if "started" in about else 0.0
+    try:
+        return datetime.fromisoformat(str(about["started"])).timestamp()
+    except (KeyError, ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def _check_outcome(folder: Path, about: Mapping[str, Any]) -> None:
     """Refuse a run without weights; warn of one that did not finish."""
     outcome, final = about.get("outcome"), folder / "checkpoints" / "final"
     if not final.is_dir():
-        why = "still running, or killed" if outcome == "running" else f"outcome: {outcome}"
+        why = (
+            "still running, or killed" if outcome == "running" else f"outcome: {shortened(outcome)}"
+        )
         raise RunError(f"the run {folder} has no weights ({why}): there is no {final}")
     if outcome != "finished":
-        steps = ", ".join(f"{phase} {count}" for phase, count in (about.get("steps") or {}).items())
+        counted = about.get("steps")
+        done = counted.items() if isinstance(counted, Mapping) else ()
+        steps = shortened(", ".join(f"{phase} {count}" for phase, count in done))
         warnings.warn(
-            f"the run {folder} did not finish ({outcome}; steps: {steps or 'none'}): its last "
-            "weights are used",
+            f"the run {folder} did not finish ({shortened(outcome)}; steps: {steps or 'none'}): "
+            "its last weights are used",
             NvnWarning,
             stacklevel=3,
         )
@@ -218,27 +237,60 @@ def _check_outcome(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def _built(
-    folder: Path, about: Mapping[str, Any], given: Recipe | Path | str | None
+    folder: Path,
+    about: Mapping[str, Any],
+    given: Recipe | Path | str | None,
+    telling: Callable[[str], None],
 ) -> tuple[Recipe, Config | None]:
     if isinstance(given, Recipe):
         return given, None
-    source = _source(folder, about, given)
+    source = _source(folder, about, given, telling)
     config = source.config_class.build(file=read_yaml(folder / "config.yaml"))
     return source.build(config), config
 
 
-def _source(folder: Path, about: Mapping[str, Any], given: Path | str | None) -> RecipeSource:
+def _source(
+    folder: Path,
+    about: Mapping[str, Any],
+    given: Path | str | None,
+    telling: Callable[[str], None],
+) -> RecipeSource:
     origin = given or about.get("origin")
     if origin is None:
         raise RunError(
             f"the run {folder} has no record of its recipe's file, because it was started from "
             "Python: give it with --recipe FILE, or as nvn.trained(…, recipe=…)"
         )
-    source = _load_source(folder, str(origin), given is not None)
-    kept = folder / "recipe.py"
-    if kept.is_file() and kept.read_bytes() != source.path.read_bytes():
-        _warn(f"{source.path} has changed since the run, whose recipe is kept as {kept}")
-    return source
+    if given is None:
+        _check_kept(folder, str(origin))
+    inside = Path(str(origin)).resolve().is_relative_to(folder.resolve())
+    telling(f"recipe: {origin}{', which lies in that folder' if inside else ''}: its code is run")
+    return _load_source(folder, str(origin), given is not None)
+
+
+def _check_kept(folder: Path, origin: str) -> None:
+    """Refuse a recipe's file that is not the one that the run had: before its code is run.
+
+    A run's folder names the file whose code is executed, and may be anybody's.
+    """
+    kept, file = folder / "recipe.py", Path(origin)
+    if file.suffix != ".py" or not file.is_file() or not kept.is_file():
+        return  # installed, or gone: what comes next tells
+    if kept.read_bytes() != file.read_bytes():
+        raise RunError(
+            f"{file} has changed since the run, whose recipe is kept as {kept}: give the one to "
+            f"use, --recipe {file} or --recipe {kept}, or nvn.trained(…, recipe=…)"
+        )
+
+
+def _seed(folder: Path, about: Mapping[str, Any]) -> int:
+    seed = about.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise RunError(
+            f"{folder / 'run.yaml'}: seed = {shortened(repr(seed))}; expected an integer from 0 to "
+            "2^63 - 1"
+        )
+    return seed
 
 
 def _load_source(folder: Path, origin: str, given: bool) -> RecipeSource:

@@ -1,5 +1,4 @@
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +89,7 @@ def found_x(found: nvn.Trained) -> nvn.Value:
 def test_no_data_are_read(file: Path, tmp_path: Path) -> None:
     run = train(file, tmp_path / "run")
     file.write_text(RECIPE.replace("steps=config.steps", "steps=config.steps, data=unread"))
-    with pytest.warns(NvnWarning, match="has changed since the run"):
-        nvn.trained(run.folder)
+    nvn.trained(run.folder, recipe=file)
 
 
 def test_the_random_streams_go_on_as_before(run: nvn.Run) -> None:
@@ -251,22 +249,44 @@ def test_an_installed_recipe_is_found_by_its_name() -> None:
     assert source.origin == load_recipe(str(source.path)).origin == "gaussians"
 
 
-def test_a_changed_recipe_is_said(run: nvn.Run, file: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+def test_a_changed_recipe_is_not_run_unless_it_is_given(run: nvn.Run, file: Path) -> None:
+    """A run's folder names the code that is executed: it may be anybody's."""
+    told: list[str] = []
+    nvn.trained(run.folder, telling=told.append)
+    assert told == [f"recipe: {file}: its code is run"]
+    file.write_text("raise SystemExit('run')\n" + RECIPE)
+    with pytest.raises(RunError, match=r"game.py has changed since the run, whose recipe is kept"):
         nvn.trained(run.folder)
     file.write_text(RECIPE + "# changed\n")
-    with pytest.warns(NvnWarning, match=r"game.py has changed since the run, whose recipe is kept"):
+    nvn.trained(run.folder, recipe=file)
+
+
+def test_a_recipe_in_the_folder_itself_is_said_to_be_there(run: nvn.Run) -> None:
+    told: list[str] = []
+    nvn.trained(run.folder, recipe=run.folder / "recipe.py", telling=told.append)
+    assert "which lies in that folder: its code is run" in told[0]
+
+
+@pytest.mark.parametrize("seed", ["x", [1], 2**70, -1, True, 1.5])
+def test_a_seed_that_is_none_is_told(run: nvn.Run, seed: object) -> None:
+    about = yaml.safe_load((run.folder / "run.yaml").read_text())
+    (run.folder / "run.yaml").write_text(yaml.safe_dump({**about, "seed": seed}))
+    with pytest.raises(RunError, match=r"run.yaml: seed = "):
         nvn.trained(run.folder)
+
+
+def test_a_neighbour_that_cannot_be_read_is_passed_over(run: nvn.Run) -> None:
+    other = run.folder.with_name("other")
+    other.mkdir()
+    (other / "run.yaml").write_text("a: &a [*a]")
+    with pytest.warns(NvnWarning, match="that run is passed over"):
+        assert nvn.trained(run.folder.parent).folder == run.folder
 
 
 def test_a_configuration_that_fits_no_more_is_said(run: nvn.Run, file: Path) -> None:
     file.write_text(RECIPE.replace("steps", "count").replace("tiny(count", "tiny(steps"))
-    with (
-        pytest.warns(NvnWarning, match="has changed since the run"),
-        pytest.raises(ConfigError, match="there is no setting 'steps'"),
-    ):
-        nvn.trained(run.folder)
+    with pytest.raises(ConfigError, match="there is no setting 'steps'"):
+        nvn.trained(run.folder, recipe=file)
 
 
 def test_a_run_from_python_needs_its_recipe(tmp_path: Path) -> None:
