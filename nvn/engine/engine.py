@@ -10,7 +10,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -40,6 +40,7 @@ from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.errors import GameError, Problem, RunError, did_you_mean
+from nvn.game.ops import Batch as InBatch
 from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
 from nvn.game.traversal import ancestors, batch_names, owner, roots
@@ -151,7 +152,8 @@ class Engine:
         add_optimizers(plan, optimizers, self.state)
         self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
         averages = plan.graph.averages.values()
-        self._averages = [Averaging(average, self.state.modules) for average in averages]
+        entries = [node.op.name for node in plan.graph.nodes if isinstance(node.op, InBatch)]
+        self._averages = [Averaging(a, self.state.modules, entries) for a in averages]
         if state is None:
             for averaging in self._averages:
                 averaging.begin()
@@ -161,7 +163,7 @@ class Engine:
         ]
         for past in self._pasts:
             if not past.pool:
-                past.begin()
+                past.begin(present=state is None)
         self._around = self._surroundings()
         self._before: Before | None = None  # while something is computed
         self._playing_now = False
@@ -393,12 +395,14 @@ class Engine:
             GameError: A player is unknown, frozen, or has no objective.
         """
         names = self._names(players)
-        self._chosen()
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
         run = self._preview(batch, iteration)
-        with self._looking_only(run):
+        with self._looking_only(run), ExitStack() as held:
+            for past in self._pasts:
+                held.enter_context(past.held())
+            self._chosen()
             outcome = self._looking(terms, batch)(run)
         for name in terms:
             run.require_path(name, outcome.gradients[name])
