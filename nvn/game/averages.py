@@ -34,7 +34,7 @@ class Average:
     def decay(self, samples: int) -> float:
         """Return d for an iteration whose batch has so many samples."""
         taken = samples if self.unit == "samples" else 1
-        return float(0.5 ** (taken / self.half_life))
+        return float(0.5 ** (taken / float(self.half_life)))
 
     def __str__(self) -> str:
         return f"average of {self.of.name}, half-life {self.half_life:g} {self.unit}"

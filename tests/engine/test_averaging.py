@@ -234,11 +234,3 @@ def test_a_module_that_cannot_be_copied_is_told() -> None:
     game = nvn.Game("wrong")
     with pytest.raises(GameError, match="the module of `f` cannot be copied: cannot copy"):
         game.average("a", game.player("f", Lone(2, 2)), half_life=1)
-
-
-def test_a_loop_with_one_is_not_ejected() -> None:
-    made = engine()
-    with pytest.raises(
-        GameError, match="`f_ema` is kept by the engine: average of f, half-life 8 steps"
-    ):
-        nvn.eject(made.plan, partial(torch.optim.SGD, lr=0.1), batches(1)[0])
