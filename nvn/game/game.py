@@ -133,7 +133,7 @@ class Game:
         >>> G = game.player("G", torch.nn.Linear(8, 3))
         >>> G_ema = game.average("G_ema", G, half_life=10_000)
         >>> print(game.averages["G_ema"])
-        average of G, half-life 10000 samples
+        average of G, half-life 10,000 samples
         """
         player = self._follower(name, of, "an average")
         self.averages[name] = Average(player, of, half_life, unit, buffers)
@@ -163,7 +163,7 @@ class Game:
         >>> adv = nvn.energies.NonSaturating()
         >>> D.minimizes(adv.real(D(x)) + adv.fake(D(G(z))) + adv.fake(D(before(z))))
         >>> print(game.pasts["G_old"])
-        one of the last 10 of G, every 100 steps
+        one of G's last 10 selves, kept every 100 steps
         """
         player = self._follower(name, of, "earlier selves")
         self.pasts[name] = Past(player, of, every, keep)

@@ -73,6 +73,11 @@ class LossGraph:
         """Every energy of the graph, in the order declared."""
         return tuple(node for node in self.nodes if isinstance(node, Energy))
 
+    @property
+    def followers(self) -> dict[str, str]:
+        """How players follow others, in words, of those who do, by name."""
+        return {name: str(follower) for name, follower in {**self.averages, **self.pasts}.items()}
+
     def player(self, name: str) -> Player:
         """Return the player of that name.
 
