@@ -454,7 +454,7 @@ class _File:
 def _values(plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the values of a game are, of a batch, by their names; everything else stays."""
     modules = [player.module for player in plan.graph.players]
-    followers = {*plan.graph.averages, *plan.graph.pasts}  # engines let them begin anew
+    followers = plan.graph.followers  # engines let them begin anew
     follow = [player.module for player in plan.graph.players if player.name in followers]
     states = [copy.deepcopy(module.state_dict()) for module in follow]
     modes = [(part, part.training) for module in modules for part in module.modules()]

@@ -74,9 +74,9 @@ class LossGraph:
         return tuple(node for node in self.nodes if isinstance(node, Energy))
 
     @property
-    def followers(self) -> dict[str, str]:
-        """How players follow others, in words, of those who do, by name."""
-        return {name: str(follower) for name, follower in {**self.averages, **self.pasts}.items()}
+    def followers(self) -> dict[str, Average | Past]:
+        """How players follow others, of those who do, by name."""
+        return {**self.averages, **self.pasts}
 
     def player(self, name: str) -> Player:
         """Return the player of that name.

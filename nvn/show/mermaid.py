@@ -68,7 +68,7 @@ def _weights(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
 
 
 def _followers(graph: LossGraph) -> Iterator[str]:
-    for follower in (*graph.averages.values(), *graph.pasts.values()):
+    for follower in graph.followers.values():
         of, own = (_identifier("player", p.name) for p in (follower.of, follower.player))
         yield f'{of} -. "{_escaped(str(follower))}" .-> {own}'
 

@@ -150,7 +150,7 @@ def explain(plan: Plan, costs: Mapping[str, Costs]) -> ExplainedPlan:
         game=plan.graph.name,
         schedule=str(plan.schedule),
         turns=turns,
-        followers=plan.graph.followers,
+        followers={name: str(each) for name, each in plan.graph.followers.items()},
         counts=plan.counts,
         passes=sum(call.passes for call in calls),
         passes_bound=sum(call.rank for call in calls),

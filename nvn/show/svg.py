@@ -182,8 +182,8 @@ def _frame(layout: _Layout) -> Iterator[str]:
         "</marker></defs>"
     )
     yield _text(MARGIN, 40, layout.graph.name, size=20, weight=600)
-    for i, (name, words) in enumerate(reversed(layout.graph.followers.items())):
-        yield _text(MARGIN, h - 54 - LINE * i, f"{name}: {words}", color=GRAY)
+    for i, (name, follower) in enumerate(reversed(layout.graph.followers.items())):
+        yield _text(MARGIN, h - 54 - LINE * i, f"{name}: {follower}", color=GRAY)
     yield _chip(MARGIN + 22, h - 28, "P 0.5", GRAY, filled=True, width=52)
     yield _text(MARGIN + 56, h - 24, "P minimizes this energy, with this weight", color=GRAY)
     yield _chip(MARGIN + 372, h - 28, "P −0.5", GRAY, filled=False, width=60)

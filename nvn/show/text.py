@@ -34,7 +34,7 @@ def _player_lines(graph: LossGraph) -> Iterator[str]:
     width = max((len(player.name) for player in graph.players), default=0)
     for player in graph.players:
         role = "frozen" if player.frozen else f"team {player.team}" if player.team else "alone"
-        role = graph.followers.get(player.name, role)
+        role = str(graph.followers.get(player.name, role))
         count = sum(p.numel() for p in player.module.parameters())
         kind = type(player.module).__name__
         yield f"{player.name:<{width}}  {kind}, {count:,} parameters, {role}"
