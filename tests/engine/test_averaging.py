@@ -141,6 +141,30 @@ def test_it_changes_nothing_of_the_game_and_can_be_a_target() -> None:
     assert not any(p.requires_grad for p in made.modules["f_ema"].parameters())
 
 
+@pytest.mark.parametrize("buffers", ["copy", "average"])
+def test_a_target_is_computed_once_an_iteration_and_played_as_plainly(buffers: Any) -> None:
+    def make(plain: bool) -> nvn.Engine:
+        game = nvn.Game("teacher")
+        x = game.batch("x")
+        f = game.player("f", nn.Sequential(linear(seed=1), nn.BatchNorm1d(3)).double())
+        g = game.player("g", linear(seed=2).double())
+        teacher = game.average("f_ema", f, half_life=8, buffers=buffers)
+        f.minimizes(nvn.energies.mse(f(x), teacher(x)) + nvn.energy(mean)(f(x)))
+        g.minimizes(nvn.energies.mse(g(x), teacher(x)))
+        schedule = nvn.alternating(nvn.move(f, times=2), g)
+        sgd = partial(torch.optim.SGD, lr=0.1)
+        return nvn.Engine(nvn.plan(game, schedule), sgd, plain=plain)
+
+    planned, plain = make(False), make(True)
+    assert planned.plan.counts["f_ema"] == {"forward": 1, "backward": 0}
+    for batch in batches(5):
+        for engine_ in (planned, plain):
+            engine_.step({"x": batch["x"].double()})
+    for name, own in weights(planned).items():
+        for key, tensor_ in own.items():
+            assert torch.allclose(tensor_, weights(plain)[name][key], rtol=1e-10)
+
+
 def test_a_fresh_engine_goes_on_with_it_to_the_bit(tmp_path: Path) -> None:
     whole, part = engine(target=True), engine(target=True)
     data = batches(6)
