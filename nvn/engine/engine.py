@@ -182,6 +182,7 @@ class Engine:
         An exception, KeyboardInterrupt among them, may come at any point of it. Players who have
         stepped by then have stepped, and what batches were taken are gone; otherwise everything is
         as before (flags, modes, buffers, `.grad`, random streams), and the next step can be played.
+        Averages and pools of earlier selves follow iterations that were played to their end.
 
         Args:
             batch: A dict of tensors, or an iterator of them if moves take batches of their own.
@@ -211,18 +212,18 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        steps = self._chosen()
         self._before = self._around.now(run)
         try:
             self._playing_now = True
+            steps = self._chosen()
             outcome = self._played(playing, run)
+            self._follow(playing.players, run, steps)
         except BaseException:
             self._settle()
             raise
         finally:
             self._playing_now = False
         self._before = None
-        self._follow(playing.players, run, steps)
         state.iterations[self.phase] = done + 1
         numbers = outcome.numbers
         record = Record.deferred(done + 1, lambda: (*numbers(), norms))
@@ -352,9 +353,9 @@ class Engine:
             optimizer.clear()
         feed = BatchFeed(batch, self.plan.batches(pattern), self._placed)
         run = self._iteration(feed, state.counters, done, interpreter.step)
-        steps = self._chosen()
         self._before = self._around.now(run)
         try:
+            steps = self._chosen()
             with modes(self._modes):
                 outcome = interpreter.play(turns, self.plan.graph.names, run)
         except Exception:

@@ -37,8 +37,19 @@ def statistical() -> Gan:
     return small
 
 
+def followed() -> Gan:
+    """An average that is a target, and earlier selves."""
+    small = gan(nn.Sequential(linear(seed=1), nn.BatchNorm1d(3)), linear(3, 1, seed=3))
+    smooth = small.game.average("G_ema", small.G, half_life=4, buffers="average")
+    old = small.game.past("G_old", small.G, every=2, keep=2)
+    small.G.minimizes(nvn.energies.mse(small.fake, smooth(small.z)))
+    small.D.minimizes(mean(small.D(old(small.z))).named("old"))
+    return small
+
+
 GAMES: dict[str, Callable[[bool], nvn.Engine]] = {
     "restless": lambda plain: restless().engine(OPTIMIZERS, seed=3, plain=plain),
+    "followed": lambda plain: followed().engine(adam, plain=plain),
     "statistical": lambda plain: statistical().engine(adam, plain=plain),
 }
 LOOKS: dict[str, Callable[[nvn.Engine], Any]] = {
