@@ -96,7 +96,7 @@ def rich(**changes: Any) -> nvn.Recipe:
         game=game,
         schedule=schedule,
         optimizers={
-            "G": nvn.Optimizer(adam, schedule=halved),
+            "G": nvn.Optimizer(adam, schedule=halved, warmup=20),
             "D": nvn.Optimizer(
                 adam, schedule=nvn.Plateau("drawn", patience=0, every=2), clip_norm=0.5
             ),
