@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nvn.errors import RunError
+from nvn.errors import ConfigError, RunError
 from nvn.recipe.config import read_yaml
 from nvn.training.checkpoints import Place, newest, places, set_aside
 from nvn.training.metrics_file import cut
@@ -59,17 +59,26 @@ def check_run(folder: Path) -> None:
         )
 
 
-def read_earlier(folder: Path, phases: Sequence[str]) -> Earlier:
+def read_earlier(folder: Path, phases: Sequence[str], recipe: str, seed: int) -> Earlier:
     """Read what a run left. Nothing is changed.
 
     Args:
         folder: The run's folder, locked.
         phases: The names of its phases, in order.
+        recipe: The name of its recipe.
+        seed: Its seed.
 
     Raises:
         RunError: No checkpoint is whole, though there are some.
+        ConfigError: It is a run of another recipe, or seed.
     """
     about: Mapping[str, Any] = read_yaml(folder / "run.yaml")
+    for name, here in (("recipe", recipe), ("seed", seed)):
+        if about.get(name) != here:
+            raise ConfigError(
+                f"{name} = {here!r}: the run in {folder} has {about.get(name)!r:.80}; give the "
+                "same, or begin a run in another folder"
+            )
     run = str(about.get("run"))
     place, found, problems = newest(folder / _CHECKPOINTS, phases, run)
     if found is None and problems:

@@ -473,8 +473,12 @@ def test_another_game_is_refused_before_anything_is_touched(half: Path) -> None:
             evaluations=[],
         )
 
-    with pytest.raises(RunError):
-        nvn.train(larger, resume=half)
+    with pytest.raises(RunError, match="this state does not fit the game"):
+        nvn.train(larger, resume=half, seed=3)
+    with pytest.raises(ConfigError, match="seed = 4: the run in .* has 3"):
+        nvn.train(rich, resume=half, seed=4)
+    with pytest.raises(ConfigError, match="recipe = 'other': the run in .* has 'rich'"):
+        nvn.train(partial(rich, name="other"), resume=half, seed=3)
     assert snapshot(half) == before
 
 
