@@ -25,6 +25,7 @@ class Earlier:
 
     Attributes:
         id: The run's id, which its checkpoints have.
+        origin: The recipe's file, or its name if installed.
         parts: What run.yaml says of the parts.
         place: The point of the run that it goes on from; None if it begins at the beginning.
         state: The state there, by the parts of the checkpoint.
@@ -32,6 +33,7 @@ class Earlier:
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    origin: str | None = None
     parts: tuple[Mapping[str, Any], ...] = ()
     place: Place | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -89,7 +91,15 @@ def read_earlier(folder: Path, phases: Sequence[str], recipe: str, seed: int) ->
     if parts and "ended" not in parts[-1]:
         parts[-1]["why"] = "killed"
     state = {} if found is None else found.parts
-    return Earlier(run, tuple(parts), place, state, tuple(problems))
+    origin = about.get("origin")
+    return Earlier(
+        id=run,
+        origin=None if origin is None else str(origin),
+        parts=tuple(parts),
+        place=place,
+        state=state,
+        problems=tuple(problems),
+    )
 
 
 def prepare(folder: Path, phases: Sequence[str], earlier: Earlier, written: int) -> None:

@@ -149,7 +149,7 @@ def train(
             "deterministic": deterministic,
             "compile": [*compile],
         }
-        about = run_record(recipe, earlier.id, fabric, saving, origin, options)
+        about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
         guard = FiniteGuard(skips=on_divergence == "skip")
         for plugin in (Symptoms(), guard, writer):

@@ -655,3 +655,9 @@ def test_what_cannot_be_saved_is_told_before_training(tmp_path: Path) -> None:
     with pytest.warns(NvnWarning, match="players/f/_extra_state: cannot save a builtin"):
         train(odd, out=tmp_path / "b")
     assert names(tmp_path / "b") == ["final"]
+
+
+def test_where_the_recipe_came_from_is_not_forgotten(tmp_path: Path) -> None:
+    train(out=tmp_path / "run", origin="gaussians", max_steps=2)
+    train(resume=tmp_path / "run", max_steps=3)
+    assert about(tmp_path / "run")["origin"] == "gaussians"
