@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nvn.errors import ConfigError, RunError
-from nvn.recipe.config import read_yaml
 from nvn.training.checkpoints import Place, newest, places, set_aside
 from nvn.training.metrics_file import cut
+from nvn.training.run_file import read_run
 
 __all__ = ["Earlier", "prepare", "read_earlier"]
 
@@ -74,27 +74,25 @@ def read_earlier(folder: Path, phases: Sequence[str], recipe: str, seed: int) ->
         RunError: No checkpoint is whole, though there are some.
         ConfigError: It is a run of another recipe, or seed.
     """
-    about: Mapping[str, Any] = read_yaml(folder / "run.yaml")
-    for name, here in (("recipe", recipe), ("seed", seed)):
-        if about.get(name) != here:
+    about = read_run(folder)
+    for name, here, before in (("recipe", recipe, about.recipe), ("seed", seed, about.seed)):
+        if before != here:
             raise ConfigError(
-                f"{name} = {here!r}: the run in {folder} has {about.get(name)!r:.80}; give the "
-                "same, or begin a run in another folder"
+                f"{name} = {here!r}: the run in {folder} has {before!r}; give the same, or begin a "
+                "run in another folder"
             )
-    run = str(about.get("run"))
-    place, found, problems = newest(folder / _CHECKPOINTS, phases, run)
+    place, found, problems = newest(folder / _CHECKPOINTS, phases, about.run)
     if found is None and problems:
         raise RunError(
             "\n".join([*problems, f"no checkpoint of {folder} is whole: nothing was changed"])
         )
-    parts = [dict(part) for part in about.get("parts") or ()]
+    parts = [dict(part) for part in about.parts]
     if parts and "ended" not in parts[-1]:
         parts[-1]["why"] = "killed"
     state = {} if found is None else found.parts
-    origin = about.get("origin")
     return Earlier(
-        id=run,
-        origin=None if origin is None else str(origin),
+        id=about.run,
+        origin=about.origin,
         parts=tuple(parts),
         place=place,
         state=state,
