@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from nvn.recipe.goal import EarlyStopping
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
     from nvn.records import Record
-    from nvn.training.loop import train
     from nvn.training.run import Run
     from nvn.training.saving import Saving
+    from nvn.training.starting import train
     from nvn.training.trained import Trained, trained
 
 # Public name → the module that defines it. Submodules that are names of their own stand below.
@@ -96,7 +96,7 @@ _HOME = {
     "plan": "planner.planner",
     "progress": "console",
     "simultaneous": "game",
-    "train": "training.loop",
+    "train": "training.starting",
     "trained": "training.trained",
     "value": "game",
 }

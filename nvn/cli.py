@@ -164,7 +164,7 @@ def run(
             return
 
     from nvn.training.fabric import make_fabric
-    from nvn.training.loop import train
+    from nvn.training.starting import train
 
     done = train(
         partial(source.build, chosen),
@@ -498,7 +498,7 @@ def _go_on(
     run = reopen(folder, settings, changed=changed, telling=show)
 
     from nvn.training.fabric import make_fabric
-    from nvn.training.loop import train
+    from nvn.training.starting import train
 
     options = run.options
     done = train(

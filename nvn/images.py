@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from nvn.errors import DataError
+from nvn.errors import DataError, NvnWarning
 
 __all__ = ["PictureFile", "drawable", "find_pictures", "printable", "read_picture", "rgb"]
 
@@ -63,7 +63,7 @@ def find_pictures(given: Iterable[Path]) -> tuple[PictureFile, ...]:
     files: dict[Path, PictureFile] = {}
     for path in given:
         for each in _in_folder(path) if path.is_dir() else [PictureFile(path, Path(path.name))]:
-            files.setdefault(each.path.resolve(), each)
+            files.setdefault(_resolved(each.path), each)
     if not any(each.path.exists() for each in files.values()):
         names = ", ".join(printable(path) for path in given)
         kinds = " ".join(sorted(_SUFFIXES))
@@ -74,11 +74,19 @@ def find_pictures(given: Iterable[Path]) -> tuple[PictureFile, ...]:
     return tuple(files.values())
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links that lead in a circle: reading it tells
+        return path.absolute()
+
+
 def _in_folder(root: Path) -> Iterator[PictureFile]:
     def refuse(error: OSError) -> None:
         folder = printable(error.filename)
         raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
 
+    outside: list[str] = []
     for folder, inside, files in os.walk(root, onerror=refuse):
         if MADE_BY_US in files:
             inside.clear()
@@ -86,8 +94,20 @@ def _in_folder(root: Path) -> Iterator[PictureFile]:
         inside[:] = sorted(name for name in inside if not name.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
-            if not name.startswith(".") and path.suffix.lower() in _SUFFIXES:
+            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+                continue
+            if path.is_symlink() and not _resolved(path).is_relative_to(_resolved(root)):
+                outside.append(printable(path))
+            else:
                 yield PictureFile(path, path.relative_to(root))
+    if outside:
+        named = ", ".join(outside[:5]) + (f" and {len(outside) - 5} more" if outside[5:] else "")
+        warnings.warn(
+            f"links that lead out of {printable(root)} are passed over: {named}. To use what they "
+            "lead to, give it by itself",
+            NvnWarning,
+            stacklevel=2,
+        )
 
 
 def read_picture(path: Path) -> Image.Image:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from nvn.errors import DataError
+from nvn.errors import DataError, NvnWarning
 from nvn.images import MADE_BY_US, drawable, find_pictures, printable, read_picture, rgb
 
 Y, X = np.mgrid[0:12, 0:16]
@@ -225,3 +225,28 @@ def test_text_is_in_letters_that_the_font_has() -> None:
     font = ImageFont.load_default(20)
     missing = bytes(font.getmask("\uffff"))
     assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_links_out_of_a_folder_are_passed_over_and_named(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    Image.new("L", (2, 2)).save(folder / "a.png")
+    Image.new("L", (2, 2)).save(elsewhere / "secret.png")
+    (folder / "b.png").symlink_to("a.png")
+    (folder / "c.png").symlink_to(elsewhere / "secret.png")
+    with pytest.warns(NvnWarning, match=r"lead out of .*folder are passed over: .*c.png"):
+        found = find_pictures([folder])
+    assert [picture.path.name for picture in found] == ["a.png"]
+    assert len(find_pictures([folder / "c.png"])) == 1  # given by itself
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_links_in_a_circle_are_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    Image.new("L", (2, 2)).save(tmp_path / "a.png")
+    found = find_pictures([tmp_path / "a.png", tmp_path / "loop.png"])
+    assert len(found) == 2
+    with pytest.raises(DataError):
+        read_picture(tmp_path / "loop.png")

@@ -9,7 +9,9 @@ DIR/applied.yaml                         the run, each file's result, what was s
 from __future__ import annotations
 
 import io
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,8 +86,7 @@ def apply_to(trained: Trained, pictures: Sequence[PictureFile], out: Path) -> Ap
     """
     name = trained.application.name
     check_empty(out)
-    with disk(out, "create"):
-        out.mkdir(parents=True, exist_ok=True)
+    _claim(out)
     stop = Stop()
     work = _Work(trained, out, stop)
     with stop_on_signals(stop), progress(name, len(pictures)) as bar:
@@ -106,6 +107,16 @@ def apply_to(trained: Trained, pictures: Sequence[PictureFile], out: Path) -> Ap
     return work.done
 
 
+def _claim(out: Path) -> None:
+    """Create the folder, and its list of results: of two that want it, one gets it."""
+    with disk(out, "create"):
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            (out / MADE_BY_US).open("xb").close()
+        except FileExistsError:
+            raise RunError(f"{out} is not empty: another apply works there") from None
+
+
 @dataclass
 class _Work:
     """Applies a game to one file after another, and collects the outcome."""
@@ -115,6 +126,8 @@ class _Work:
     stop: Stop
     done: Applied = field(default_factory=Applied)
     pairs: list[Pair] = field(default_factory=list)
+    recorded: float = -math.inf  # when the list was written, and how long that took
+    recording: float = 0.0
 
     def do(self, picture: PictureFile, place: Path) -> None:
         """Read a picture, apply the game, write the result; or record why it is skipped."""
@@ -132,6 +145,8 @@ class _Work:
         _write(path.with_name(f"{path.name}.png"), after if after.mode in _PNG_MODES else shown)
         _write(path.with_name(f"{path.name}-compared.png"), beside(before, shown))
         self.done.results[picture.path] = path.with_name(f"{path.name}.png")
+        if time.monotonic() - self.recorded > 20 * self.recording:
+            self.record()
         self.pairs.append(Pair(printable(picture.place), small(before), small(shown)))
         if len(self.pairs) == PAGE:
             self._page()
@@ -140,7 +155,7 @@ class _Work:
         """Write the last contact sheet and applied.yaml; no signal interrupts it."""
         self.stop.save()
         self._page()
-        self.record()
+        self.record(ended=not self.done.interrupted)
 
     def _page(self) -> None:
         """Write a contact sheet, unless it would be empty."""
@@ -154,18 +169,25 @@ class _Work:
         self.done.sheets.append(path)
         self.pairs.clear()
 
-    def record(self) -> None:
-        """Write applied.yaml; from the start, because it marks a folder of results."""
+    def record(self, *, ended: bool = False) -> None:
+        """Write applied.yaml: from the start, and so often that it takes 5 % of the time at most.
+
+        It marks a folder of results; what it lists is there, also if this is killed.
+        """
+        begun = time.monotonic()
         about = {
             "run": printable(self.trained.folder.resolve()),
             "recipe": self.trained.recipe.name,
             "application": self.trained.application.name,
             "nvn": version("nvn"),
+            "ended": ended,
             "results": _as_text(self.done.results),
             "skipped": _as_text(self.done.skipped),
         }
         text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
         atomic_write(self.out / MADE_BY_US, text.encode())
+        self.recorded = time.monotonic()
+        self.recording = self.recorded - begun
 
 
 def report(applied: Applied, total: int, out: Path) -> None:

@@ -53,6 +53,7 @@ class Batches:
         self._refused: frozenset[str] = frozenset()
         self._ahead: Batch | None = None
         self._before: dict[str, Any] = {}  # the state before the batch ahead was read
+        self._torn = False  # whether that was cut short
 
     @property
     def position(self) -> dict[str, Position]:
@@ -64,7 +65,7 @@ class Batches:
 
     def state_dict(self) -> dict[str, Any]:
         """Return how far the data have been read; a batch that was only looked at is to come."""
-        if self._ahead is not None:
+        if self._ahead is not None or self._torn:
             return self._before
         return {name: stream.state_dict() for name, stream in self._streams.items()}
 
@@ -79,7 +80,7 @@ class Batches:
         if state.keys() != self._streams.keys():
             known, given = (", ".join(map(repr, names)) for names in (self._streams, state))
             raise DataError(f"the data's state is of the loaders {given}; there are {known}")
-        self._ahead = None
+        self._ahead, self._torn = None, False
         for name, stream in self._streams.items():
             stream.load_state_dict(state[name])
 
@@ -90,8 +91,12 @@ class Batches:
     def peek(self) -> Batch:
         """Return the next batch without taking it."""
         if self._ahead is None:
-            self._before = self.state_dict()
+            if self._torn:
+                self.load_state_dict(self._before)
+            # An interruption may come between two loaders, one of which has been read by then.
+            self._before, self._torn = self.state_dict(), True
             self._ahead = self._read()
+            self._torn = False
         return self._ahead
 
     def wait(self) -> None:
@@ -106,6 +111,8 @@ class Batches:
         return self
 
     def __next__(self) -> Batch:
+        if self._torn:
+            self.load_state_dict(self._before)
         if self._ahead is None:
             return self._read()
         batch, self._ahead = self._ahead, None

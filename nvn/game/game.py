@@ -28,7 +28,7 @@ from nvn.game.values import Value, ValueTable
 if TYPE_CHECKING:
     from torch import nn
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # fit for a file name and for a state-dict key
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")  # fit for a file name and for a state-dict key
 
 
 class Game:
@@ -218,8 +218,8 @@ class Game:
         self, name: str, module: nn.Module, *, team: str | None = None, frozen: bool = False
     ) -> Player:
         if not NAME.fullmatch(name):
-            expected = "letters, digits and . _ - only, starting with a letter"
-            found, edit = f"a player named {name!r}", "rename it: files bear its name"
+            expected = "letters, digits and . _ - only, at most 100, starting with a letter"
+            found, edit = f"a player named {name!r:.130}", "rename it: files bear its name"
             self.table.note(Problem(str(call_site()), found, expected, edit))
         self._taken[name] += 1
         called = name

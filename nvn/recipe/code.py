@@ -12,6 +12,9 @@ from types import ModuleType
 __all__ = ["changed_code", "code_of", "digest"]
 
 
+_PACKAGES = {"site-packages", "dist-packages"}
+
+
 def code_of(recipe: Path) -> dict[str, str]:
     """Return the files of a recipe that has been built, and the SHA-256 of each.
 
@@ -40,13 +43,15 @@ def digest(path: Path) -> str | None:
 
 def _own_modules(folder: Path) -> Iterator[Path]:
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
-    installed += [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")]
     ours = Path(__file__).resolve().parents[1]  # of nvn, run.yaml has the version
     for module in [*sys.modules.values()]:
         path = _source(module)
         if path is None or path.is_relative_to(ours):
             continue
-        if path.is_relative_to(folder) or not any(path.is_relative_to(p) for p in installed):
+        # Wherever packages are installed: there may be several such folders.
+        theirs = not _PACKAGES.isdisjoint(path.parts)
+        theirs = theirs or any(path.is_relative_to(place) for place in installed)
+        if path.is_relative_to(folder) or not theirs:
             yield path
 
 

@@ -57,7 +57,7 @@ def parse(text: str) -> Any:
         raise ConfigError(" ".join(str(error).split())) from None
     except RecursionError:
         raise ConfigError("nested too deeply") from None
-    except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
+    except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
         # PyYAML's own, of what looks like a date or a number and is none.
         raise ConfigError(f"a value that is none: {shortened(error)}") from None
 

@@ -26,6 +26,7 @@ from nvn.files import disk
 from nvn.recipe.config import read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder
 from nvn.sweep.grid import Cell, Grid, as_text
+from nvn.sweep.locks import opened, try_lock
 
 __all__ = [
     "Result",
@@ -38,7 +39,7 @@ __all__ = [
     "read_result",
 ]
 
-_STOPPED = ("running", "interrupted", "preempted", "out of time")
+_STOPPED = ("running", "killed", "interrupted", "preempted", "out of time")
 _READABLE = 80  # characters of a name, before the digest
 _DIGEST = 10
 
@@ -113,13 +114,24 @@ def read_result(place: Path) -> Result:
     try:
         about = read_yaml(place / "run.yaml")
         error = about.get("error")
+        outcome = str(about["outcome"])
+        if outcome == "running" and not _is_held(log_of(place)):
+            outcome = "killed"  # it could not say so itself
         return Result(
-            str(about["outcome"]),
+            outcome,
             _numbers(about.get("metrics")),
             None if error is None else str(error),
         )
     except (ConfigError, KeyError):
         return Result("unfinished" if log_of(place).exists() else "missing")
+
+
+def _is_held(log: Path) -> bool:
+    """Return whether a process holds a run's log: then the run is still going on."""
+    if not log.exists():
+        return False
+    with opened(log) as file:
+        return not try_lock(file)
 
 
 def _numbers(metrics: Any) -> dict[str, dict[str, float]]:

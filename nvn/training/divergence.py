@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from nvn.checkpoint.encoding import decode
-from nvn.checkpoint.folder import Parts
+from nvn.checkpoint.folder import Parts, encode_parts
 from nvn.engine.diagnosis import Finding
 from nvn.engine.engine import Engine
 from nvn.errors import ConfigError, DataError, NvnWarning, RunError
@@ -55,7 +55,7 @@ class Divergence:
         guard: Knows what was finite last.
         folder: The run's folder.
         checkpoints: The run's checkpoints.
-        first: The state at the start, until there is a checkpoint.
+        first: The state at the start, or after going back, until there is a checkpoint of later.
     """
 
     policy: OnDivergence
@@ -118,6 +118,8 @@ class Divergence:
             optimizer.scale(SLOWER)
         self.guard.forget()
         self.folder.metrics.cut(self.state.progress.written)
+        # From here on this is the last good state: with the smaller rates, and the data to come.
+        self.first = encode_parts(self.state.parts())
         place = self.state.place
         warnings.warn(
             f"{error}. The run has gone back to step {place.step} of phase {place.phase!r}, with "

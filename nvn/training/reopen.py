@@ -17,6 +17,7 @@ from nvn.recipe.code import changed_code
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, load_recipe, recipe_file
 from nvn.training.resume import check_run
+from nvn.training.run_file import RunFile, read_run
 from nvn.training.saving import Saving
 
 __all__ = ["Reopened", "find_run", "has_finished", "reopen", "to_resume"]
@@ -38,31 +39,31 @@ class Reopened:
     folder: Path
     source: RecipeSource
     config: Config
-    about: Mapping[str, Any]
+    about: RunFile
 
     @property
     def options(self) -> dict[str, Any]:
         """The arguments of `nvn.train` that were given, but for those that need torch."""
         about = self.about
         return {
-            "seed": about["seed"],
-            "max_steps": about.get("max_steps"),
-            "more_steps": about.get("more_steps") or 0,
-            "compile": about.get("compile") or (),
-            "deterministic": bool(about.get("deterministic")),
-            "on_divergence": about.get("on_divergence") or "stop",
-            "saving": Saving(**about.get("saving") or {}),
+            "seed": about.seed,
+            "max_steps": about.max_steps,
+            "more_steps": about.more_steps,
+            "compile": about.compile,
+            "deterministic": about.deterministic,
+            "on_divergence": about.on_divergence,
+            "saving": Saving(**about.saving.model_dump()),
         }
 
     @property
     def accelerator(self) -> str:
         """The kind of device that it ran on."""
-        return str(self.about["accelerator"])
+        return self.about.accelerator
 
     @property
     def precision(self) -> str:
         """The precision that it ran in."""
-        return str(self.about["precision"])
+        return self.about.precision
 
 
 def find_run(path: Path) -> Path:
@@ -102,9 +103,9 @@ def reopen(
         RunError: Something differs; or the run was started from Python.
         ConfigError: There is no such recipe any more, or a setting is invalid.
     """
-    about = read_yaml(folder / "run.yaml")
-    origin = about.get("origin")
-    if not isinstance(origin, str):
+    about = read_run(folder)
+    origin = about.origin
+    if origin is None:
         raise RunError(
             f"the run {folder} was started from Python: go on there, with "
             "nvn.train(…, resume=folder)"
@@ -112,7 +113,7 @@ def reopen(
     path = recipe_file(origin)
     inside = ", which lies in that folder" if path.is_relative_to(folder.resolve()) else ""
     telling(f"recipe: {path}{inside}")
-    differences = [*_code_differences(folder, about, path)]
+    differences = [*_code_differences(folder, about.code, path)]
     if differences and not changed:  # before any of that code is run
         raise RunError(_refusal(folder, differences))
     source = load_recipe(origin)
@@ -172,11 +173,10 @@ def _started(run: Path) -> str:
         return ""
 
 
-def _code_differences(folder: Path, about: Mapping[str, Any], recipe: Path) -> Iterator[str]:
+def _code_differences(folder: Path, code: Mapping[str, str], recipe: Path) -> Iterator[str]:
     kept = folder / "recipe.py"
     if kept.is_file() and kept.read_bytes() != recipe.read_bytes():
         yield f"{recipe} has changed since the run began:\n{_diff(kept, recipe)}"
-    code = about.get("code") or {}
     for path in changed_code(code):
         if Path(path) != recipe.resolve():
             gone = "" if Path(path).exists() else ": it is gone"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nvn.errors import RunError
-from nvn.recipe.config import read_yaml
+from nvn.errors import ConfigError, RunError
 from nvn.training.checkpoints import Place, newest, places, set_aside
 from nvn.training.metrics_file import cut
+from nvn.training.run_file import read_run
 
 __all__ = ["Earlier", "prepare", "read_earlier"]
 
@@ -25,6 +25,7 @@ class Earlier:
 
     Attributes:
         id: The run's id, which its checkpoints have.
+        origin: The recipe's file, or its name if installed.
         parts: What run.yaml says of the parts.
         place: The point of the run that it goes on from; None if it begins at the beginning.
         state: The state there, by the parts of the checkpoint.
@@ -32,6 +33,7 @@ class Earlier:
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    origin: str | None = None
     parts: tuple[Mapping[str, Any], ...] = ()
     place: Place | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -59,28 +61,43 @@ def check_run(folder: Path) -> None:
         )
 
 
-def read_earlier(folder: Path, phases: Sequence[str]) -> Earlier:
+def read_earlier(folder: Path, phases: Sequence[str], recipe: str, seed: int) -> Earlier:
     """Read what a run left. Nothing is changed.
 
     Args:
         folder: The run's folder, locked.
         phases: The names of its phases, in order.
+        recipe: The name of its recipe.
+        seed: Its seed.
 
     Raises:
         RunError: No checkpoint is whole, though there are some.
+        ConfigError: It is a run of another recipe, or seed.
     """
-    about: Mapping[str, Any] = read_yaml(folder / "run.yaml")
-    run = str(about.get("run"))
-    place, found, problems = newest(folder / _CHECKPOINTS, phases, run)
+    about = read_run(folder)
+    for name, here, before in (("recipe", recipe, about.recipe), ("seed", seed, about.seed)):
+        if before != here:
+            raise ConfigError(
+                f"{name} = {here!r}: the run in {folder} has {before!r}; give the same, or begin a "
+                "run in another folder"
+            )
+    place, found, problems = newest(folder / _CHECKPOINTS, phases, about.run)
     if found is None and problems:
         raise RunError(
             "\n".join([*problems, f"no checkpoint of {folder} is whole: nothing was changed"])
         )
-    parts = [dict(part) for part in about.get("parts") or ()]
+    parts = [dict(part) for part in about.parts]
     if parts and "ended" not in parts[-1]:
         parts[-1]["why"] = "killed"
     state = {} if found is None else found.parts
-    return Earlier(run, tuple(parts), place, state, tuple(problems))
+    return Earlier(
+        id=about.run,
+        origin=about.origin,
+        parts=tuple(parts),
+        place=place,
+        state=state,
+        problems=tuple(problems),
+    )
 
 
 def prepare(folder: Path, phases: Sequence[str], earlier: Earlier, written: int) -> None:

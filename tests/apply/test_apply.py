@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import nvn
 from nvn.apply.apply import Applied, _places, apply_to, check_empty, report
 from nvn.errors import ConfigError, DataError, RunError
 from nvn.images import PictureFile, find_pictures
+from tests.killing import die, in_child
 from tests.tiny import tiny
 
 Fn = Callable[[nvn.Engine, Image.Image], Image.Image]
@@ -236,3 +238,33 @@ def test_what_was_skipped_is_told_up_to_a_point(capsys: pytest.CaptureFixture[st
     assert said.out == "1 result in out\n"
     assert said.err.startswith("error: 25 files skipped:\n  0.png: broken\n")
     assert said.err.endswith("  19.png: broken\n  and 5 more, see out/applied.yaml\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children by fork")
+def test_what_is_listed_is_there_also_after_a_kill(run: nvn.Run, photos: Path) -> None:
+    for number in range(8):
+        Image.new("RGB", (9, 9), "blue").save(photos / f"{number}.png")
+    seen = []
+
+    def deadly(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        seen.append(image)
+        if len(seen) == 7:
+            die()
+        time.sleep(0.3)  # a picture takes longer than a line of the list
+        return image
+
+    assert in_child(lambda: applied(run, photos, deadly)) == -9
+    about = yaml.safe_load(Path("out/applied.yaml").read_text())
+    assert about["ended"] is False
+    assert len(about["results"]) >= 5  # of six, the last of which may not be listed yet
+    assert all(Path(result).exists() for result in about["results"].values())
+
+
+def test_of_two_that_want_a_folder_one_gets_it(run: nvn.Run, photos: Path) -> None:
+    def second(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        with pytest.raises(RunError, match="is not empty"):
+            applied(run, photos)
+        return image
+
+    assert len(applied(run, photos, second).results) == 2
+    assert yaml.safe_load(Path("out/applied.yaml").read_text())["ended"] is True

@@ -220,3 +220,20 @@ def large(**changes):
         player.module.register_buffer("ballast", torch.zeros(10_000))
     return recipe
 """
+
+
+def test_what_a_terminal_cannot_print_costs_nothing(
+    folder: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = "\ndef named(engine):\n    return {'\N{GREEK CAPITAL LETTER DELTA} norm': 1.0}\n"
+    changed = FILE.replace(
+        "return made(config)",
+        "return made(config).replace(evaluations=[nvn.Evaluation('mine', named, every=2)])",
+    )
+    (folder / "game.py").write_text(changed + mine)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    process = start("run", "game.py", "--out", "run")
+    code, said, error = end_of(process)
+    assert (code, error) == (0, "")
+    assert "? norm 1" in said
+    assert yaml.safe_load((folder / "run" / "run.yaml").read_text())["outcome"] == "finished"

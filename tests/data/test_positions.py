@@ -259,3 +259,34 @@ def test_workers_change_no_batch(options: dict[str, Any]) -> None:
     again = Batches(loader(batch_size=3, shuffle=True, num_workers=1))
     again.load_state_dict(stream.state_dict())
     assert taken(again, 3) == whole[6:]
+
+
+def test_an_interruption_between_two_loaders_loses_no_batch() -> None:
+    class Slow:
+        interrupted = False
+
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            return self.batches_from(0, 0)
+
+        def batches_from(self, epoch: int, start: int) -> Iterator[dict[str, Any]]:
+            for index in range(start, 5):
+                if index == 2 and not self.interrupted:
+                    self.interrupted = True
+                    raise KeyboardInterrupt
+                yield {"b": index}
+
+    def data() -> dict[str, Any]:
+        return {"a": nvn.data.TensorBatches({"a": torch.arange(10)}, 2), "b": Slow()}
+
+    calm = data()
+    calm["b"].interrupted = True
+    whole = taken(Batches(calm), 8)
+    stream = Batches(data())
+    assert taken(stream, 2) == whole[:2]
+    with pytest.raises(KeyboardInterrupt):
+        stream.peek()
+    state = stream.state_dict()
+    assert taken(stream, 3) == whole[2:5]
+    again = Batches(calm)
+    again.load_state_dict(state)
+    assert taken(again, 3) == whole[2:5]

@@ -1,6 +1,7 @@
 """YAML from a stranger: every fault is one clear error, and nothing in it does harm."""
 
 import contextlib
+import itertools
 import os
 import string
 from pathlib import Path
@@ -15,7 +16,7 @@ from nvn.recipe.yaml_reading import MOST_BYTES, parse
 
 _NAMES = "abcdefghi"
 LAUGHS = "a: &a [x, x]\n" + "\n".join(
-    f"{after}: &{after} [*{name}, *{name}]" for name, after in zip(_NAMES, _NAMES[1:], strict=False)
+    f"{after}: &{after} [*{name}, *{name}]" for name, after in itertools.pairwise(_NAMES)
 )
 
 

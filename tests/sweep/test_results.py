@@ -11,6 +11,7 @@ import yaml
 
 from nvn.sweep.export import write_request, write_tables
 from nvn.sweep.grid import Grid, Request, make_grid
+from nvn.sweep.locks import opened, try_lock
 from nvn.sweep.results import (
     Result,
     SweepFolder,
@@ -18,6 +19,7 @@ from nvn.sweep.results import (
     clear,
     code_changed,
     default_folder,
+    log_of,
     read_result,
 )
 from nvn.sweep.tables import make_tables, measure
@@ -128,6 +130,24 @@ def test_what_was_stopped_goes_on_and_what_failed_begins_anew(tmp_path: Path, ou
     assert can_go_on(place, recipe) == (outcome not in ("failed", "missing"))
     (place / "recipe.py").write_text("another")
     assert not can_go_on(place, recipe)
+
+
+def test_a_run_that_was_killed_is_not_running(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+    place.mkdir()
+    (place / "run.yaml").write_text("outcome: running\n")
+    with opened(log_of(place)) as log:
+        assert try_lock(log)
+        assert read_result(place).outcome == "running"
+    assert read_result(place).outcome == "killed"
+
+
+@pytest.mark.parametrize("metrics", ["[1]", "x", "{a: 1}", "{a: {b: x}}", "{a: [1]}", "null"])
+def test_metrics_that_are_none_are_no_error(tmp_path: Path, metrics: str) -> None:
+    (tmp_path / "run.yaml").write_text(f"outcome: finished\nmetrics: {metrics}\n")
+    found = read_result(tmp_path)
+    assert found.finished
+    assert not any(found.metrics.values())
 
 
 def test_code_that_changed_is_noticed(tmp_path: Path) -> None:

@@ -275,6 +275,29 @@ def test_a_run_goes_back_and_learns_more_slowly(tmp_path: Path) -> None:
     assert all(torch.isfinite(p).all() for m in run.engine.modules.values() for p in m.parameters())
 
 
+def test_each_time_more_slowly(tmp_path: Path) -> None:
+    """What diverges at a rate of 1, ½ and ¼ is learned at ⅛; and what is told is of that rate."""
+
+    class Steep(nn.Module):
+        """Its objective grows if a step is longer than a quarter."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return 2.0 * x
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run = nvn.train(
+            partial(game, Steep(), lr=4.0, data=RANDOM, steps=400),
+            out=tmp_path / "run",
+            on_divergence="rollback",
+        )
+    back = [str(each.message) for each in told if "has gone back" in str(each.message)]
+    rates = [o.optimizer.param_groups[0]["lr"] for o in run.engine.state.optimizers.values()]
+    assert rates == [4.0 * 0.5 ** len(back)] * 2
+    assert len(back) == len(set(back)) > 1
+    assert run.outcome == "finished"
+
+
 def test_but_not_for_ever(tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -101,7 +101,7 @@ def rich(**changes: Any) -> nvn.Recipe:
         game=game,
         schedule=schedule,
         optimizers={
-            "G": nvn.Optimizer(adam, schedule=halved, warmup=6),
+            "G": nvn.Optimizer(adam, schedule=halved, warmup=20),
             "D": nvn.Optimizer(
                 adam,
                 schedule=nvn.Plateau("drawn", patience=0, every=2),
@@ -481,8 +481,12 @@ def test_another_game_is_refused_before_anything_is_touched(half: Path) -> None:
             evaluations=[],
         )
 
-    with pytest.raises(RunError):
-        nvn.train(larger, resume=half)
+    with pytest.raises(RunError, match="this state does not fit the game"):
+        nvn.train(larger, resume=half, seed=3)
+    with pytest.raises(ConfigError, match="seed = 4: the run in .* has 3"):
+        nvn.train(rich, resume=half, seed=4)
+    with pytest.raises(ConfigError, match="recipe = 'other': the run in .* has 'rich'"):
+        nvn.train(partial(rich, name="other"), resume=half, seed=3)
     assert snapshot(half) == before
 
 
@@ -659,3 +663,9 @@ def test_what_cannot_be_saved_is_told_before_training(tmp_path: Path) -> None:
     with pytest.warns(NvnWarning, match="players/f/_extra_state: cannot save a builtin"):
         train(odd, out=tmp_path / "b")
     assert names(tmp_path / "b") == ["final"]
+
+
+def test_where_the_recipe_came_from_is_not_forgotten(tmp_path: Path) -> None:
+    train(out=tmp_path / "run", origin="gaussians", max_steps=2)
+    train(resume=tmp_path / "run", max_steps=3)
+    assert about(tmp_path / "run")["origin"] == "gaussians"
