@@ -140,6 +140,7 @@ class Engine:
             name: self._precision.calling(module, forwards.get(name))
             for name, module in self.state.modules.items()
         }
+        self._devices = operations.devices
         self._streams = HeldStreams(operations.devices)
         self._computing = None if self._precision.trivial else self._precision.computing
         self._generators = Generators()
@@ -362,6 +363,8 @@ class Engine:
             if interpreter.finding is None:  # else it comes of that
                 raise
         else:
+            if interpreter.finding is None:
+                self._before = None  # played as by `step`: nothing is to be restored
             state.iterations[self.phase] = done + 1
             self._follow({p for turn in turns for p in turn.terms}, run, steps)
             record = Record.deferred(done + 1, lambda: (*outcome.numbers(), {}))
@@ -560,6 +563,7 @@ class Engine:
             self.state.modules.values(),
             [p for own in self._parameters.values() for p in own],
             [p for name in moving for p in self._parameters[name]],
+            self._devices,
         )
 
     def _place_modules(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
@@ -39,8 +39,8 @@ class Streams:
         self._states = [stream.get_state() for stream in self._streams]
 
     def restore(self) -> None:
-        """Let them continue from there."""
-        for stream, state in zip(self._streams, self._states, strict=True):
+        """Let them continue from there; as they do, if nothing was noted."""
+        for stream, state in zip(self._streams, self._states, strict=bool(self._states)):
             stream.set_state(state)
 
     @contextmanager
@@ -76,20 +76,23 @@ class HeldStreams(Streams):
             RunError: Another thread has saved them, and not restored them yet.
         """
         if not self._holds:
+            self._holds = True  # before it is so: what is interrupted in between is released
             if not _HELD.acquire(blocking=False):
+                self._holds = False
                 raise RunError(
                     "another engine is computing in another thread, and both draw from the random "
                     "streams of the process: expected one engine at a time; use processes"
                 )
-            self._holds = True
         super().save()
 
     def restore(self) -> None:
         """Let them continue from there."""
         super().restore()
+        self._states = []
         if self._holds:
+            with suppress(RuntimeError):  # it was interrupted, and is not held
+                _HELD.release()
             self._holds = False
-            _HELD.release()
 
 
 @contextmanager
