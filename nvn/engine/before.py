@@ -52,11 +52,13 @@ class Before:
         run: The iteration that is to be played; it restores the random streams.
     """
 
-    __slots__ = ("_around", "_buffers", "_flags", "_grad", "_modes", "_run")
+    __slots__ = ("_around", "_buffers", "_flags", "_grad", "_modes", "_run", "_stream")
 
     def __init__(self, around: Surroundings, run: Iteration | None) -> None:
         self._around = around
         self._run = run
+        # An iteration saves the random streams itself; what is only looked at draws call by call.
+        self._stream = torch.get_rng_state() if run is None else None
         self._grad = torch.is_grad_enabled()
         self._flags = [parameter.requires_grad for parameter in around.parameters]
         self._modes = [part.training for part in around.parts]
@@ -74,6 +76,8 @@ class Before:
         for (owner, name), buffer in zip(around.places, self._buffers, strict=True):
             if getattr(owner, name) is not buffer:
                 setattr(owner, name, buffer)
+        if self._stream is not None:
+            torch.set_rng_state(self._stream)
         if self._run is not None:
             for parameter in around.moving:
                 parameter.grad = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
@@ -76,20 +76,23 @@ class HeldStreams(Streams):
             RunError: Another thread has saved them, and not restored them yet.
         """
         if not self._holds:
+            # Noted before it is done: an interruption in between must not leave it held for ever.
+            self._holds = True
             if not _HELD.acquire(blocking=False):
+                self._holds = False
                 raise RunError(
                     "another engine is computing in another thread, and both draw from the random "
                     "streams of the process: expected one engine at a time; use processes"
                 )
-            self._holds = True
         super().save()
 
     def restore(self) -> None:
         """Let them continue from there."""
         super().restore()
         if self._holds:
+            with suppress(RuntimeError):  # it was interrupted before it was held, or after
+                _HELD.release()
             self._holds = False
-            _HELD.release()
 
 
 @contextmanager
