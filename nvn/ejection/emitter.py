@@ -26,6 +26,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nvn.ejection.followers import Followers
 from nvn.energies.formula import formula_of
 from nvn.planner import ir
 from nvn.planner.emit import INDENT, WIDTH, Emitter, amount, folded
@@ -44,6 +45,8 @@ class Surroundings:
         values: What the game's values are of that batch, by their names.
         clippings: How the gradients of each optimizer are clipped: by value, by norm.
         scheduled: The optimizers whose learning rates change with every step.
+        warmups: In how many steps optimizers warm up, of those that do.
+        followers: The players who follow others.
         draws: Whether anything is drawn at random.
         several: Whether iterations take several batches.
     """
@@ -52,6 +55,8 @@ class Surroundings:
     values: Mapping[str, Any]
     clippings: Mapping[str, Clipping]
     scheduled: Collection[str]
+    warmups: Mapping[str, int]
+    followers: Followers
     draws: bool
     several: bool
 
@@ -73,6 +78,7 @@ class LoopEmitter(Emitter):
         self._dead: list[Slot] = []
         self._seed: ir.Seed | None = None
         self._losses = 0
+        self._movers = {x.player for x in program.instructions if isinstance(x, ir.Step)}
 
     def body(self) -> list[str]:
         """Return the lines of the function, not indented."""
@@ -99,6 +105,7 @@ class LoopEmitter(Emitter):
         if "devices" in used:
             yield "devices = {p.device for module in modules.values() for p in module.parameters()}"
         yield "energies: dict[str, Tensor] = {}"
+        yield from self._around.followers.begin(self._movers)
 
     def _only_for_shape(self) -> frozenset[Slot]:
         """Return the entries that noise is shaped like which the batch gives, and nothing else."""
@@ -186,7 +193,10 @@ class LoopEmitter(Emitter):
             yield f"torch.nn.utils.clip_grad_value_({parameters}, {by_value!r})"
         if by_norm is not None:
             yield f"torch.nn.utils.clip_grad_norm_({parameters}, {by_norm!r})"
-        yield f"optimizers[{optimizer}].step()"
+        if x.optimizer in self._around.warmups:
+            yield f"step_warming_up(optimizers[{optimizer}], {self._around.warmups[x.optimizer]})"
+        else:
+            yield f"optimizers[{optimizer}].step()"
         yield f"optimizers[{optimizer}].zero_grad()"
         if x.optimizer in self._around.scheduled:
             yield f"schedulers[{optimizer}].step()"
@@ -194,7 +204,9 @@ class LoopEmitter(Emitter):
             yield f"counters.stepped({quoted(x.player)})"
 
     def returned(self, x: ir.Return) -> Iterator[str]:
-        """Yield what returns the energies."""
+        """Yield what brings followers up to date, and returns the energies."""
+        after = [*self._around.followers.end(self._movers)]
+        yield from [*after, ""] if after else []
         yield "return energies"
 
     # --- lines ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import sys
 import textwrap
@@ -11,17 +12,16 @@ from typing import Any
 
 from nvn import pytree
 from nvn.ejection.emitter import LoopEmitter, Surroundings, bound
+from nvn.ejection.followers import Followers
 from nvn.ejection.functions import RefusedError, Taken, free_names
 from nvn.ejection.optimizers import Stepping
 from nvn.ejection.patterns import Every, Weighs, When, patterns
 from nvn.energies.formula import Formula, formula_of
-from nvn.engine import runtime, seeding
+from nvn.engine import averaging, groups, past_selves, runtime, seeding, warmup
 from nvn.engine.counters import Counters
 from nvn.engine.engine import Engine
 from nvn.engine.optimizers import Optimizers
 from nvn.errors import GameError, Problem
-from nvn.game.averages import Average
-from nvn.game.past import Past
 from nvn.game.traversal import ancestors, roots
 from nvn.planner import ir
 from nvn.planner.emit import INDENT, WIDTH, folded
@@ -37,6 +37,12 @@ MOST = 16
 HELPERS: tuple[Any, ...] = (
     Counters,
     seeding.seeded,
+    averaging.follow,
+    groups.grouped,
+    past_selves.keep_self,
+    past_selves.self_of,
+    warmup.step_in_part,
+    warmup.step_warming_up,
     *(
         getattr(runtime, name)
         for name in (
@@ -79,10 +85,14 @@ OWN = frozenset(
             "schedulers",
         ),
         *("schedulers", "counters", "energies", "batch", "batches", "step", "devices"),
-        *("generator", "loss", "p", "module", "partial", "float", "len", "next", "zip"),
+        *("generator", "loss", "p", "module", "partial", "float", "len", "next", "zip", "dict"),
+        *("make_pasts", "pasts", "earlier", "named", "learning", "copy", "fnmatch"),
+        "get_ema_multi_avg_fn",
     ]
 )
-TAKEN = OWN | {*IMPORTS, "Counters"} | {*vars(runtime)} | {*vars(seeding)}
+TAKEN = (
+    OWN | {*IMPORTS, *(helper.__name__ for helper in HELPERS)} | {*vars(runtime)} | {*vars(seeding)}
+)
 """Names that nothing of the game's may have in the file."""
 
 
@@ -148,23 +158,13 @@ class _File:
         self.stepping = Stepping.of(plan, optimizers)
         self.values = _values(plan, optimizers, batch)
         self.patterns = patterns(plan, steps)
+        self.followers = Followers.of(plan.graph, batch)
         self.problems: dict[Problem, None] = {}
         self.taken = Taken(TAKEN)
         self.helpers = Taken()
         self.distinct = [*dict.fromkeys(self.patterns.of.values())]
         if len(self.distinct) > MOST:
             self._refuse_many()
-        for key, spec in self.stepping.specs.items():
-            if spec.warmup:
-                found = f"the optimizer of `{key}` warms up, in {spec.warmup} steps"
-                edit = "make the warm-up part of its schedule: torch.optim.lr_scheduler.LinearLR"
-                self.problems[Problem("optimizers", found, "schedules alone", edit)] = None
-        followers: dict[str, Average | Past] = {**plan.graph.averages, **plan.graph.pasts}
-        for name, kept in followers.items():
-            found = f"`{name}` is kept by the engine: {kept}"
-            edit = "eject a game without it, and keep it in a loop of yours"
-            problem = Problem(str(kept.player.where), found, "players with modules alone", edit)
-            self.problems[problem] = None
         drafts = {pattern: self._lowered(pattern) for pattern in self.distinct}
         self.called = self._called(drafts.values())
         for condition in self.patterns.conditions:
@@ -177,7 +177,9 @@ class _File:
             self.values,
             self.stepping.clippings,
             self.stepping.scheduled,
-            any(map(self._draws, drafts.values())),
+            self.stepping.warmups,
+            self.followers,
+            any(map(self._draws, drafts.values())) or bool(self.followers.pasts),
             any(plan.batches(pattern) > 1 for pattern in self.distinct),
         )
         self.loops = self._loops()
@@ -253,13 +255,14 @@ class _File:
         """Return the file."""
         body = "\n\n\n".join(self._functions())
         made = self._makers()
+        stepping = any("def make_optimizers" in each for each in made)
         sections = [body, *made]
         helpers = self._helpers("\n\n".join(sections))
         own = [*self.taken.definitions.values()]
         sections += [_heading("what the game is made of"), *own] if own else []
         sections += [_heading("what the loop calls"), *helpers] if helpers else []
         text = "\n\n\n".join(sections)
-        docstring = "\n".join(self._docstring(bool(made)))
+        docstring = "\n".join(self._docstring(stepping))
         imports = "\n".join(self._imports(text))
         return f'"""{docstring}\n"""\n\n{imports}\n\n\n{text}\n'
 
@@ -297,6 +300,8 @@ class _File:
         more = {"counters": "Counters"} if self.around.draws else {}
         if self.around.scheduled:
             more["schedulers"] = "Mapping[str, LRScheduler]"
+        if self.followers.pasts:
+            more["pasts"] = "Mapping[str, list[dict[str, Any]]]"
         return more
 
     def _dispatch(self) -> Iterator[str]:
@@ -309,8 +314,9 @@ class _File:
         outcomes = sorted(self.patterns.of.items(), reverse=True)
         if len(conditions) == 1 and len(outcomes) == 2:
             yield f"if {conditions[0]}:"
-            yield from folded(f"{INDENT}return {self.loops[outcomes[0][1]].name}({given})")
-            yield from folded(f"return {self.loops[outcomes[1][1]].name}({given})")
+            first, second = (f"return {self.loops[p].name}({given})" for _, p in outcomes)
+            yield from (INDENT + line for line in folded(first, WIDTH - 2 * len(INDENT)))
+            yield from folded(second)
             return
         yield f"match ({', '.join(conditions)}):"
         for outcome, pattern in outcomes:
@@ -352,7 +358,8 @@ class _File:
             )
             if schedulers is not None:
                 made.append("\n".join(schedulers))
-        return made
+        pools = self.followers.pools()
+        return [*made, "\n".join(pools)] if pools else made
 
     # --- the rest of the file ---
 
@@ -390,6 +397,8 @@ class _File:
             yield f"{INDENT}schedulers = make_schedulers(optimizers)"
         if "counters" in more:
             yield f"{INDENT}counters = Counters(seed=0)"
+        if "pasts" in more:
+            yield f"{INDENT}pasts = make_pasts(modules)"
         arguments = ", ".join(
             ["modules", "optimizers", "batches" if self.around.several else "batch", "step"]
             + [f"{name}={name if name in more else '…'}" for name in given]
@@ -404,12 +413,15 @@ class _File:
     def _terms(self, made: bool) -> Iterator[str]:
         """Yield what somebody has to know who calls the loop."""
         called = {name for loop in self.loops.values() for name in loop.program.called}
+        called |= {*self.followers.names}
         players = [player for player in self.plan.graph.players if player.name in called]
         moving = [player.name for player in players if not player.frozen]
         frozen = [player.name for player in players if player.frozen]
         modes = f"{_listed(moving)} in train mode"
         modes += f", {_listed(frozen)} in eval mode" if frozen else ""
         yield f"`modules` are the players' modules, by name: {modes}."
+        for name, of in self.followers.names.items():
+            yield f"{name} is a copy of {of} at first."
         entries = dict.fromkeys(
             x.name
             for loop in self.loops.values()
@@ -442,6 +454,9 @@ class _File:
 def _values(plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the values of a game are, of a batch, by their names; everything else stays."""
     modules = [player.module for player in plan.graph.players]
+    followers = plan.graph.followers  # engines let them begin anew
+    follow = [player.module for player in plan.graph.players if player.name in followers]
+    states = [copy.deepcopy(module.state_dict()) for module in follow]
     modes = [(part, part.training) for module in modules for part in module.modules()]
     try:
         engine = Engine(plan, optimizers)
@@ -450,6 +465,8 @@ def _values(plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any]) -> dic
         nodes = ancestors(roots(move.objective(p) for move in moves for p in move.players))
         found = engine.values(batch, nodes, training=True)
     finally:
+        for module, state in zip(follow, states, strict=True):
+            module.load_state_dict(state)
         for part, training in modes:
             part.training = training
     return {plan.graph.names[node]: value for node, value in zip(nodes, found, strict=True)}

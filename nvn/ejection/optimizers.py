@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nvn.ejection.functions import RefusedError, Taken
+from nvn.engine.groups import Groups
 from nvn.engine.optimizers import Optimizer, Optimizers, Plateau, corrected
 from nvn.engine.state import stepping
 from nvn.planner.emit import INDENT, WIDTH, folded
@@ -62,6 +63,11 @@ class Stepping:
         ]
 
     @property
+    def warmups(self) -> dict[str, int]:
+        """In how many steps optimizers warm up, of those that do."""
+        return {key: spec.warmup for key, spec in self.specs.items() if spec.warmup}
+
+    @property
     def waiting(self) -> dict[str, str]:
         """The optimizers whose learning rates wait for a metric, and for which."""
         return {
@@ -77,14 +83,16 @@ class Stepping:
         lines: list[str] = []
         try:
             for key, spec in self.specs.items():
-                if spec.groups:
-                    return None
                 options = _options(spec.factory, self.corrections[key])
                 if options is None:
                     return None
                 kind, keywords = options
                 given = [f"{name}={taken.written(value)}" for name, value in keywords.items()]
-                arguments = ", ".join([f"learning({quoted(self.players[key])})", *given])
+                own = f"learning({quoted(self.players[key])})"
+                if spec.groups:
+                    split = _groups(kind, keywords, spec.groups, self.corrections[key])
+                    own = f"grouped(named({quoted(self.players[key])}), {taken.written(split)})"
+                arguments = ", ".join([own, *given])
                 line = f"{quoted(key)}: torch.optim.{kind.__name__}({arguments}),"
                 lines += folded(line, WIDTH - 2 * len(INDENT))
         except RefusedError:
@@ -93,13 +101,23 @@ class Stepping:
             "def make_optimizers(modules: Mapping[str, Any]) -> dict[str, torch.optim.Optimizer]:",
             f'{INDENT}"""Return the optimizers to step with."""',
             "",
-            f"{INDENT}def learning(player: str) -> list[nn.Parameter]:",
-            f"{INDENT * 2}return [p for p in modules[player].parameters() if p.requires_grad]",
-            "",
+            *self._parameters(),
             f"{INDENT}return {{",
             *(INDENT * 2 + line for line in lines),
             f"{INDENT}}}",
         ]
+
+    def _parameters(self) -> Iterator[str]:
+        """Yield the functions that return what players' optimizers are given."""
+        if not all(spec.groups for spec in self.specs.values()):
+            yield f"{INDENT}def learning(player: str) -> list[nn.Parameter]:"
+            learning = "[p for p in modules[player].parameters() if p.requires_grad]"
+            yield from (f"{INDENT * 2}return {learning}", "")
+        if any(spec.groups for spec in self.specs.values()):
+            yield f"{INDENT}def named(player: str) -> dict[str, nn.Parameter]:"
+            yield f"{INDENT * 2}found = modules[player].named_parameters()"
+            yield f"{INDENT * 2}return {{name: p for name, p in found if p.requires_grad}}"
+            yield ""
 
     def made_schedulers(self, taken: Taken) -> list[str] | None:
         """Return a function that makes the learning-rate schedulers; None if it cannot be."""
@@ -143,6 +161,20 @@ def _options(factory: Any, correction: float) -> tuple[type, dict[str, Any]] | N
         (group,) = corrected(optimizer, correction).param_groups
         keywords |= {name: group[name] for name in ("lr", "betas") if name in group}
     return kind, keywords
+
+
+def _groups(
+    kind: type[torch.optim.Optimizer], keywords: dict[str, Any], groups: Groups, correction: float
+) -> dict[str, dict[str, Any]]:
+    """Return the options of groups, corrected as those of the optimizer are."""
+    if correction == 1.0:
+        return {pattern: dict(own) for pattern, own in groups.items()}
+    split = [{"params": [nn.Parameter(torch.zeros(1))], **own} for own in groups.values()]
+    found = corrected(kind(split, **keywords), correction).param_groups
+    return {
+        pattern: {name: group[name] for name in own}
+        for (pattern, own), group in zip(groups.items(), found, strict=True)
+    }
 
 
 def _flat(call: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from nvn.engine.iteration import Iteration
 from nvn.engine.runtime import Place, places_of
+from nvn.engine.seeding import Streams
 
 __all__ = ["Before", "Surroundings"]
 
@@ -25,6 +26,7 @@ class Surroundings:
         modules: The players' modules.
         parameters: All parameters that learn.
         moving: Those of players who move.
+        devices: Where they are.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Surroundings:
         modules: Iterable[nn.Module],
         parameters: Iterable[nn.Parameter],
         moving: Iterable[nn.Parameter],
+        devices: Iterable[torch.device],
     ) -> None:
         found = [*modules]
         self.parts = [*{id(part): part for m in found for part in m.modules()}.values()]
         self.places: list[Place] = [place for module in found for place in places_of(module)]
         self.parameters = [*parameters]
         self.moving = [*moving]
+        self.devices = [*devices]
 
     def now(self, run: Iteration | None = None) -> Before:
         """Note how things are now, before `run` is played, or before something is looked at."""
@@ -52,17 +56,18 @@ class Before:
         run: The iteration that is to be played; it restores the random streams.
     """
 
-    __slots__ = ("_around", "_buffers", "_flags", "_grad", "_modes", "_run", "_stream")
+    __slots__ = ("_around", "_buffers", "_flags", "_grad", "_modes", "_run", "_streams")
 
     def __init__(self, around: Surroundings, run: Iteration | None) -> None:
         self._around = around
         self._run = run
-        # An iteration saves the random streams itself; what is only looked at draws call by call.
-        self._stream = torch.get_rng_state() if run is None else None
         self._grad = torch.is_grad_enabled()
         self._flags = [parameter.requires_grad for parameter in around.parameters]
         self._modes = [part.training for part in around.parts]
         self._buffers = [getattr(owner, name) for owner, name in around.places]
+        self._streams = None if run is not None else Streams(around.devices)
+        if self._streams is not None:
+            self._streams.save()
 
     def restore(self) -> None:
         """Let things be as they were; what is interrupted itself may be called again."""
@@ -76,8 +81,8 @@ class Before:
         for (owner, name), buffer in zip(around.places, self._buffers, strict=True):
             if getattr(owner, name) is not buffer:
                 setattr(owner, name, buffer)
-        if self._stream is not None:
-            torch.set_rng_state(self._stream)
+        if self._streams is not None:
+            self._streams.restore()
         if self._run is not None:
             for parameter in around.moving:
                 parameter.grad = None

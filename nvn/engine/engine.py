@@ -10,7 +10,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -40,6 +40,7 @@ from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.errors import GameError, Problem, RunError, did_you_mean
+from nvn.game.ops import Batch as InBatch
 from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
 from nvn.game.traversal import ancestors, batch_names, owner, roots
@@ -139,6 +140,7 @@ class Engine:
             name: self._precision.calling(module, forwards.get(name))
             for name, module in self.state.modules.items()
         }
+        self._devices = operations.devices
         self._streams = HeldStreams(operations.devices)
         self._computing = None if self._precision.trivial else self._precision.computing
         self._generators = Generators()
@@ -151,7 +153,8 @@ class Engine:
         add_optimizers(plan, optimizers, self.state)
         self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
         averages = plan.graph.averages.values()
-        self._averages = [Averaging(average, self.state.modules) for average in averages]
+        entries = [node.op.name for node in plan.graph.nodes if isinstance(node.op, InBatch)]
+        self._averages = [Averaging(a, self.state.modules, entries) for a in averages]
         if state is None:
             for averaging in self._averages:
                 averaging.begin()
@@ -161,7 +164,7 @@ class Engine:
         ]
         for past in self._pasts:
             if not past.pool:
-                past.begin()
+                past.begin(present=state is None)
         self._around = self._surroundings()
         self._before: Before | None = None  # while something is computed
         self._playing_now = False
@@ -180,6 +183,7 @@ class Engine:
         An exception, KeyboardInterrupt among them, may come at any point of it. Players who have
         stepped by then have stepped, and what batches were taken are gone; otherwise everything is
         as before (flags, modes, buffers, `.grad`, random streams), and the next step can be played.
+        Averages and pools of earlier selves follow iterations that were played to their end.
 
         Args:
             batch: A dict of tensors, or an iterator of them if moves take batches of their own.
@@ -209,18 +213,18 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        steps = self._chosen()
         self._before = self._around.now(run)
         try:
             self._playing_now = True
+            steps = self._chosen()
             outcome = self._played(playing, run)
+            self._follow(playing.players, run, steps)
         except BaseException:
             self._settle()
             raise
         finally:
             self._playing_now = False
         self._before = None
-        self._follow(playing.players, run, steps)
         state.iterations[self.phase] = done + 1
         numbers = outcome.numbers
         record = Record.deferred(done + 1, lambda: (*numbers(), norms))
@@ -350,15 +354,17 @@ class Engine:
             optimizer.clear()
         feed = BatchFeed(batch, self.plan.batches(pattern), self._placed)
         run = self._iteration(feed, state.counters, done, interpreter.step)
-        steps = self._chosen()
         self._before = self._around.now(run)
         try:
+            steps = self._chosen()
             with modes(self._modes):
                 outcome = interpreter.play(turns, self.plan.graph.names, run)
         except Exception:
             if interpreter.finding is None:  # else it comes of that
                 raise
         else:
+            if interpreter.finding is None:
+                self._before = None  # played as by `step`: nothing is to be restored
             state.iterations[self.phase] = done + 1
             self._follow({p for turn in turns for p in turn.terms}, run, steps)
             record = Record.deferred(done + 1, lambda: (*outcome.numbers(), {}))
@@ -393,12 +399,14 @@ class Engine:
             GameError: A player is unknown, frozen, or has no objective.
         """
         names = self._names(players)
-        self._chosen()
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
         run = self._preview(batch, iteration)
-        with self._looking_only(run):
+        with self._looking_only(run), ExitStack() as held:
+            for past in self._pasts:
+                held.enter_context(past.held())
+            self._chosen()
             outcome = self._looking(terms, batch)(run)
         for name in terms:
             run.require_path(name, outcome.gradients[name])
@@ -555,6 +563,7 @@ class Engine:
             self.state.modules.values(),
             [p for own in self._parameters.values() for p in own],
             [p for name in moving for p in self._parameters[name]],
+            self._devices,
         )
 
     def _place_modules(self) -> None:

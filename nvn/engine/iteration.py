@@ -94,8 +94,8 @@ class Iteration:
         self._batch = self._feed.next()
         self.counters.next_batch()
         if self.draws:
+            self._saved = True  # first: what is interrupted in between is restored
             self._streams.save()
-            self._saved = True
         return self._batch
 
     @property

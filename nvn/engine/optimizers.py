@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from nvn.engine.groups import Groups, check_options, check_patterns, grouped
 from nvn.engine.runtime import assign
-from nvn.errors import ConfigError, did_you_mean
+from nvn.engine.warmup import step_in_part
+from nvn.errors import ConfigError
 from nvn.records import Pending
 
 
@@ -77,7 +78,7 @@ class Optimizer:
             several patterns that fit, the first counts. Others have the factory's options.
 
     Raises:
-        ConfigError: The warm-up is not one of steps.
+        ConfigError: The warm-up is not one of steps, or the groups are no mapping.
 
     A learning rate that is halved after each 100 steps of the player:
 
@@ -93,19 +94,24 @@ class Optimizer:
     clip_value: float | None = None
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | Plateau | None = None
     warmup: int = 0
-    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.warmup, int) or self.warmup < 0:
+        if type(self.warmup) is not int or self.warmup < 0:
             raise ConfigError(
                 f"an nvn.Optimizer with warmup={self.warmup!r}: expected a number of steps"
+            )
+        if not isinstance(self.groups, Mapping):
+            raise ConfigError(
+                f"an nvn.Optimizer with groups={self.groups!r}: expected options by patterns, such "
+                'as {"*.bias": {"weight_decay": 0.0}}'
             )
 
     def made(self, parameters: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
         """Return the torch optimizer of parameters, given by name.
 
         Raises:
-            ConfigError: A pattern of `groups` fits no parameter.
+            ConfigError: A pattern of `groups` fits no parameter, or an option is none.
 
         >>> from functools import partial
         >>> sgd = partial(torch.optim.SGD, lr=0.1, weight_decay=0.01)
@@ -117,23 +123,14 @@ class Optimizer:
         """
         if not self.groups:
             return self.factory([*parameters.values()])
-        chosen = {name: self._pattern_of(name) for name in parameters}
-        for pattern in self.groups:
-            if pattern not in chosen.values():
-                raise ConfigError(
-                    f"groups: no parameter fits {pattern!r}, or an earlier pattern fits too."
-                    f"{did_you_mean(pattern, parameters)} Parameters: {', '.join(parameters)}"
-                )
-        split: list[dict[str, Any]] = []
-        options: list[tuple[str | None, Mapping[str, Any]]] = [(None, {}), *self.groups.items()]
-        for chosen_by, own in options:
-            fitting = [p for name, p in parameters.items() if chosen[name] == chosen_by]
-            if fitting:
-                split.append({"params": fitting, **own})
-        return self.factory(split)  # type: ignore[arg-type]
-
-    def _pattern_of(self, name: str) -> str | None:
-        return next((p for p in self.groups if fnmatch.fnmatchcase(name, p)), None)
+        check_patterns(parameters, self.groups)
+        try:
+            optimizer = self.factory(grouped(parameters, self.groups))  # type: ignore[arg-type]
+        except Exception as error:
+            error.add_note("with groups, a factory is given a list of groups, as torch.optim takes")
+            raise
+        check_options(optimizer, self.groups)
+        return optimizer
 
 
 Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
@@ -229,7 +226,8 @@ class PlayerOptimizer:
         if self._clips:
             self._clip()
         if self._warmed < self._spec.warmup:
-            self._step_warming_up()
+            self._warmed += 1
+            step_in_part(self.optimizer, self._warmed / self._spec.warmup)
         else:
             self.optimizer.step()
         # Fused optimizers change parameters without telling autograd: it would go back
@@ -287,19 +285,6 @@ class PlayerOptimizer:
         self._readings = [*state["readings"]]
         self.skipped = state["skipped"]
         self._warmed = state["warmed"]
-
-    def _step_warming_up(self) -> None:
-        """Step with a part of the learning rate; the schedule goes on from the whole."""
-        groups = self.optimizer.param_groups
-        rates = [group["lr"] for group in groups]
-        self._warmed += 1
-        try:
-            for group, rate in zip(groups, rates, strict=True):
-                group["lr"] = rate * (self._warmed / self._spec.warmup)
-            self.optimizer.step()
-        finally:
-            for group, rate in zip(groups, rates, strict=True):
-                group["lr"] = rate
 
     def scale(self, factor: float) -> None:
         """Multiply the learning rate, that of now and that which a schedule starts from."""

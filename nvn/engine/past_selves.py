@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from nvn.engine.counters import Counters
 from nvn.game.past import Past
-from nvn.streams import key_of, mixed
+from nvn.streams import key_of
 
-__all__ = ["PastSelves", "Pool"]
+__all__ = ["PastSelves", "Pool", "keep_self", "self_of"]
 
-Pool = list[dict[str, Tensor]]
+Pool: TypeAlias = list[dict[str, Any]]
 """States of a module, the earliest first."""
 
 
@@ -33,26 +35,58 @@ class PastSelves:
         self._key = key_of(past.player.name)
         self.pool = pool
 
-    def begin(self) -> None:
-        """Begin with what the other is at first."""
-        self.pool[:] = [self._now()]
+    def begin(self, *, present: bool) -> None:
+        """Begin with what the other is at first; with `present`, be that."""
+        self.pool[:] = [self_of(self._other)]
+        if present:
+            self._own.load_state_dict(self.pool[0])
 
     def choose(self, counters: Counters) -> None:
         """Be one out of the pool, drawn for the iteration that these counters are before."""
-        drawn = mixed(counters.seed % 2**64, self._key, counters.batches) % len(self.pool)
-        self._own.load_state_dict(self.pool[drawn])
+        self._own.load_state_dict(self.pool[counters.draw_seed(self._key) % len(self.pool)])
 
     def keep(self, before: int, now: int) -> None:
         """Keep what the other is, if its steps have come to another multiple of `every`."""
-        if now // self._past.every > before // self._past.every:
-            self.pool.append(self._now())
-            del self.pool[: -self._past.keep]
+        past = self._past
+        keep_self(self.pool, self._other, before, now, every=past.every, keep=past.keep)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be afterwards what one is now."""
+        now = self_of(self._own)
+        try:
+            yield
+        finally:
+            self._own.load_state_dict(now)
 
     @property
     def of(self) -> str:
         """The player whose earlier selves are kept."""
         return self._past.of.name
 
-    def _now(self) -> dict[str, Tensor]:
-        with torch.no_grad():
-            return {name: x.detach().clone() for name, x in self._other.state_dict().items()}
+
+# Torch, and what stands by itself: an ejected loop takes these along.
+def self_of(module: nn.Module) -> dict[str, Any]:
+    """Return a copy of a module's state."""
+    return {
+        name: x.detach().clone() if isinstance(x, Tensor) else copy.deepcopy(x)
+        for name, x in module.state_dict().items()
+    }
+
+
+def keep_self(
+    pool: list[dict[str, Any]], module: nn.Module, before: int, now: int, *, every: int, keep: int
+) -> None:
+    """Put a module into a pool of the latest `keep`, if its steps came to a multiple of `every`.
+
+    Args:
+        pool: The states in it, the earliest first.
+        module: The module.
+        before: The steps that it had taken before this iteration.
+        now: Those that it has taken now.
+        every: The steps between two that are kept.
+        keep: How many are kept.
+    """
+    if now // every > before // every:
+        pool.append(self_of(module))
+        del pool[:-keep]

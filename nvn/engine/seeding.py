@@ -39,8 +39,8 @@ class Streams:
         self._states = [stream.get_state() for stream in self._streams]
 
     def restore(self) -> None:
-        """Let them continue from there."""
-        for stream, state in zip(self._streams, self._states, strict=True):
+        """Let them continue from there; as they do, if nothing was noted."""
+        for stream, state in zip(self._streams, self._states, strict=bool(self._states)):
             stream.set_state(state)
 
     @contextmanager
@@ -76,8 +76,7 @@ class HeldStreams(Streams):
             RunError: Another thread has saved them, and not restored them yet.
         """
         if not self._holds:
-            # Noted before it is done: an interruption in between must not leave it held for ever.
-            self._holds = True
+            self._holds = True  # before it is so: what is interrupted in between is released
             if not _HELD.acquire(blocking=False):
                 self._holds = False
                 raise RunError(
@@ -89,8 +88,9 @@ class HeldStreams(Streams):
     def restore(self) -> None:
         """Let them continue from there."""
         super().restore()
+        self._states = []
         if self._holds:
-            with suppress(RuntimeError):  # it was interrupted before it was held, or after
+            with suppress(RuntimeError):  # it was interrupted, and is not held
                 _HELD.release()
             self._holds = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -145,10 +146,13 @@ def _lazy_share(plan: Plan, player: Player) -> float:
     return usual / (usual + lazy) if usual else 1.0
 
 
-def _copied_to(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _copied_to(module: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a state of a module, on the module's device."""
     own = module.state_dict()
-    return {n: x.detach().clone().to(own[n].device) for n, x in state.items()}
+    return {
+        n: x.detach().clone().to(own[n].device) if isinstance(x, Tensor) else copy.deepcopy(x)
+        for n, x in state.items()
+    }
 
 
 def _learning(module: nn.Module) -> dict[str, nn.Parameter]:

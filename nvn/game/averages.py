@@ -34,7 +34,9 @@ class Average:
     def decay(self, samples: int) -> float:
         """Return d for an iteration whose batch has so many samples."""
         taken = samples if self.unit == "samples" else 1
-        return float(0.5 ** (taken / self.half_life))
+        return float(0.5 ** (taken / float(self.half_life)))
 
     def __str__(self) -> str:
-        return f"average of {self.of.name}, half-life {self.half_life:g} {self.unit}"
+        whole = float(self.half_life).is_integer()
+        half_life = f"{self.half_life:,.0f}" if whole else f"{self.half_life:,g}"
+        return f"average of {self.of.name}, half-life {half_life} {self.unit}"

@@ -11,15 +11,15 @@ that one error can tell everything; problems that show at declaration are noted 
 
 from __future__ import annotations
 
-import copy
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from nvn.callsite import call_site
-from nvn.errors import GameError, Problem
+from nvn.errors import Problem
 from nvn.game.averages import Average
+from nvn.game.followers import check_player, copied_module, problems_of
 from nvn.game.ops import Batch, Noise, Sample
 from nvn.game.past import Past
 from nvn.game.players import Player, Team
@@ -126,21 +126,18 @@ class Game:
             buffers: Whether floating buffers are copied, or averaged too.
 
         Raises:
-            GameError: The module cannot be copied.
+            GameError: `of` is no player, or its module cannot be copied.
 
         >>> import nvn, torch
         >>> game = nvn.Game("gan")
         >>> G = game.player("G", torch.nn.Linear(8, 3))
         >>> G_ema = game.average("G_ema", G, half_life=10_000)
         >>> print(game.averages["G_ema"])
-        average of G, half-life 10000 samples
+        average of G, half-life 10,000 samples
         """
-        where = str(call_site())
-        if not half_life > 0:
-            found = f"a half-life of {half_life}"
-            self.table.note(Problem(where, found, "more than zero", "choose a larger half_life"))
         player = self._follower(name, of, "an average")
         self.averages[name] = Average(player, of, half_life, unit, buffers)
+        self.table.notes.problems += problems_of(self.averages[name], self.table)
         return player
 
     def past(self, name: str, of: Player, *, every: int, keep: int) -> Player:
@@ -156,7 +153,7 @@ class Game:
             keep: How many are kept, the latest; each takes the memory of one more `of`.
 
         Raises:
-            GameError: The module cannot be copied.
+            GameError: `of` is no player, or its module cannot be copied.
 
         >>> import nvn, torch
         >>> game = nvn.Game("gan")
@@ -166,29 +163,17 @@ class Game:
         >>> adv = nvn.energies.NonSaturating()
         >>> D.minimizes(adv.real(D(x)) + adv.fake(D(G(z))) + adv.fake(D(before(z))))
         >>> print(game.pasts["G_old"])
-        one of the last 10 of G, every 100 steps
+        one of G's last 10 selves, kept every 100 steps
         """
-        for called, count in (("every", every), ("keep", keep)):
-            if not isinstance(count, int) or count < 1:
-                where, found = str(call_site()), f"{called}={count!r}"
-                self.table.note(Problem(where, found, "a whole number of 1 or more", "correct it"))
         player = self._follower(name, of, "earlier selves")
         self.pasts[name] = Past(player, of, every, keep)
+        self.table.notes.problems += problems_of(self.pasts[name], self.table)
         return player
 
     def _follower(self, name: str, of: Player, what: str) -> Player:
         """Return a frozen player with a copy of another's module."""
-        where = str(call_site())
-        try:
-            module = copy.deepcopy(of.module).requires_grad_(False)
-        except Exception as error:
-            found = f"the module of `{of.name}` cannot be copied: {error}"
-            problem = Problem(where, found, "a module that copy.deepcopy copies", "")
-            raise GameError([problem], self.name) from error
-        if of.frozen:
-            found = f"{what} of `{of.name}`, which is frozen"
-            self.table.note(Problem(where, found, "a player that moves", "name another one"))
-        return self._player(name, module, frozen=True)
+        check_player(of, what, self.table)
+        return self._player(name, copied_module(of, self.name), frozen=True)
 
     def noise(self, name: str, shape: int | tuple[int, ...], *, like: Value) -> Value:
         """Return standard normal noise of shape (N, *shape).

@@ -73,6 +73,11 @@ class LossGraph:
         """Every energy of the graph, in the order declared."""
         return tuple(node for node in self.nodes if isinstance(node, Energy))
 
+    @property
+    def followers(self) -> dict[str, Average | Past]:
+        """How players follow others, of those who do, by name."""
+        return {**self.averages, **self.pasts}
+
     def player(self, name: str) -> Player:
         """Return the player of that name.
 

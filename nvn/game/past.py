@@ -29,4 +29,4 @@ class Past:
     keep: int
 
     def __str__(self) -> str:
-        return f"one of the last {self.keep} of {self.of.name}, every {self.every} steps"
+        return f"one of {self.of.name}'s last {self.keep} selves, kept every {self.every:,} steps"

@@ -168,7 +168,10 @@ class Plan:
             lines.append(f"{number}. {heading(planned.move)}")
             for name, terms in planned.terms.items():
                 lines.append(f"   {name} minimizes {WeightedSum(terms)}")
+        lines += [f"{name}: {follower}" for name, follower in self.graph.followers.items()]
         for name, passes in self.counts.items():
+            if name in self.graph.followers and not any(passes.values()):
+                continue  # it is there to be evaluated
             lines.append(f"{name}: {passes['forward']} forward, {passes['backward']} backward")
         return "\n".join(lines)
 

@@ -16,13 +16,14 @@ def mermaid(graph: LossGraph) -> str:
     """Return the game as a Mermaid flowchart: teams as boxes, values flowing to energies.
 
     A dashed arrow from an energy to a player has the player's weight on it; a negative weight
-    maximizes.
+    maximizes. One from a player to another says how the other follows it.
     """
     ids = {node: f"v{i}" for i, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     lines += [f"  {line}" for line in _boxes(graph, ids)]
     lines += [f"  {line}" for line in _flows(graph, ids)]
     lines += [f"  {line}" for line in _weights(graph, ids)]
+    lines += [f"  {line}" for line in _followers(graph)]
     return "\n".join(lines)
 
 
@@ -64,6 +65,12 @@ def _weights(graph: LossGraph, ids: dict[Value, str]) -> Iterator[str]:
         for term in objective.terms:
             arrow = f'-. "{_escaped(_signed(term))}" .->'
             yield f"{ids[term.energy]} {arrow} {_identifier('player', name)}"
+
+
+def _followers(graph: LossGraph) -> Iterator[str]:
+    for follower in graph.followers.values():
+        of, own = (_identifier("player", p.name) for p in (follower.of, follower.player))
+        yield f'{of} -. "{_escaped(str(follower))}" .-> {own}'
 
 
 def _signed(term: Term) -> str:

@@ -117,6 +117,7 @@ class ExplainedPlan:
         game: The game's name.
         schedule: Who moves when.
         turns: Its moves, one that is repeated as often as it is.
+        followers: How players follow others, in words, of those who do, by name.
         counts: For each player, the passes through its module: "forward" and "backward".
         passes: The backward passes through all calls.
         passes_bound: The sum of the ranks: what generic reverse mode needs at least.
@@ -127,6 +128,7 @@ class ExplainedPlan:
     game: str
     schedule: str
     turns: list[ExplainedMove]
+    followers: dict[str, str]
     counts: dict[str, dict[str, int]]
     passes: int
     passes_bound: int
@@ -148,6 +150,7 @@ def explain(plan: Plan, costs: Mapping[str, Costs]) -> ExplainedPlan:
         game=plan.graph.name,
         schedule=str(plan.schedule),
         turns=turns,
+        followers={name: str(each) for name, each in plan.graph.followers.items()},
         counts=plan.counts,
         passes=sum(call.passes for call in calls),
         passes_bound=sum(call.rank for call in calls),

@@ -17,7 +17,9 @@ def plan_text(plan: ExplainedPlan) -> str:
     lines = [*_wrapped(f"{plan.game}: {plan.schedule}", ""), ""]
     for number, turn in enumerate(plan.turns, start=1):
         lines += [*_move_lines(number, turn), ""]
-    lines += [*_count_lines(plan), "", *_cost_lines(plan)]
+    for name, words in plan.followers.items():
+        lines += _wrapped(f"{name}: {words}", "   ")
+    lines += [*([""] if plan.followers else []), *_count_lines(plan), "", *_cost_lines(plan)]
     return "\n".join(lines).rstrip()
 
 

@@ -19,6 +19,7 @@ from nvn.game.values import Energy, Value, written
 
 COLUMN, ROW, WIDTH, HEIGHT, CHIP = 216, 56, 156, 40, 84
 MARGIN, TOP, LABEL = 28, 84, 110
+LINE = 18  # of small text
 SMALLEST, LETTER = 10, 0.6  # a font size, and the width of a letter as a share of it
 FONT = "ui-sans-serif, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 # Distinguishable for the color-blind: Okabe and Ito's palette without its yellow and black.
@@ -86,7 +87,7 @@ def _laid_out(graph: LossGraph) -> _Layout:
     at |= _energy_places(energies, at, x, TOP, height)
     chips = max((len(_weights(graph, e)) for e in energies), default=0)
     width = x + WIDTH / 2 + 24 + chips * (CHIP + 6) + MARGIN
-    return _Layout(graph, lanes, at, width, height + 64)
+    return _Layout(graph, lanes, at, width, height + 64 + LINE * len(graph.followers))
 
 
 def _columns(nodes: Iterable[Value]) -> dict[Value, int]:
@@ -181,6 +182,8 @@ def _frame(layout: _Layout) -> Iterator[str]:
         "</marker></defs>"
     )
     yield _text(MARGIN, 40, layout.graph.name, size=20, weight=600)
+    for i, (name, follower) in enumerate(reversed(layout.graph.followers.items())):
+        yield _text(MARGIN, h - 54 - LINE * i, f"{name}: {follower}", color=GRAY)
     yield _chip(MARGIN + 22, h - 28, "P 0.5", GRAY, filled=True, width=52)
     yield _text(MARGIN + 56, h - 24, "P minimizes this energy, with this weight", color=GRAY)
     yield _chip(MARGIN + 372, h - 28, "P −0.5", GRAY, filled=False, width=60)

@@ -34,10 +34,7 @@ def _player_lines(graph: LossGraph) -> Iterator[str]:
     width = max((len(player.name) for player in graph.players), default=0)
     for player in graph.players:
         role = "frozen" if player.frozen else f"team {player.team}" if player.team else "alone"
-        if player.name in graph.averages:
-            role = str(graph.averages[player.name])
-        if player.name in graph.pasts:
-            role = str(graph.pasts[player.name])
+        role = str(graph.followers.get(player.name, role))
         count = sum(p.numel() for p in player.module.parameters())
         kind = type(player.module).__name__
         yield f"{player.name:<{width}}  {kind}, {count:,} parameters, {role}"

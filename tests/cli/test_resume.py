@@ -182,3 +182,20 @@ def test_a_second_process_is_refused(place: Path, nvn: Command) -> None:
     assert "another process is training in one" in error
     process.send_signal(signal.SIGINT)
     assert end_of(process)[0] == 130
+
+
+def test_a_run_that_was_deterministic_goes_on_so(place: Path, nvn: Command) -> None:
+    Path("line.py").write_text(
+        RECIPE.replace(
+            'return {"slope"',
+            'return {"held": float(torch.are_deterministic_algorithms_enabled()), "slope"',
+        )
+    )
+    run = ["run", "line.py", "--out", "run", "--deterministic", "--max-steps", "20"]
+    assert nvn(*run)[0] == 0
+    assert about(Path("run"))["deterministic"] is True
+    assert nvn("resume", "run", "--more-steps", "20")[0] == 0
+    looks = [line["metrics"] for line in lines(Path("run")) if "metrics" in line]
+    held = [look["held"] for look in looks]
+    assert len(held) == 4
+    assert set(held) == {1.0}

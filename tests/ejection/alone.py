@@ -44,6 +44,8 @@ def play(loop: Any, case: Any) -> None:
         given["schedulers"] = loop.make_schedulers(optimizers)
     if hasattr(loop, "Counters"):
         given["counters"] = loop.Counters(seed=0)
+    if hasattr(loop, "make_pasts"):
+        given["pasts"] = loop.make_pasts(modules)
     supply = iter(batches)
     several = "batches" in signature(loop.train_step).parameters
     for step, said in enumerate(case["said"]):

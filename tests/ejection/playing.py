@@ -99,6 +99,8 @@ def play_alone(
         given["schedulers"] = loop.make_schedulers(optimizers)
     if hasattr(loop, "Counters"):
         given["counters"] = loop.Counters(seed=0)
+    if hasattr(loop, "make_pasts"):
+        given["pasts"] = loop.make_pasts(modules)
     state = torch.get_rng_state()
     with without_nvn():
         for step in range(steps):

@@ -183,6 +183,39 @@ def occasional() -> Case:
     return Case(nvn.plan(game, schedule), optimizers, reals(), said)
 
 
+def followed() -> Case:
+    """Averages in samples and steps, a pool of earlier selves, groups, warm-up."""
+    torch.manual_seed(5)
+    game = nvn.Game("followed")
+    x = game.batch("x")
+    z = game.noise("z", 3, like=x)
+    G = game.player("G", nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)))
+    D = game.player("D", nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.3), nn.Linear(8, 1)))
+    smooth = game.average("G_ema", G, half_life=20, buffers="average")
+    game.average("D_ema", D, half_life=2.5, unit="steps")
+    old = game.past("G_old", G, every=3, keep=3)
+    adv = en.NonSaturating()
+    D.minimizes(adv.real(D(x)) + adv.fake(D(G(z))) + adv.fake(D(old(z))))
+    G.minimizes(adv.fool(D(G(z))) + 0.1 * en.mse(G(z), smooth(z)))
+    schedule = nvn.alternating(
+        D, nvn.move(G, every=2, times=2), nvn.move(D, toward=en.r1(D(x), x), every=4)
+    )
+    optimizers = {
+        "G": nvn.Optimizer(
+            partial(torch.optim.Adam, lr=1e-2),
+            warmup=5,
+            schedule=partial(torch.optim.lr_scheduler.StepLR, step_size=3),
+        ),
+        "D": nvn.Optimizer(
+            partial(torch.optim.AdamW, lr=1e-2),
+            groups={"0.bias": {"weight_decay": 0.0}, "*.bias": {"lr": 1e-3, "betas": (0.5, 0.9)}},
+            warmup=30,
+            clip_norm=1.0,
+        ),
+    }
+    return Case(nvn.plan(game, schedule), optimizers, reals())
+
+
 def relativistic() -> Case:
     """Pairs, features in a tree, several scales, two players at once."""
     torch.manual_seed(3)
@@ -211,6 +244,7 @@ USUAL = frozenset(
     [
         *(f"{name}_main" for name in RECIPES),
         *("expression_2v2_pretraining", "sketch_repair_pretraining", "occasional", "relativistic"),
+        "followed",
         *("dcgan_SGD", "dcgan_fused_Adam", "wgan_gp_Adam", "algorithm_1_Adam"),
         "synthesis_together_fused_Adam",
     ]
@@ -222,6 +256,7 @@ def every_case() -> Iterator[tuple[str, Case]]:
     yield from parity_cases()
     yield "occasional", occasional()
     yield "relativistic", relativistic()
+    yield "followed", followed()
 
 
 Played = dict[str, tuple[Case, Any]]

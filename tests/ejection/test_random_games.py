@@ -35,10 +35,16 @@ sizes = st.sampled_from([0, LARGE])  # passes that share no graph: apart, or in 
 def check(spec: GameSpec, large: int) -> None:
     """20 steps, to the bit, buffers included; noise is drawn."""
     declared = declare(spec)
+    for i, player in enumerate(spec.active):
+        own = declared.players[player.name]
+        unit, buffers = ("samples", "steps")[i % 2], ("copy", "average")[i // 2 % 2]
+        declared.game.average(f"{own.name}_ema", own, half_life=9, unit=unit, buffers=buffers)
     plan = replace(nvn.plan(declared.game, declared.schedule), large=large)
     # No step is longer than its rate: games that fly apart end in NaN, which equals nothing.
     optimizers = {
-        p.name: nvn.Optimizer(partial(torch.optim.SGD, lr=0.005 * (i + 1)), clip_norm=1.0)
+        p.name: nvn.Optimizer(
+            partial(torch.optim.SGD, lr=0.005 * (i + 1)), clip_norm=1.0, warmup=7 * (i % 2)
+        )
         for i, p in enumerate(spec.active)
     }
     play_both(plan, optimizers, lambda: batches(noise=False), moved=False)

@@ -57,6 +57,25 @@ def test_a_game_that_is_well_has_none_and_plays_on_as_a_step_does() -> None:
     assert one.state.counters == other.state.counters
 
 
+def test_buffers_that_there_were_not_before_stay() -> None:
+    class Late(nn.Linear):
+        """Has a buffer from its first call on."""
+
+        def __init__(self) -> None:
+            super().__init__(3, 3)
+            self.register_buffer("first", None)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x)
+            if self.training:
+                self.first = y[0].detach()
+            return y
+
+    one = game(Late())
+    assert one.diagnose(X) is None
+    assert one.modules["f"][1].first is not None  # type: ignore[index]
+
+
 def test_a_submodule_that_gives_what_is_not_finite() -> None:
     finding = found(game(Log(), nn.Linear(3, 3)))
     assert (finding.kind, finding.player, finding.module) == ("forward", "f", "f.1")

@@ -37,8 +37,19 @@ def statistical() -> Gan:
     return small
 
 
+def followed() -> Gan:
+    """An average that is a target, and earlier selves."""
+    small = gan(nn.Sequential(linear(seed=1), nn.BatchNorm1d(3)), linear(3, 1, seed=3))
+    smooth = small.game.average("G_ema", small.G, half_life=4, buffers="average")
+    old = small.game.past("G_old", small.G, every=2, keep=2)
+    small.G.minimizes(nvn.energies.mse(small.fake, smooth(small.z)))
+    small.D.minimizes(mean(small.D(old(small.z))).named("old"))
+    return small
+
+
 GAMES: dict[str, Callable[[bool], nvn.Engine]] = {
     "restless": lambda plain: restless().engine(OPTIMIZERS, seed=3, plain=plain),
+    "followed": lambda plain: followed().engine(adam, plain=plain),
     "statistical": lambda plain: statistical().engine(adam, plain=plain),
 }
 LOOKS: dict[str, Callable[[nvn.Engine], Any]] = {
@@ -113,6 +124,15 @@ def check_interrupted(engine: nvn.Engine, what: Callable[[nvn.Engine], Any], at:
     assert surroundings(engine) == before
 
 
+def check_free(engine: nvn.Engine) -> None:
+    """Another thread may compute: no interruption has left the random streams held."""
+    done: list[nvn.Record] = []
+    thread = threading.Thread(target=lambda: done.append(engine.step(BATCH)))
+    thread.start()
+    thread.join()
+    assert done
+
+
 @pytest.mark.parametrize("plain", [False, True], ids=["planned", "plain"])
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("game", GAMES)
@@ -123,6 +143,7 @@ def test_an_interruption_leaves_everything_as_it_was(game: str, look: str, plain
     engine.step(BATCH)
     for at in range(1, total, max(1, total // 25)):
         check_interrupted(engine, LOOKS[look], at)
+    check_free(engine)
 
 
 @pytest.mark.slow
@@ -134,6 +155,7 @@ def test_at_every_line(game: str, look: str, plain: bool) -> None:
     engine.step(BATCH)
     for at in range(1, lines(lambda: GAMES[game](plain), LOOKS[look])):
         check_interrupted(engine, LOOKS[look], at)
+    check_free(engine)
 
 
 @pytest.mark.parametrize("at", range(1, 40, 3))
@@ -156,6 +178,7 @@ def test_restoring_may_be_interrupted_too(at: int, monkeypatch: pytest.MonkeyPat
             engine.step(BATCH)
     engine.step(BATCH)
     assert surroundings(engine) == before
+    check_free(engine)
 
 
 def test_real_signals_at_random_moments() -> None:

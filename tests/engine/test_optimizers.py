@@ -1,5 +1,6 @@
 """How a player steps, against what PyTorch does by hand."""
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -287,6 +288,65 @@ def test_a_pattern_that_fits_nothing_is_told() -> None:
     spec = nvn.Optimizer(sgd, groups={"0.wieght": {"lr": 1.0}})
     with pytest.raises(ConfigError, match=r"no parameter fits '0.wieght'.*'0.weight'"):
         PlayerOptimizer(spec, dict(mlp().named_parameters()))
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (
+            {"*": {"lr": 1.0}, "*.bias": {"lr": 0.0}},
+            r"all that fits '\*\.bias' .* narrower pattern",
+        ),
+        ({"*.bias": {"weight_decy": 0.0}}, "no option of SGD. Did you mean 'weight_decay'"),
+        ({"*.bias": {"params": []}}, "'params', which is no option of SGD"),
+        ({"*.bias": 0.0}, "has 0.0; expected options by name"),
+        (["*.bias"], "expected options by patterns"),
+    ],
+)
+def test_groups_that_are_none_are_told(groups: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        PlayerOptimizer(nvn.Optimizer(sgd, groups=groups), dict(mlp().named_parameters()))
+
+
+@pytest.mark.parametrize("make", [lambda ps: sgd([p.view(-1) for p in ps])])
+def test_a_factory_that_takes_no_groups_is_told_of_them(make: Any) -> None:
+    spec = nvn.Optimizer(make, groups={"*.bias": {"lr": 1.0}})
+    with pytest.raises(AttributeError) as caught:
+        spec.made(dict(mlp().named_parameters()))
+    assert caught.value.__notes__ == [
+        "with groups, a factory is given a list of groups, as torch.optim takes"
+    ]
+
+
+def test_an_optimizer_with_groups_can_be_hashed() -> None:
+    assert len({nvn.Optimizer(sgd), nvn.Optimizer(sgd, groups={"a": {"lr": 1.0}})}) == 2
+
+
+@pytest.mark.parametrize(
+    "schedule", [partial(StepLR, step_size=2, gamma=0.5), nvn.Plateau("e", patience=0)]
+)
+def test_groups_have_schedules_and_warm_up_and_go_on(schedule: Any) -> None:
+    def make() -> tuple[PlayerOptimizer, dict[str, nn.Parameter]]:
+        found = dict(mlp().named_parameters())
+        spec = nvn.Optimizer(adam, schedule=schedule, warmup=3, groups={"*.bias": {"lr": 1.0}})
+        return PlayerOptimizer(spec, found), found
+
+    def go(made: PlayerOptimizer, own: dict[str, nn.Parameter], steps: range) -> None:
+        for step in steps:
+            made.step([tensor(*p.shape, seed=step) for p in own.values()])
+            made.metric("e", 1.0)
+
+    (whole, all_of_it), (first, half), (second, rest) = make(), make(), make()
+    go(whole, all_of_it, range(6))
+    go(first, half, range(2))
+    for name, parameter in rest.items():
+        parameter.data.copy_(half[name].data)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    go(second, rest, range(2, 6))
+    assert_same({"f": rest}, {"f": all_of_it})
+    weights_rate, bias_rate = (group["lr"] for group in second.optimizer.param_groups)
+    assert weights_rate == pytest.approx(0.1 * bias_rate)
+    assert bias_rate < 1.0
 
 
 def test_groups_are_of_the_players_parameters_by_name() -> None:

@@ -102,6 +102,58 @@ def test_planned_is_plain() -> None:
             assert torch.allclose(tensor_, weights(plain)[name][key], atol=1e-6)
 
 
+def test_what_only_looks_changes_nothing() -> None:
+    made = engine()
+    for batch in BATCHES[:5]:
+        made.step(batch)
+    before = copy.deepcopy(made.state_dict())
+    made.gradients(BATCHES[5], ["G", "D"])
+    made.values(BATCHES[5], [made.plan.graph.energies[0]])
+    made.costs(BATCHES[5])
+    after = made.state_dict()
+    for player in made.modules:
+        assert same(before[f"player/{player}"], after[f"player/{player}"])
+    assert before.keys() == after.keys()
+
+
+def test_it_is_what_the_other_is_when_training_begins() -> None:
+    game = nvn.Game("late")
+    x = game.batch("x")
+    G = game.player("G", linear(seed=1))
+    old = game.past("G_old", G, every=1, keep=1)
+    G.minimizes(nvn.energies.mse(G(x), old(x)))
+    nn.init.ones_(G.module.weight)  # after it was declared
+    made = nvn.Engine(nvn.plan(game, nvn.alternating(G)), partial(torch.optim.SGD, lr=0.1))
+    assert torch.equal(old.module.weight, torch.ones(3, 3))
+    assert len(made.state.pasts["G_old"]) == 1
+
+
+def test_state_that_is_no_tensor_is_kept_too() -> None:
+    class Told(nn.Linear):
+        told = 0
+
+        def get_extra_state(self) -> dict[str, int]:
+            return {"told": self.told}
+
+        def set_extra_state(self, state: dict[str, int]) -> None:
+            self.told = state["told"]
+
+    def make() -> nvn.Engine:
+        game = nvn.Game("told")
+        x = game.batch("x")
+        G = game.player("G", Told(3, 3))
+        old = game.past("G_old", G, every=1, keep=1)
+        G.minimizes(nvn.energies.mse(G(x), old(x)))
+        return nvn.Engine(nvn.plan(game, nvn.alternating(G)), partial(torch.optim.SGD, lr=0.1))
+
+    made, again = make(), make()
+    made.modules["G"].told = 7  # type: ignore[assignment]
+    made.step(BATCHES[0])
+    again.load_state_dict(made.state_dict())
+    again.step(BATCHES[1])
+    assert again.modules["G_old"].told == 7
+
+
 def test_gradients_are_those_of_the_next_step() -> None:
     made = engine()
     for batch in BATCHES[:5]:
@@ -126,7 +178,9 @@ def test_a_pool_that_does_not_fit_is_refused(damage: str) -> None:
         made.load_state_dict(found)
 
 
-@pytest.mark.parametrize("options", [{"every": 0, "keep": 1}, {"every": 1, "keep": 0.5}])
+@pytest.mark.parametrize(
+    "options", [{"every": 0, "keep": 1}, {"every": 1, "keep": 0.5}, {"every": True, "keep": 1}]
+)
 def test_what_makes_no_sense_is_told(options: dict[str, Any]) -> None:
     with pytest.raises(GameError, match="a whole number of 1 or more"):
         engine(**options)

@@ -36,7 +36,17 @@ def test_it_is_plain_data() -> None:
     data = asdict(team())
     assert json.loads(json.dumps(data)) == data
     assert [*data] == [
-        *("game", "schedule", "turns", "counts", "passes", "passes_bound", "costs", "instructions"),
+        *(
+            "game",
+            "schedule",
+            "turns",
+            "followers",
+            "counts",
+            "passes",
+            "passes_bound",
+            "costs",
+            "instructions",
+        ),
     ]
     assert [*data["turns"][1]] == [
         *("move", "takes", "descends", "computed", "reused", "gradients", "values", "through"),

@@ -76,14 +76,19 @@ hold = nvn.energy(lambda x: (x**2).mean(), name="hold")
 
 
 def rich(**changes: Any) -> nvn.Recipe:
-    """Noise, dropout, BatchNorm, lazy moves, a plateau, a schedule, a phase, looks that draw."""
+    """Noise, dropout, BatchNorm, lazy moves, a plateau, a schedule, a phase, looks that draw.
+
+    And an average, earlier selves, groups of parameters, warm-up.
+    """
     game = nvn.Game("rich")
     x = game.batch("x")
     z = game.noise("z", (3,), like=x)
     G, D = game.player("G", net(3, 2)), game.player("D", net(2, 1))
     fake = G(z)
+    game.average("G_ema", G, half_life=10, buffers="average")
+    old = game.past("G_old", G, every=2, keep=2)
     G.minimizes(en.mse(D(fake), D(x)))
-    D.minimizes(hold(D(x)) - 0.5 * en.mse(D(fake), D(x)))
+    D.minimizes(hold(D(x)) - 0.5 * en.mse(D(fake), D(x)) + 0.1 * hold(D(old(z))))
     schedule = nvn.alternating(
         nvn.move(D, times=2),
         nvn.move(G, when=lambda record: record.objectives["D"] > 0.1),
@@ -98,7 +103,10 @@ def rich(**changes: Any) -> nvn.Recipe:
         optimizers={
             "G": nvn.Optimizer(adam, schedule=halved, warmup=20),
             "D": nvn.Optimizer(
-                adam, schedule=nvn.Plateau("drawn", patience=0, every=2), clip_norm=0.5
+                adam,
+                schedule=nvn.Plateau("drawn", patience=0, every=2),
+                clip_norm=0.5,
+                groups={"*.bias": {"lr": 0.02}},
             ),
         },
         data=lambda: nvn.data.TensorBatches({"x": torch.randn(20, 2)}, 4),
@@ -556,7 +564,7 @@ def test_a_picture_that_cannot_be_written_costs_that_picture_alone(tmp_path: Pat
         train(out=out, plugins=[Block()])
     assert about(out)["outcome"] == "finished"
     assert "images" in about(out)["error"]
-    assert set(weights(out)) == {"G", "D"}
+    assert set(weights(out)) == {"G", "D", "G_ema", "G_old"}
 
 
 # --- what is kept ---

@@ -76,6 +76,7 @@ def test_it_has_evolved() -> None:
     found = "\n".join(evolved(run(STEPS)))
     for part in (
         *("counters/batches", "counters/draws", "counters/steps", "iterations", "records"),
+        *("pasts", "_warmed", "G_ema", "G_old"),
         *("optimizer/state", "_last_lr", "_readings", "last_epoch", "running_mean", "running_var"),
         *("position", "metrics", "looked", "best", "pictures", "seconds", "written", "ended"),
     ):
