@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 __all__ = [
+    "cpu_streams",
     "key_of",
     "keyed",
     "mixed",
@@ -65,16 +66,18 @@ def streams() -> dict[str, Any]:
     """
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.get_rng_state_all() if started else []
-    return {**_on_cpu(), "cuda": cuda}
+    return {**cpu_streams(), "cuda": cuda}
 
 
 def set_streams(state: Mapping[str, Any]) -> None:
-    """Let the streams continue from what `streams` returned."""
+    """Let the streams continue from what `streams` or `cpu_streams` returned."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])
     # A machine with fewer devices goes on with those that it has.
-    for device, stream in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
+    for device, stream in zip(
+        range(torch.cuda.device_count()), state.get("cuda", ()), strict=False
+    ):
         torch.cuda.set_rng_state(stream, device)
 
 
@@ -119,7 +122,7 @@ def keyed(*key: int) -> Iterator[None]:
     ...     (random.random(), torch.rand(()).item()) == first
     True
     """
-    before = _on_cpu()
+    before = cpu_streams()
     seed = mixed(*key)
     try:
         random.seed(seed)
@@ -127,10 +130,15 @@ def keyed(*key: int) -> Iterator[None]:
         torch.default_generator.manual_seed(seed)
         yield
     finally:
-        set_streams({**before, "cuda": []})
+        set_streams(before)
 
 
-def _on_cpu() -> dict[str, Any]:
+def cpu_streams() -> dict[str, Any]:
+    """Return how far the streams of the CPU have come.
+
+    >>> sorted(cpu_streams())
+    ['numpy', 'python', 'torch']
+    """
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=False),

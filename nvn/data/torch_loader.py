@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from nvn.data.loaders import Batch
 from nvn.folder_package import made_packages, make_package
-from nvn.streams import keyed, mixed, set_streams, streams
+from nvn.streams import cpu_streams, keyed, mixed, set_streams
 
 __all__ = ["PositionedLoader", "can_be_positioned", "with_deaf_workers"]
 
@@ -106,13 +106,13 @@ class _Order(Sampler[Any]):
         """Iterate over a sampler that draws from global streams of its own, kept between draws."""
         with keyed(self._key, epoch, 0):
             indices = iter(sampler)
-            own = streams()
+            own = cpu_streams()
         while True:
-            before = streams()
+            before = cpu_streams()
             set_streams(own)
             try:
                 found = next(indices, _END)
-                own = streams()
+                own = cpu_streams()
             finally:
                 set_streams(before)
             if found is _END:

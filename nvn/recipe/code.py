@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["changed_code", "code_of", "digest"]
-
+__all__ = ["changed_code", "code_of", "digest", "kept_differs", "lies_inside"]
 
 _PACKAGES = {"site-packages", "dist-packages"}
 
@@ -31,6 +30,22 @@ def code_of(recipe: Path) -> dict[str, str]:
 def changed_code(before: Mapping[str, str]) -> list[str]:
     """Return which files have changed, or are gone, since `code_of` returned their digests."""
     return [path for path, was in before.items() if digest(Path(path)) != was]
+
+
+def kept_differs(folder: Path, recipe: Path) -> bool:
+    """Return whether a recipe's file is another than the one that a run kept in its folder.
+
+    Where there is nothing to compare, it is taken to be the same.
+    """
+    try:
+        return (folder / "recipe.py").read_bytes() != recipe.read_bytes()
+    except OSError:
+        return False
+
+
+def lies_inside(recipe: Path, folder: Path) -> bool:
+    """Return whether a recipe is in a run's folder itself, which may be a stranger's."""
+    return recipe.resolve().is_relative_to(folder.resolve())
 
 
 def digest(path: Path) -> str | None:

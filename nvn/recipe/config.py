@@ -89,15 +89,14 @@ def read_yaml(path: Path) -> Mapping[str, object]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ConfigError(f"{path} is no regular file")  # reading it might never end
         with path.open("rb") as file:
-            content = parse(file.read(MOST_BYTES + 1).decode("utf-8"))
+            encoded = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        if isinstance(error, UnicodeDecodeError):
-            raise ConfigError(f"{path} is not valid YAML: {error}") from None
-        raise ConfigError(f"cannot read {path}: {reason}") from None
-    except ConfigError as error:
-        if str(error).endswith("is no regular file"):
-            raise
+        raise ConfigError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    try:
+        content = parse(encoded.decode("utf-8"))
+    except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if content is None:
         return {}

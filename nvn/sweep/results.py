@@ -23,6 +23,7 @@ from typing import Any
 
 from nvn.errors import ConfigError
 from nvn.files import disk
+from nvn.recipe.code import kept_differs
 from nvn.recipe.config import read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder
 from nvn.sweep.grid import Cell, Grid, as_text
@@ -162,10 +163,7 @@ def can_go_on(place: Path, recipe: RecipeSource) -> bool:
 
 def code_changed(place: Path, recipe: RecipeSource) -> bool:
     """Return whether the recipe's file has changed since a run."""
-    try:
-        return (place / "recipe.py").read_bytes() != recipe.path.read_bytes()
-    except OSError:
-        return False  # missing file: assume unchanged
+    return kept_differs(place, recipe.path)
 
 
 def default_folder(grid: Grid) -> Path:

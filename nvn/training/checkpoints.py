@@ -10,9 +10,9 @@ import re
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,13 +45,6 @@ class Place(NamedTuple):
         return f"{self.phase}-{self.step:07d}"
 
 
-class _Cost(NamedTuple):
-    """What a checkpoint took: when it was begun, and for how long copying and writing went on."""
-
-    begun: float
-    seconds: float
-
-
 class Checkpoints:
     """Writes the checkpoints of a run, and removes those that are not to be kept.
 
@@ -75,18 +68,19 @@ class Checkpoints:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[float] | None = None
         self._pending_at: Place | None = None
-        self._copied = 0.0
-        self._cost = _Cost(time.monotonic(), 0.0)
+        self._begun = time.monotonic()  # of the last one
+        self._copied = 0.0  # seconds that copying took
+        self._took = 0.0  # seconds that copying and writing took
         self._warned = False
         self.disabled = False
 
-    def due(self, step: int) -> bool:
-        """Whether it is time for one, `step` steps of a phase being done."""
+    def due(self) -> bool:
+        """Whether it is time for one, where the interval is one of time."""
         if self._saving.steps is not None:
-            return step % self._saving.steps == 0
-        usual = max(_SHORTEST, self._cost.seconds / SHARE)
+            return False
+        usual = max(_SHORTEST, self._took / SHARE)
         interval = usual if self._saving.seconds is None else self._saving.seconds
-        return time.monotonic() - self._cost.begun >= interval
+        return time.monotonic() - self._begun >= interval
 
     def named(self, place: Place) -> bool:
         """Whether the checkpoint of this place is one of those that are kept (`keep_every`)."""
@@ -132,7 +126,7 @@ class Checkpoints:
         with self._tolerated(place):
             parts = encode_parts(state())
             self._copied = time.monotonic() - begun
-            self._cost = self._cost._replace(begun=begun)
+            self._begun = begun
             self._pending_at = place
             self._pending = self._writer.submit(self._write, place, parts, frozenset(best))
         if wait:
@@ -150,7 +144,7 @@ class Checkpoints:
             return
         assert self._pending_at is not None
         with self._tolerated(self._pending_at):
-            self._cost = self._cost._replace(seconds=self._copied + pending.result())
+            self._took = self._copied + pending.result()
 
     def newest(self) -> Mapping[str, Any] | None:
         """Return the state of the newest one that is whole, by parts; None if there is none."""
@@ -166,19 +160,20 @@ class Checkpoints:
             warnings.warn(str(error), NvnWarning, stacklevel=2)
         self._writer.shutdown()
 
-    def _tolerated(self, place: Place) -> _Tolerated:
-        return _Tolerated(self, place)
-
-    def failed(self, place: Place, error: RunError) -> None:
-        """Tell of a checkpoint that could not be written; or raise, if the run is to end then."""
-        said = f"the checkpoint {place.name} could not be saved: {error}"
-        if self._saving.on_failure == "stop":
-            raise RunError(said) from error
-        if not self._warned:  # a full disk is told once, not every minute
-            kept = [at.name for at in places(self._folder, self._phases)]
-            last = f"the last one is {kept[-1]}" if kept else "there is none yet"
-            warnings.warn(f"{said}; training goes on, and {last}", NvnWarning, stacklevel=2)
-        self._warned = True
+    @contextmanager
+    def _tolerated(self, place: Place) -> Iterator[None]:
+        """Tell of a checkpoint that cannot be written; or raise, if the run is to end then."""
+        try:
+            yield
+        except RunError as error:
+            said = f"the checkpoint {place.name} could not be saved: {error}"
+            if self._saving.on_failure == "stop":
+                raise RunError(said) from error
+            if not self._warned:  # a full disk is told once, not every minute
+                kept = [at.name for at in places(self._folder, self._phases)]
+                last = f"the last one is {kept[-1]}" if kept else "there is none yet"
+                warnings.warn(f"{said}; training goes on, and {last}", NvnWarning, stacklevel=2)
+            self._warned = True
 
     # --- in the writer's thread ---
 
@@ -195,22 +190,6 @@ class Checkpoints:
             if place.name not in kept and not self.named(place):
                 # What cannot be removed costs space, and nothing else.
                 shutil.rmtree(self._folder / place.name, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class _Tolerated:
-    """Tells of a RunError raised inside, instead of letting it end the run."""
-
-    checkpoints: Checkpoints
-    place: Place
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, RunError):
-            return False
-        self.checkpoints.failed(self.place, error)
-        return True
 
 
 # --- which there are ---

@@ -17,7 +17,7 @@ from nvn.errors import ConfigError, DataError, NvnWarning, RunError
 from nvn.recipe.build import report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase
 from nvn.records import Record
-from nvn.streams import preserved, set_streams
+from nvn.streams import preserved
 from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.evaluating import Evaluations
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError, copied
@@ -193,7 +193,7 @@ class Replay:
     def _begin(self, good: Mapping[str, Any]) -> None:
         self.state.load_training(good)
         self.state.load_data(good)
-        set_streams(good["run"]["streams"])
+        self.state.load_streams(good)
         self.evaluations = replace(self.evaluations, hook=_Silent(), progress=self.state.progress)
 
     def _play_to(self, phase: str, checked: int, last: int, known: Record | None) -> Finding | None:

@@ -21,7 +21,7 @@ from nvn.training.progress import Best, Progress
 from nvn.training.run_folder import picture_path
 from nvn.training.stopping import Stop
 
-__all__ = ["Evaluations", "check_goals"]
+__all__ = ["Evaluations", "check_goals", "in_eval_mode"]
 
 
 def check_goals(recipe: Recipe, goals: Collection[Goal]) -> None:
@@ -87,7 +87,7 @@ class Evaluations:
         return final or (item.every is not None and step > 0 and step % item.every == 0)
 
     def _evaluate(self, evaluation: Evaluation, step: int) -> set[Goal]:
-        with self._in_eval_mode():
+        with self._looking():
             metrics = evaluation.numbers(self.engine)
         self.progress.metrics[evaluation.name] = metrics
         reached = set()
@@ -103,22 +103,30 @@ class Evaluations:
         return reached
 
     def _preview(self, preview: Preview, step: int) -> None:
-        with self._in_eval_mode():
+        with self._looking():
             image = preview.picture(self.engine)
         self.progress.pictures[preview.name] = picture_path(Path(), preview.name, step).as_posix()
         self.progress.looked[_key(preview)] = step
         self.hook.previewed(step=step, name=preview.name, image=image)
 
     @contextlib.contextmanager
-    def _in_eval_mode(self) -> Iterator[None]:
-        """Run evaluations in eval mode, with a random state of their own."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self.stop.at_once())
-            stack.enter_context(seeded(self.seed, self.device))
-            stack.enter_context(python_and_numpy(self.seed))
-            for module in self.engine.modules.values():
-                stack.enter_context(mode(module, training=False))
+    def _looking(self) -> Iterator[None]:
+        with self.stop.at_once(), in_eval_mode(self.engine, self.seed, self.device):
             yield
+
+
+@contextlib.contextmanager
+def in_eval_mode(engine: Engine, seed: int, device: torch.device) -> Iterator[None]:
+    """Run with all players in eval mode, and random streams that begin at a seed.
+
+    Modes and streams are afterwards as before.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(seeded(seed, device))
+        stack.enter_context(python_and_numpy(seed))
+        for module in engine.modules.values():
+            stack.enter_context(mode(module, training=False))
+        yield
 
 
 def _key(item: Evaluation | Preview) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -71,17 +71,15 @@ class FiniteGuard:
         Raises:
             RunError: They are not finite.
         """
-        for engine in engines.values():
-            bad = [name for name, p in _parameters(engine.modules) if not _all_finite([p])]
-            if bad:
-                raise RunError(
-                    f"{bad[0]} is not finite before the first step: look at how it is initialized, "
-                    "or at the weights that were loaded"
-                )
-            self._infinite = frozenset(
-                name for name, buffer in _buffers(engine.modules) if not _all_finite([buffer])
+        modules = next(iter(engines.values())).modules  # which they share
+        self._infinite = frozenset(_bad([*_buffers(modules)]))
+        bad = self.infinite(modules)
+        if bad:
+            raise RunError(
+                f"{bad} is not finite before the first step: look at how it is initialized, or at "
+                "the weights that were loaded"
             )
-            self._copy(engine.modules)
+        self._copy(modules)
 
     @hook
     def step_done(self, phase: Phase, record: Record, engine: Engine) -> None:
@@ -116,9 +114,7 @@ class FiniteGuard:
         """Return the name of a parameter or buffer that has become infinite or NaN; "" if none."""
         held = [*_parameters(modules)]
         held += [(name, b) for name, b in _buffers(modules) if name not in self._infinite]
-        if _all_finite(tensor for _, tensor in held):
-            return ""
-        return next(name for name, tensor in held if not _all_finite([tensor]))
+        return next(_bad(held), "")
 
     def forget(self) -> None:
         """Forget the steps that are not checked yet: they have been taken back."""
@@ -179,6 +175,12 @@ def _buffers(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, Tensor]]:
     for player, module in modules.items():
         for name, buffer in module.named_buffers():
             yield f"{player}.{name}", buffer
+
+
+def _bad(held: Sequence[tuple[str, Tensor]]) -> Iterator[str]:
+    """Yield the names of what is not finite; one wait for the device where all is."""
+    if not _all_finite(tensor for _, tensor in held):
+        yield from (name for name, tensor in held if not _all_finite([tensor]))
 
 
 def _all_finite(tensors: Iterable[Tensor]) -> bool:

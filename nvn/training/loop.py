@@ -24,7 +24,6 @@ from nvn.engine.engine import Engine
 from nvn.errors import NvnWarning, RunError
 from nvn.recipe.build import check_data, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase, Recipe
-from nvn.streams import set_streams
 from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
 from nvn.training.evaluating import Evaluations
@@ -79,9 +78,9 @@ class Loop:
     divergence: Divergence
     saving: Saving
     started: float = field(default_factory=time.monotonic)
-    between_steps: bool = False  # whether the state can be gone on from
+    between_steps: bool = False
     saved_at: Place | None = None
-    weights: Mapping[str, State] | None = None  # once they are on the disk
+    weights: Mapping[str, State] | None = None
 
     def run(self) -> Run:
         """Train, and save the state and the weights however that ends."""
@@ -130,8 +129,7 @@ class Loop:
                 self.state.load_data(self.earlier.state)
             check_data(self.engines, self.state.data, self.recipe.all_phases)
         if place is not None:
-            # Last: making and reading data may have drawn from them.
-            set_streams(self.earlier.state["run"]["streams"])
+            self.state.load_streams(self.earlier.state)
         self._check_saveable()
         self.saved_at, self.between_steps = place, True
 
@@ -178,7 +176,7 @@ class Loop:
             report_metrics(engine, record, watched)
             if step < phase.steps and self.stop.reason is None:
                 keep = self._look(phase, step) or self.checkpoints.wanted(self.state.place)
-                if keep or self.checkpoints.due(step):
+                if keep or self.checkpoints.due():
                     self._checkpoint(urgent=keep)
         self._checkpoint(wait=True)
         self.hook.phase_finished(phase=phase, step=step, engine=engine)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nvn.errors import ConfigError, RunError
-from nvn.recipe.code import changed_code
+from nvn.recipe.code import changed_code, kept_differs, lies_inside
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, load_recipe, recipe_file
 from nvn.training.resume import check_run
@@ -111,7 +111,7 @@ def reopen(
             "nvn.train(…, resume=folder)"
         )
     path = recipe_file(origin)
-    inside = ", which lies in that folder" if path.is_relative_to(folder.resolve()) else ""
+    inside = ", which lies in that folder" if lies_inside(path, folder) else ""
     telling(f"recipe: {path}{inside}")
     differences = [*_code_differences(folder, about.code, path)]
     if differences and not changed:  # before any of that code is run
@@ -174,9 +174,8 @@ def _started(run: Path) -> str:
 
 
 def _code_differences(folder: Path, code: Mapping[str, str], recipe: Path) -> Iterator[str]:
-    kept = folder / "recipe.py"
-    if kept.is_file() and kept.read_bytes() != recipe.read_bytes():
-        yield f"{recipe} has changed since the run began:\n{_diff(kept, recipe)}"
+    if kept_differs(folder, recipe):
+        yield f"{recipe} has changed since the run began:\n{_diff(folder / 'recipe.py', recipe)}"
     for path in changed_code(code):
         if Path(path) != recipe.resolve():
             gone = "" if Path(path).exists() else ": it is gone"

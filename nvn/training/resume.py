@@ -14,7 +14,7 @@ from nvn.training.checkpoints import Place, newest, places, set_aside
 from nvn.training.metrics_file import cut
 from nvn.training.run_file import read_run
 
-__all__ = ["Earlier", "prepare", "read_earlier"]
+__all__ = ["Earlier", "check_run", "prepare", "read_earlier"]
 
 _CHECKPOINTS = "checkpoints"
 

@@ -10,7 +10,7 @@ from nvn.engine.saving import parts_of, state_of
 from nvn.engine.state import TrainState
 from nvn.recipe.build import PhaseData
 from nvn.recipe.recipe import MAIN, Recipe
-from nvn.streams import streams
+from nvn.streams import set_streams, streams
 from nvn.training.checkpoints import Place
 from nvn.training.progress import Progress
 
@@ -71,5 +71,9 @@ class RunState:
         self.progress = progress
 
     def load_data(self, parts: Mapping[str, Any]) -> None:
-        """Read the data on from there, and let the random streams continue, in this order."""
+        """Read the data on from there."""
         self.data.load_state_dict(parts["run"]["data"])
+
+    def load_streams(self, parts: Mapping[str, Any]) -> None:
+        """Let the random streams continue from there: last, since reading data may draw."""
+        set_streams(parts["run"]["streams"])

@@ -25,6 +25,7 @@ from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
+from nvn.training.loop import Loop
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -36,8 +37,6 @@ from nvn.training.symptoms import Symptoms
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-from nvn.training.loop import Loop
 
 __all__ = ["train"]
 

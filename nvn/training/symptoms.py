@@ -57,7 +57,8 @@ class Symptoms:
         self._unread, self._sums, self._unchanged = [], {}, {}
         for name, rate in _rates(engine.state.optimizers):
             if rate == 0.0:
-                self._tell(f"the learning rate of {name} is 0: it learns nothing")
+                rated = f"the learning rate of {name}"
+                self._tell(rated, "is 0: it learns nothing")
 
     @hook
     def step_done(self, record: Record, engine: Engine) -> None:
@@ -99,18 +100,19 @@ class Symptoms:
         count = count + 1 if value == before else 1
         self._still[name] = (value, count)
         if count == STILL:
-            self._tell(f"{name} has been {value:.6g} to the bit for {STILL} steps")
+            self._tell(name, f"has been {value:.6g} to the bit for {STILL} steps")
 
     def _vanish(self, player: str, step: int) -> None:
         early, late = self._early[player], self._late[player]
         usual = median(norm for norm, _ in early)
         largest = max(norm for norm, _ in late)
         first, now = (median(value for _, value in part) for part in (early, late))
-        if largest < VANISHED * usual and now >= first and not largest == usual == 0.0:
+        if largest < VANISHED * usual and now >= first:
             self._tell(
-                f"{player} has lost: its gradient is {largest:.3g} at most since {STILL} steps, of "
+                player,
+                f"has lost: its gradient is {largest:.3g} at most since {STILL} steps, of "
                 f"{usual:.3g} at first, and its objective {now:.4g}, of {first:.4g} (step {step}): "
-                "its opponents have won, and it cannot learn any more"
+                "its opponents have won, and it cannot learn any more",
             )
 
     def _note_weights(self, engine: Engine) -> None:
@@ -138,15 +140,16 @@ class Symptoms:
             self._unchanged[player] = self._unchanged.get(player, 0) + 1
             if self._unchanged[player] == 3:
                 self._tell(
-                    f"{player} has steps that change nothing, along a gradient of {norm:.3g}: is "
-                    "its learning rate too small?"
+                    player,
+                    f"has steps that change nothing, along a gradient of {norm:.3g}: is "
+                    "its learning rate too small?",
                 )
 
-    def _tell(self, said: str) -> None:
-        kind = said.split(" has ")[0].split(" is ")[0]
-        if kind not in self._told:
-            self._told.add(kind)
-            warnings.warn(said, NvnWarning, stacklevel=2)
+    def _tell(self, of: str, what: str) -> None:
+        """Warn of a player or a number, once."""
+        if of not in self._told:
+            self._told.add(of)
+            warnings.warn(f"{of} {what}", NvnWarning, stacklevel=2)
 
 
 def _sums(engine: Engine, player: str) -> tuple[float, ...]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nvn.engine.engine import Engine
-from nvn.engine.module_state import mode
 from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError, NvnWarning, RunError
 from nvn.images import rgb
 from nvn.recipe.build import make_engines
+from nvn.recipe.code import kept_differs, lies_inside
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder, load_recipe
 from nvn.recipe.recipe import MAIN, Application, Recipe
 from nvn.recipe.yaml_reading import shortened
-from nvn.streams import python_and_numpy
+from nvn.training.evaluating import in_eval_mode
 from nvn.training.fabric import make_fabric
 from nvn.training.weights import Expected, load_weights
 
@@ -101,12 +100,7 @@ class Trained:
             NvnError: If there is no application, or if it cannot handle this picture.
         """
         application = self.application
-        with ExitStack() as stack:
-            stack.enter_context(seeded(self.seed, self.device))
-            stack.enter_context(python_and_numpy(self.seed))
-            stack.enter_context(torch.no_grad())
-            for module in self.engine.modules.values():
-                stack.enter_context(mode(module, training=False))
+        with in_eval_mode(self.engine, self.seed, self.device), torch.no_grad():
             return application.result(self.engine, rgb(image))
 
 
@@ -263,8 +257,8 @@ def _source(
         )
     if given is None:
         _check_kept(folder, str(origin))
-    inside = Path(str(origin)).resolve().is_relative_to(folder.resolve())
-    telling(f"recipe: {origin}{', which lies in that folder' if inside else ''}: its code is run")
+    inside = ", which lies in that folder" if lies_inside(Path(str(origin)), folder) else ""
+    telling(f"recipe: {origin}{inside}: its code is run")
     return _load_source(folder, str(origin), given is not None)
 
 
@@ -274,9 +268,8 @@ def _check_kept(folder: Path, origin: str) -> None:
     A run's folder names the file whose code is executed, and may be anybody's.
     """
     kept, file = folder / "recipe.py", Path(origin)
-    if file.suffix != ".py" or not file.is_file() or not kept.is_file():
-        return  # installed, or gone: what comes next tells
-    if kept.read_bytes() != file.read_bytes():
+    # (One that is installed is given by its name; of one that is gone, what comes next tells.)
+    if file.suffix == ".py" and kept_differs(folder, file):
         raise RunError(
             f"{file} has changed since the run, whose recipe is kept as {kept}: give the one to "
             f"use, --recipe {file} or --recipe {kept}, or nvn.trained(…, recipe=…)"
