@@ -2,6 +2,9 @@
 
 nvn's own draws do not depend on them (nvn/engine/seeding.py). Data, evaluations and plugins may
 draw from them: what they draw is made a function of what it is drawn for, or saved.
+
+Those who let them continue as before are classes, not generators: a generator whose `with` is
+interrupted just before it begins would turn them back whenever it is collected.
 """
 
 from __future__ import annotations
@@ -9,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,19 +83,18 @@ def set_streams(state: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state(stream, device)
 
 
-@contextmanager
-def preserved() -> Iterator[None]:
-    """Let the streams continue afterwards as before."""
-    before = streams()
-    try:
-        yield
-    finally:
-        set_streams(before)
+class preserved:
+    """Lets the streams continue afterwards as before."""
+
+    def __enter__(self) -> None:
+        self._before = streams()
+
+    def __exit__(self, *_: object) -> None:
+        set_streams(self._before)
 
 
-@contextmanager
-def python_and_numpy(seed: int | None = None) -> Iterator[None]:
-    """Let Python's and NumPy's streams continue afterwards as before; started from a seed, if any.
+class python_and_numpy:
+    """Lets Python's and NumPy's streams continue afterwards as before; from a seed on, if any.
 
     >>> with python_and_numpy(3):
     ...     first = random.random()
@@ -101,20 +102,24 @@ def python_and_numpy(seed: int | None = None) -> Iterator[None]:
     ...     random.random() == first
     True
     """
-    python, numpy = random.getstate(), np.random.get_state(legacy=False)
-    try:
-        if seed is not None:
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-        yield
-    finally:
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+
+    def __enter__(self) -> None:
+        self._before = random.getstate(), np.random.get_state(legacy=False)
+        if self._seed is not None:
+            random.seed(self._seed)
+            np.random.seed(self._seed % 2**32)
+
+    def __exit__(self, *_: object) -> None:
+        python, numpy = self._before
         random.setstate(python)
         np.random.set_state(numpy)
 
 
-@contextmanager
-def keyed(*key: int) -> Iterator[None]:
-    """Run with the CPU's streams started from a key; they continue as before after.
+class keyed:
+    """Runs with the CPU's streams started from a key; they continue as before after.
 
     >>> with keyed(3, 4):
     ...     first = random.random(), torch.rand(()).item()
@@ -122,15 +127,18 @@ def keyed(*key: int) -> Iterator[None]:
     ...     (random.random(), torch.rand(()).item()) == first
     True
     """
-    before = cpu_streams()
-    seed = mixed(*key)
-    try:
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.default_generator.manual_seed(seed)
-        yield
-    finally:
-        set_streams(before)
+
+    def __init__(self, *key: int) -> None:
+        self._seed = mixed(*key)
+
+    def __enter__(self) -> None:
+        self._before = cpu_streams()
+        random.seed(self._seed)
+        np.random.seed(self._seed % 2**32)
+        torch.default_generator.manual_seed(self._seed)
+
+    def __exit__(self, *_: object) -> None:
+        set_streams(self._before)
 
 
 def cpu_streams() -> dict[str, Any]:

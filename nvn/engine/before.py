@@ -7,14 +7,15 @@ restored where an exception passes, and, should that be interrupted too, before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import nn
 
 from nvn.engine.iteration import Iteration
 from nvn.engine.runtime import Place, places_of
-from nvn.engine.seeding import Streams
+from nvn.streams import set_streams, streams
 
 __all__ = ["Before", "Surroundings"]
 
@@ -26,7 +27,6 @@ class Surroundings:
         modules: The players' modules.
         parameters: All parameters that learn.
         moving: Those of players who move.
-        devices: Where they are.
     """
 
     def __init__(
@@ -34,18 +34,20 @@ class Surroundings:
         modules: Iterable[nn.Module],
         parameters: Iterable[nn.Parameter],
         moving: Iterable[nn.Parameter],
-        devices: Iterable[torch.device],
     ) -> None:
         found = [*modules]
         self.parts = [*{id(part): part for m in found for part in m.modules()}.values()]
         self.places: list[Place] = [place for module in found for place in places_of(module)]
         self.parameters = [*parameters]
         self.moving = [*moving]
-        self.devices = [*devices]
 
-    def now(self, run: Iteration | None = None) -> Before:
-        """Note how things are now, before `run` is played, or before something is looked at."""
-        return Before(self, run)
+    def before_playing(self, run: Iteration) -> Before:
+        """Note how things are now, before `run` is played."""
+        return Before(self, self.moving, (run.restore,))
+
+    def before_looking(self, *back: Callable[[], object]) -> Before:
+        """Note how things are now, before something is looked at that `back` undoes, too."""
+        return Before(self, (), (*back, partial(set_streams, streams())))
 
 
 class Before:
@@ -53,21 +55,25 @@ class Before:
 
     Args:
         around: Where to look.
-        run: The iteration that is to be played; it restores the random streams.
+        moving: Whose gradients are cleared, since some of them may have been taken.
+        back: What restores the rest, such as the random streams; each may be called again.
     """
 
-    __slots__ = ("_around", "_buffers", "_flags", "_grad", "_modes", "_run", "_streams")
+    __slots__ = ("_around", "_back", "_buffers", "_flags", "_grad", "_modes", "_moving")
 
-    def __init__(self, around: Surroundings, run: Iteration | None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        moving: Iterable[nn.Parameter],
+        back: Iterable[Callable[[], object]],
+    ) -> None:
         self._around = around
-        self._run = run
+        self._moving = moving
+        self._back = back
         self._grad = torch.is_grad_enabled()
         self._flags = [parameter.requires_grad for parameter in around.parameters]
         self._modes = [part.training for part in around.parts]
         self._buffers = [getattr(owner, name) for owner, name in around.places]
-        self._streams = None if run is not None else Streams(around.devices)
-        if self._streams is not None:
-            self._streams.save()
 
     def restore(self) -> None:
         """Let things be as they were; what is interrupted itself may be called again."""
@@ -81,9 +87,7 @@ class Before:
         for (owner, name), buffer in zip(around.places, self._buffers, strict=True):
             if getattr(owner, name) is not buffer:
                 setattr(owner, name, buffer)
-        if self._streams is not None:
-            self._streams.restore()
-        if self._run is not None:
-            for parameter in around.moving:
-                parameter.grad = None
-            self._run.restore()
+        for parameter in self._moving:
+            parameter.grad = None
+        for back in self._back:
+            back()

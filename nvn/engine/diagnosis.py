@@ -7,13 +7,13 @@ gradient on the way back, every step and every buffer is looked at as soon as it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from nvn.engine.counters import Counters
 from nvn.engine.interpreter import Interpreter, MoveResult, Values
@@ -109,8 +109,13 @@ class WatchedInterpreter(Interpreter):
         self._move = f"move {self._moves} ({', '.join(terms)})"
         bad = {name: x for name, x in batch.items() if not is_finite(x)}
         self._bad_data = ", ".join(f"{name!r} {ranges(x)}" for name, x in bad.items())
-        with self._hooks(self._modules):
+        handles: list[RemovableHandle] = []
+        try:
+            self._add_hooks(handles)
             result = super().move_gradients(terms, batch, counters, number, keep=keep)
+        finally:
+            for handle in handles:
+                handle.remove()
         for path, buffer in self._infinite_buffers({name: self._modules[name] for name in keep}):
             if path not in self._bad_buffers:
                 what = f"the buffer {path} is not finite: {ranges(buffer)}"
@@ -187,19 +192,12 @@ class WatchedInterpreter(Interpreter):
                 through,
             )
 
-    @contextmanager
-    def _hooks(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-        handles = []
-        for player, module in modules.items():
+    def _add_hooks(self, handles: list[RemovableHandle]) -> None:
+        for player, module in self._modules.items():
             for path, part in module.named_modules():
                 if not isinstance(part, torch.jit.ScriptModule):
                     name = f"{player}.{path}" if path else player
                     handles.append(part.register_forward_hook(self._hook(player, name)))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _hook(self, player: str, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def look(part: nn.Module, given: Any, found: Any) -> None:

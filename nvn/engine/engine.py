@@ -10,11 +10,10 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from nvn.engine.dry_run import check_batch
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
-from nvn.engine.module_state import modes, preserved_attributes, preserved_buffers
+from nvn.engine.module_state import Attributes, modes, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.past_selves import PastSelves
@@ -53,6 +52,8 @@ from nvn.records import Record, Scalar
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+_T = TypeVar("_T")
 
 Play = Callable[[Iteration], Outcome]
 """Plays an iteration."""
@@ -140,7 +141,6 @@ class Engine:
             name: self._precision.calling(module, forwards.get(name))
             for name, module in self.state.modules.items()
         }
-        self._devices = operations.devices
         self._streams = HeldStreams(operations.devices)
         self._computing = None if self._precision.trivial else self._precision.computing
         self._generators = Generators()
@@ -166,8 +166,8 @@ class Engine:
             if not past.pool:
                 past.begin(present=state is None)
         self._around = self._surroundings()
-        self._before: Before | None = None  # while something is computed
-        self._playing_now = False
+        self._noted: list[Before] = []  # while something is computed
+        self._active = False
         self._checked = False
 
     @property
@@ -195,7 +195,7 @@ class Engine:
         """
         if torch.is_inference_mode_enabled():
             raise RunError("engine.step in torch.inference_mode: nothing can be learned there")
-        if self._before is not None:
+        if self._noted:
             self._settle()
         state = self.state
         done = state.iterations.get(self.phase, 0)
@@ -213,9 +213,9 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        self._before = self._around.now(run)
+        self._noted.append(self._around.before_playing(run))
         try:
-            self._playing_now = True
+            self._active = True
             steps = self._chosen()
             outcome = self._played(playing, run)
             self._follow(playing.players, run, steps)
@@ -223,8 +223,8 @@ class Engine:
             self._settle()
             raise
         finally:
-            self._playing_now = False
-        self._before = None
+            self._active = False
+        self._noted.clear()
         state.iterations[self.phase] = done + 1
         numbers = outcome.numbers
         record = Record.deferred(done + 1, lambda: (*numbers(), norms))
@@ -250,29 +250,39 @@ class Engine:
         for past, before in zip(self._pasts, steps, strict=True):
             past.keep(before, self.state.counters.steps.get(past.of, 0))
 
-    def _settle(self) -> None:
+    def _settle(self, depth: int = 0) -> None:
         """Restore what was there before something that was cut short."""
-        if self._before is not None:
-            self._before.restore()
-            self._before = None
+        while len(self._noted) > depth:
+            self._noted[-1].restore()
+            self._noted.pop()
 
-    @contextmanager
-    def _looking_only(self, run: Iteration | None = None) -> Iterator[None]:
-        """Let what is only looked at change nothing, also where it is cut short."""
-        if self._playing_now:  # an energy that looks: the step around it has its own note
-            outer, self._before = self._before, None
-        else:
+    def _only_looking(self, compute: Callable[[], _T], *undo: Callable[[], object]) -> _T:
+        """Compute what is only looked at: it changes nothing, also where it is cut short.
+
+        (No context manager: one that is interrupted before its `with` begins undoes nothing.)
+
+        Args:
+            compute: Computes it.
+            undo: What undoes things that are not looked after anyway.
+        """
+        active = self._active
+        if not active:  # else an energy looks: what is around it has its own note
             self._settle()
-            outer = None
-        self._before = before = self._around.now(run)
+        depth = len(self._noted)
+        undo = (Attributes(self.state.modules.values()).restore, *undo)
+        self._noted.append(self._around.before_looking(*undo))
         try:
-            with preserved_attributes(self.state.modules.values()):
-                yield
+            self._active = True
+            found = compute()
+            for back in undo:
+                back()
         except BaseException:
-            before.restore()
+            self._settle(depth)
             raise
         finally:
-            self._before = outer
+            self._active = active
+        del self._noted[depth:]
+        return found
 
     def _next(self, done: int) -> _Playing:
         """Return how the next iteration is played."""
@@ -354,7 +364,7 @@ class Engine:
             optimizer.clear()
         feed = BatchFeed(batch, self.plan.batches(pattern), self._placed)
         run = self._iteration(feed, state.counters, done, interpreter.step)
-        self._before = self._around.now(run)
+        self._noted.append(self._around.before_playing(run))
         try:
             steps = self._chosen()
             with modes(self._modes):
@@ -364,7 +374,7 @@ class Engine:
                 raise
         else:
             if interpreter.finding is None:
-                self._before = None  # played as by `step`: nothing is to be restored
+                self._noted.clear()  # played as by `step`: nothing is to be restored
             state.iterations[self.phase] = done + 1
             self._follow({p for turn in turns for p in turn.terms}, run, steps)
             record = Record.deferred(done + 1, lambda: (*outcome.numbers(), {}))
@@ -403,11 +413,13 @@ class Engine:
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
         run = self._preview(batch, iteration)
-        with self._looking_only(run), ExitStack() as held:
-            for past in self._pasts:
-                held.enter_context(past.held())
+        look = self._looking(terms, batch)
+
+        def compute() -> Outcome:
             self._chosen()
-            outcome = self._looking(terms, batch)(run)
+            return look(run)
+
+        outcome = self._only_looking(compute, run.restore, *(past.back() for past in self._pasts))
         for name in terms:
             run.require_path(name, outcome.gradients[name])
         return {name: self._filled(name, outcome.gradients.get(name)) for name in names}
@@ -445,8 +457,8 @@ class Engine:
         self._refuse_foreign(wanted)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
-        with self._looking_only():
-            values = self._interpreter.values(wanted, placed, counters, training=training)
+        look = partial(self._interpreter.values, wanted, placed, counters, training=training)
+        values = self._only_looking(look)
         return [values[value] for value in wanted]
 
     def check(self, batch: Minibatch) -> None:
@@ -461,7 +473,10 @@ class Engine:
         # Also the terms that don't depend on their player: one may hide the player's module.
         moves = self.plan.schedule.moves
         needed = ancestors(roots(move.objective(p) for move in moves for p in move.players))
-        check_batch(self.plan.graph, needed, self._interpreter, self.state.parameters, batch)
+        graph, parameters = self.plan.graph, self.state.parameters
+        self._only_looking(
+            partial(check_batch, graph, needed, self._interpreter, parameters, batch)
+        )
         self._checked = True
 
     def costs(self, batch: Minibatch) -> dict[str, Costs]:
@@ -483,9 +498,15 @@ class Engine:
             placed = Batch(self._precision.batch(batch))
             feed = BatchFeed(repeat(placed), plan.batches_per_step, Batch)
             run = self._iteration(feed, self.state.counters.copy(), number, nobody_steps)
-            with self._looking_only(run), preserved_buffers(self.state.modules):
-                costs[name] = measured(partial(play, run))
+            own = [(p, p.grad) for p in self._around.moving]
+            look = partial(self._measured, partial(play, run))
+            costs[name] = self._only_looking(look, run.restore, partial(_give, own))
         return costs
+
+    def _measured(self, play: Callable[[], object]) -> Costs:
+        _give((p, None) for p in self._around.moving)  # what is added up begins with nothing
+        with preserved_buffers(self.state.modules):
+            return measured(play)
 
     # --- state ---
 
@@ -563,7 +584,6 @@ class Engine:
             self.state.modules.values(),
             [p for own in self._parameters.values() for p in own],
             [p for name in moving for p in self._parameters[name]],
-            self._devices,
         )
 
     def _place_modules(self) -> None:
@@ -616,3 +636,8 @@ class Engine:
             key: torch.zeros_like(parameter) if gradient is None else gradient
             for (key, parameter), gradient in zip(parameters.items(), found, strict=True)
         }
+
+
+def _give(gradients: Iterable[tuple[nn.Parameter, Tensor | None]]) -> None:
+    for parameter, gradient in gradients:
+        parameter.grad = gradient

@@ -8,8 +8,7 @@ Nothing is changed by computing, except that buffers advance where `keep` says s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +91,8 @@ class Interpreter:
     ) -> Values:
         """Return the values of `wanted` and of all they are computed from, as constants."""
         evaluation = self._evaluation(wanted, batch)
-        with self._computing(evaluation):
+        modules = self._called(evaluation)
+        with torch.enable_grad(), preserved_buffers(modules), learning(self._parameters, ()):
             found = self._forward(evaluation, batch, counters, training)
         return {node: mapped(recorded, value) for node, value in found.items()}
 
@@ -115,7 +115,11 @@ class Interpreter:
             keep: The players whose buffers advance.
         """
         evaluation = self._evaluation(roots(WeightedSum(t) for t in terms.values()), batch)
-        with self._computing(evaluation, movers=terms) as advance:
+        with (
+            torch.enable_grad(),  # also where the caller has switched it off
+            preserved_buffers(self._called(evaluation)) as advance,
+            learning(self._parameters, terms),
+        ):
             values = self._forward(evaluation, batch, counters, training=True)
             objectives = {p: _objective(p, t, values, number) for p, t in terms.items() if t}
             gradients = self._gradients(objectives)
@@ -183,18 +187,9 @@ class Interpreter:
             self._evaluations[key] = Evaluation.of(*key)
         return self._evaluations[key]
 
-    @contextmanager
-    def _computing(
-        self, evaluation: Evaluation, movers: Iterable[str] = ()
-    ) -> Iterator[Callable[[Iterable[str]], None]]:
-        """Let nothing be changed by what is computed; yields what lets players' buffers advance."""
-        modules = {name: self._modules[name] for name in evaluation.players}
-        with (
-            torch.enable_grad(),  # also where the caller has switched it off
-            preserved_buffers(modules) as keep,
-            learning(self._parameters, movers),
-        ):
-            yield keep
+    def _called(self, evaluation: Evaluation) -> dict[str, nn.Module]:
+        """Return the modules that are called."""
+        return {name: self._modules[name] for name in evaluation.players}
 
     def _forward(
         self, evaluation: Evaluation, batch: Mapping[str, Any], counters: Counters, training: bool

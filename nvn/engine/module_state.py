@@ -1,10 +1,14 @@
-"""Context managers that save and restore the state of modules: buffers, attributes, modes."""
+"""Context managers that save and restore the state of modules: buffers, attributes, modes.
+
+They are classes, and what they restore they have noted: a generator whose `with` is interrupted
+just before it begins, or as it ends, would restore whenever it is collected, and so lose what has
+become of modules since. What is not restored then, the engine restores (nvn/engine/before.py).
+"""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -17,60 +21,69 @@ Container = dict[Any, Any] | list[Any] | set[Any] | deque[Any] | tuple[Any, ...]
 CONTAINERS = (dict, OrderedDict, defaultdict, Counter, list, set, deque, tuple)
 
 
-@contextmanager
-def preserved_buffers(
-    modules: Mapping[str, nn.Module],
-) -> Iterator[Callable[[Iterable[str]], None]]:
-    """Let modules work on copies of their buffers; restore the originals at the end.
+class preserved_buffers:
+    """Lets modules work on copies of their buffers; restores the originals at the end.
 
-    Yields `keep(names)`: the named modules' originals take over what the copies have become. The
-    originals are not written to before, so a graph that saved one of them stays valid.
+    Its value is `keep(names)`: the named modules' originals take over what the copies have become.
+    The originals are not written to before, so a graph that saved one of them stays valid.
     """
-    originals = {name: buffers_at(places_of(module)) for name, module in modules.items()}
-    kept: list[tuple[Buffers, Buffers]] = []
 
-    def keep(names: Iterable[str]) -> None:
-        wanted = [originals[name] for name in names if name in originals]
-        kept.extend((buffers, buffers_at(buffers)) for buffers in wanted)
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        self._originals = {n: buffers_at(places_of(module)) for n, module in modules.items()}
+        self._all = {p: b for buffers in self._originals.values() for p, b in buffers.items()}
+        self._kept: list[tuple[Buffers, Buffers]] = []
 
-    everyones = {place: b for buffers in originals.values() for place, b in buffers.items()}
-    with with_buffers(copied(everyones)):
-        yield keep
-    for buffers, new in kept:
-        overwrite(buffers, new)
+    def __enter__(self) -> Callable[[Iterable[str]], None]:
+        put(copied(self._all))
+        return self._keep
 
+    def _keep(self, names: Iterable[str]) -> None:
+        wanted = [self._originals[name] for name in names if name in self._originals]
+        self._kept.extend((buffers, buffers_at(buffers)) for buffers in wanted)
 
-@contextmanager
-def with_buffers(buffers: Buffers) -> Iterator[None]:
-    """Let modules work on other buffers; at the end, restore those that they had before."""
-    before = buffers_at(buffers)
-    put(buffers)
-    try:
-        yield
-    finally:
-        put(before)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        put(self._all)
+        if kind is None:
+            for buffers, new in self._kept:
+                overwrite(buffers, new)
 
 
-@contextmanager
-def preserved_attributes(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Save modules' attributes and restore them at the end; what they cache meanwhile is lost.
+class with_buffers:
+    """Lets modules work on other buffers; at the end, restores those that they had before."""
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._before = buffers_at(buffers)
+        self._buffers = buffers
+
+    def __enter__(self) -> None:
+        put(self._buffers)
+
+    def __exit__(self, *_: object) -> None:
+        put(self._before)
+
+
+class Attributes:
+    """Modules' attributes as they are now, to be restored; what is cached meanwhile is lost.
 
     Containers are restored at any depth, and tensors changed in place; parameters and buffers are
     not looked at, nor what other objects keep.
     """
-    parts = [part for module in modules for part in module.modules()]
-    containers = [(held, copy(held)) for held in _held(map(vars, parts))]
-    buffers = {id(buffer) for part in parts for buffer in part.buffers(recurse=False)}
-    inside = [x for _, before in containers for x in _items(before) if isinstance(x, Tensor)]
-    caches = [x for x in inside if not (isinstance(x, nn.Parameter) or id(x) in buffers)]
-    tensors = [(x, x._version, x.detach().clone()) for x in caches if not x.is_inference()]
-    try:
-        yield
-    finally:
-        for present, before in containers:
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        parts = [part for module in modules for part in module.modules()]
+        self._containers = [(held, copy(held)) for held in _held(map(vars, parts))]
+        buffers = {id(buffer) for part in parts for buffer in part.buffers(recurse=False)}
+        inside = [x for _, was in self._containers for x in _items(was) if isinstance(x, Tensor)]
+        caches = [x for x in inside if not (isinstance(x, nn.Parameter) or id(x) in buffers)]
+        kept = [(x, x._version, x.detach().clone()) for x in caches if not x.is_inference()]
+        self._tensors = kept
+
+    def restore(self) -> None:
+        """Let the attributes be as they were."""
+        for present, before in self._containers:
             _restore(present, before)
         with torch.no_grad():
-            for tensor, version, values in tensors:
+            for tensor, version, values in self._tensors:
                 if tensor._version != version:
                     tensor.copy_(values)
 
@@ -108,41 +121,41 @@ def _restore(present: Any, before: Any) -> None:
             del present[name]
 
 
-@contextmanager
-def mode(module: nn.Module, training: bool) -> Iterator[None]:
+class modes:
+    """Runs modules in training or in eval mode, each as `wanted`; their own modes are restored."""
+
+    def __init__(self, wanted: Iterable[tuple[nn.Module, bool]]) -> None:
+        # A module that is in its mode is left alone: parts of it may be in another, on purpose.
+        self._wanted = [(m, training) for m, training in wanted if m.training is not training]
+        self._before = [(p, p.training) for m, _ in self._wanted for p in m.modules()]
+
+    def __enter__(self) -> None:
+        for module, training in self._wanted:
+            module.train(training)
+
+    def __exit__(self, *_: object) -> None:
+        for part, training in self._before:
+            part.training = training
+
+
+def mode(module: nn.Module, training: bool) -> modes:
     """Run `module` in training or in eval mode; each submodule's own mode is restored."""
-    if module.training == training:
-        yield
-        return
-    before = {part: part.training for part in module.modules()}
-    module.train(training)
-    try:
-        yield
-    finally:
-        for part, flag in before.items():
-            part.training = flag
+    return modes([(module, training)])
 
 
-@contextmanager
-def learning(
-    parameters: Mapping[str, Iterable[nn.Parameter]], movers: Iterable[str]
-) -> Iterator[None]:
-    """Let only the movers' parameters require gradients: autograd then stores no one else's."""
-    movers = set(movers)
-    idle = [p for name, group in parameters.items() if name not in movers for p in group]
-    for parameter in idle:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in idle:
+class learning:
+    """Lets only the movers' parameters require gradients: autograd then stores no one else's."""
+
+    def __init__(
+        self, parameters: Mapping[str, Iterable[nn.Parameter]], movers: Iterable[str]
+    ) -> None:
+        movers = set(movers)
+        self._idle = [p for name, own in parameters.items() if name not in movers for p in own]
+
+    def __enter__(self) -> None:
+        for parameter in self._idle:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        for parameter in self._idle:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def modes(wanted: Iterable[tuple[nn.Module, bool]]) -> Iterator[None]:
-    """Run modules in training or in eval mode, each as `wanted`; their own modes are restored."""
-    with ExitStack() as stack:
-        for module, training in wanted:
-            stack.enter_context(mode(module, training))
-        yield

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -50,14 +50,9 @@ class PastSelves:
         past = self._past
         keep_self(self.pool, self._other, before, now, every=past.every, keep=past.keep)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Be afterwards what one is now."""
-        now = self_of(self._own)
-        try:
-            yield
-        finally:
-            self._own.load_state_dict(now)
+    def back(self) -> Callable[[], object]:
+        """Return what lets one be again what one is now."""
+        return partial(self._own.load_state_dict, self_of(self._own))
 
     @property
     def of(self) -> str:

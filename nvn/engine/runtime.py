@@ -7,8 +7,7 @@ that is ejected takes the very functions along that the engine runs, as source.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -281,33 +280,42 @@ def buffers_at(places: Iterable[Place]) -> Buffers:
     return {(owner, name): getattr(owner, name) for owner, name in places}
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Run a module in eval mode; each submodule's own mode is restored."""
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in before:
+class evaluating:
+    """Runs a module in eval mode; each submodule's own mode is restored."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._before = [(part, part.training) for part in module.modules()]
+
+    def __enter__(self) -> None:
+        self._module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for part, training in self._before:
             part.training = training
 
 
-@contextmanager
-def on_copies(places: Sequence[Place], buffers: Buffers | None = None) -> Iterator[Buffers]:
-    """Let modules work on copies of their buffers, or of others; their own stay as they are.
+class on_copies:
+    """Lets modules work on copies of their buffers, or of others; their own stay as they are.
 
-    Yields a dict that holds, afterwards, what the copies have become.
+    Its value is a dict that holds, afterwards, what the copies have become.
     """
-    own = buffers_at(places)
-    became: Buffers = {}
-    copies = copied(own if buffers is None else buffers)
-    try:
-        put(copies)
-        yield became
-        became.update(buffers_at(places))
-    finally:
-        put(own)
+
+    def __init__(self, places: Sequence[Place], buffers: Buffers | None = None) -> None:
+        self._own = buffers_at(places)
+        self._copies = copied(self._own if buffers is None else buffers)
+        self._became: Buffers = {}
+
+    def __enter__(self) -> Buffers:
+        put(self._copies)
+        return self._became
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._became.update(buffers_at(self._own))
+        finally:
+            put(self._own)
 
 
 def commit(places: Sequence[Place], buffers: Buffers) -> None:

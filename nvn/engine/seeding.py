@@ -7,8 +7,8 @@ counters that tell one draw of it from the next: batches, draws, steps of the pl
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -42,15 +42,6 @@ class Streams:
         """Let them continue from there; as they do, if nothing was noted."""
         for stream, state in zip(self._streams, self._states, strict=bool(self._states)):
             stream.set_state(state)
-
-    @contextmanager
-    def preserved(self) -> Iterator[None]:
-        """Let the streams continue afterwards as before."""
-        self.save()
-        try:
-            yield
-        finally:
-            self.restore()
 
 
 # The global streams are the process's, not an engine's: while one thread has started them anew,
@@ -95,13 +86,19 @@ class HeldStreams(Streams):
             self._holds = False
 
 
-@contextmanager
-def seeded(seed: int, *devices: torch.device) -> Iterator[None]:
-    """Run with the global random streams started from `seed`; they continue as before after."""
-    streams = Streams(devices)
-    with streams.preserved():
-        streams.start(seed)
-        yield
+class seeded:
+    """Runs with the global random streams started from a seed; they continue as before after."""
+
+    def __init__(self, seed: int, *devices: torch.device) -> None:
+        self._seed = seed
+        self._streams = Streams(devices)
+
+    def __enter__(self) -> None:
+        self._streams.save()
+        self._streams.start(self._seed)
+
+    def __exit__(self, *_: object) -> None:
+        self._streams.restore()
 
 
 class Generators:

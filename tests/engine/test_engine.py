@@ -609,6 +609,26 @@ def test_looking_changes_nothing() -> None:
     assert engine.step(BATCH).energies == straight.step(BATCH).energies
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_looking_leaves_gradients_alone_and_does_not_add_to_them(plain: bool) -> None:
+    small = busy()
+    engine = small.engine(adam, plain=plain)
+    unmarked = engine.gradients(BATCH, [small.G, small.D])
+    parameters = [p for module in engine.modules.values() for p in module.parameters()]
+    own = [torch.full_like(p, 7.0) for p in parameters[::2]]
+    for parameter, gradient in zip(parameters[::2], own, strict=True):
+        parameter.grad = gradient
+    looked = engine.gradients(BATCH, [small.G, small.D])
+    engine.values(BATCH, [small.fool], training=True)
+    engine.check(BATCH)
+    engine.costs(BATCH)
+    assert_same(looked, unmarked)
+    for parameter, gradient in zip(parameters[::2], own, strict=True):
+        assert parameter.grad is gradient
+        assert (gradient == 7.0).all()
+    assert all(parameter.grad is None for parameter in parameters[1::2])
+
+
 def test_players_may_be_given_in_many_ways() -> None:
     game = nvn.Game("game")
     x = game.batch("x")

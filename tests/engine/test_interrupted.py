@@ -1,8 +1,12 @@
 """KeyboardInterrupt at any line of nvn's: everything is as before, and the engine goes on.
 
-Lines of the loop itself are among them. A trace function raises at the n-th line that is run.
+Lines of the loop itself are among them, and those of contextlib: what it has entered, but whose
+`with` has not begun, is left to whoever collects garbage. A trace function raises at the n-th line
+that is run. The error is kept meanwhile, as a notebook keeps the last one.
 """
 
+import contextlib
+import gc
 import os
 import random
 import signal
@@ -22,7 +26,7 @@ import nvn
 from tests.engine.test_state import OPTIMIZERS, restless
 from tests.small import Gan, adam, gan, linear, mean, tensor
 
-ROOM = str(Path(nvn.__file__).parent)
+FILES = (str(Path(nvn.__file__).parent), contextlib.__file__, "<nvn loop")
 BATCH = {"x": tensor(8, 3, seed=0)}
 
 
@@ -56,11 +60,13 @@ LOOKS: dict[str, Callable[[nvn.Engine], Any]] = {
     "step": lambda engine: engine.step(BATCH),
     "gradients": lambda engine: engine.gradients(BATCH, ["G", "D"]),
     "values": lambda engine: engine.values(BATCH, [*engine.plan.graph.energies], training=True),
+    "check": lambda engine: engine.check(BATCH),
+    "costs": lambda engine: engine.costs(BATCH),
 }
 
 
 class Interrupting:
-    """Raises KeyboardInterrupt at the `at`-th line of nvn's that is run in here."""
+    """Raises KeyboardInterrupt at the `at`-th line of nvn's or contextlib's that is run in here."""
 
     def __init__(self, at: int | None) -> None:
         self.at = at
@@ -74,8 +80,7 @@ class Interrupting:
         sys.settrace(None)
 
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
-        name = frame.f_code.co_filename
-        ours = name.startswith((ROOM, "<nvn loop"))
+        ours = frame.f_code.co_filename.startswith(FILES)
         # Where something is restored, a second Ctrl-C is another story: see below.
         return self._line if ours and frame.f_code.co_name not in ("restore", "_settle") else None
 
@@ -92,10 +97,15 @@ def surroundings(engine: nvn.Engine) -> list[Any]:
     parts = [part for module in engine.modules.values() for part in module.modules()]
     return [
         [p.requires_grad for part in parts for p in part.parameters(recurse=False)],
-        [p.grad for part in parts for p in part.parameters(recurse=False)],
+        [
+            None if p.grad is None else p.grad.tolist()
+            for part in parts
+            for p in part.parameters(recurse=False)
+        ],
         [part.training for part in parts],
         [id(buffer) for part in parts for buffer in part.buffers(recurse=False)],
         [sorted(vars(part)) for part in parts],
+        [vars(part).get("mark") for part in parts],
         torch.is_grad_enabled(),
         torch.get_rng_state().tolist(),
         random.getstate(),
@@ -114,14 +124,36 @@ def lines(make: Callable[[], nvn.Engine], what: Callable[[nvn.Engine], Any]) -> 
 def check_interrupted(engine: nvn.Engine, what: Callable[[nvn.Engine], Any], at: int) -> None:
     """Interrupt an engine, and see that everything is as before, and that it goes on."""
     before = surroundings(engine)
+    kept: list[BaseException] = []
     try:
         with Interrupting(at):
             what(engine)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        kept.append(error)
         engine._settle()  # as the next step or look does first
     assert surroundings(engine) == before
     engine.step(BATCH)
     assert surroundings(engine) == before
+    change(engine, at)
+    before = surroundings(engine)
+    kept.clear()  # what its traceback held is not undone now
+    gc.collect(1)
+    assert surroundings(engine) == before
+    change(engine, 0)
+
+
+def change(engine: nvn.Engine, to: int) -> None:
+    """Change what a user may: streams, attributes, parts' modes, gradients; with 0, change back."""
+    random.seed(to)
+    np.random.seed(to)
+    torch.manual_seed(to)
+    for module in engine.modules.values():
+        for part in module.modules():
+            part.mark = to  # type: ignore[assignment]
+            if part is not module:
+                part.training = module.training is not (to % 2 == 1)
+        for parameter in module.parameters():
+            parameter.grad = torch.full_like(parameter, float(to)) if to else None
 
 
 def check_free(engine: nvn.Engine) -> None:

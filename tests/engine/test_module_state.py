@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nvn.engine.module_state import (
+    Attributes,
     learning,
     mode,
-    preserved_attributes,
     preserved_buffers,
     with_buffers,
 )
@@ -125,12 +125,13 @@ def test_what_a_module_remembers_is_forgotten() -> None:
     inner = module[0]
     inner.seen, inner.kept = [1], {"a": 1}
     seen, hooks, weight = inner.seen, inner._forward_hooks, inner.weight
-    with preserved_attributes([module]):
-        inner.seen.append(2)
-        inner.kept["b"] = 2
-        inner.cache = torch.ones(1)
-        inner.scale = nn.Parameter(torch.ones(1))
-        del inner.weight
+    before = Attributes([module])
+    inner.seen.append(2)
+    inner.kept["b"] = 2
+    inner.cache = torch.ones(1)
+    inner.scale = nn.Parameter(torch.ones(1))
+    del inner.weight
+    before.restore()
     assert inner.seen is seen
     assert (inner.seen, inner.kept) == ([1], {"a": 1})
     assert not hasattr(inner, "cache")
@@ -159,8 +160,9 @@ def test_what_it_remembers_deep_inside_is_forgotten(make: Callable[[], Any]) -> 
     module = linear()
     module.kept = make()
     kept, cache = module.kept, innermost(module.kept)
-    with preserved_attributes([module]):
-        cache["grid"] = torch.ones(1)
+    before = Attributes([module])
+    cache["grid"] = torch.ones(1)
+    before.restore()
     assert module.kept is kept
     assert kept == make()
     assert cache == {}
@@ -170,8 +172,9 @@ def test_a_queue_is_as_before() -> None:
     module = linear()
     module.queue = deque([1, 2, 3], maxlen=3)
     queue = module.queue
-    with preserved_attributes([module]):
-        queue.append(4)
+    before = Attributes([module])
+    queue.append(4)
+    before.restore()
     assert module.queue is queue
     assert (list(queue), queue.maxlen) == ([1, 2, 3], 3)
 
@@ -180,9 +183,10 @@ def test_a_tensor_changed_in_place_is_as_before() -> None:
     module = linear()
     module.steps, module.kept = torch.zeros(2), [torch.zeros(2)]
     steps = module.steps
-    with preserved_attributes([module]):
-        module.steps += 1
-        module.kept[0][1] = 5
+    before = Attributes([module])
+    module.steps += 1
+    module.kept[0][1] = 5
+    before.restore()
     assert module.steps is steps
     assert module.steps.tolist() == module.kept[0].tolist() == [0, 0]
 

@@ -17,7 +17,7 @@ from torch import nn
 from nvn.engine.dry_run.run import DryRun, Parameters
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import device_of
-from nvn.engine.module_state import preserved_attributes, preserved_buffers
+from nvn.engine.module_state import preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.precision import Precision
 from nvn.engine.seeding import seeded
@@ -38,6 +38,8 @@ def check_batch(
 ) -> None:
     """Check a game against a first batch.
 
+    What modules cache meanwhile is the engine's to undo.
+
     Args:
         graph: The game.
         needed: The nodes to check: what is computed from such a batch.
@@ -54,7 +56,7 @@ def check_batch(
     """
     problems, counting = _problems(DryRun(graph, needed, interpreter, parameters), batch)
     for problem in counting:
-        warnings.warn(str(problem), GameWarning, stacklevel=4)
+        warnings.warn(str(problem), GameWarning, stacklevel=5)
     if problems:
         raise GameError(problems, graph.name)
 
@@ -102,7 +104,6 @@ def _problems(run: DryRun, batch: Mapping[str, Any]) -> tuple[list[Problem], lis
     """Return what is wrong with a game, and what is legal but probably not meant."""
     modules = run.modules
     with (
-        preserved_attributes(modules.values()),
         preserved_buffers(modules),
         seeded(0, device_of(dict(batch))),
         python_and_numpy(),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -12,34 +11,38 @@ from torch.utils.hooks import RemovableHandle
 from nvn.engine.operations import describe
 
 
-@contextmanager
-def innermost(module: nn.Module | None) -> Iterator[Callable[[], str]]:
-    """Note which part of a module is running; yields a function that says where a failure was."""
-    running: list[tuple[str, nn.Module, Any]] = []
-    handles: list[RemovableHandle] = []
+class innermost:
+    """Notes which part of a module is running; its value is a function that says where it failed.
 
-    def enter(name: str) -> Callable[..., None]:
-        return lambda module, args: running.append((name, module, args))
+    (A class, as in nvn/engine/module_state.py.)
+    """
 
-    def leave(*_: Any) -> None:
-        running.pop()
+    def __init__(self, module: nn.Module | None) -> None:
+        self._parts = [] if module is None else [*module.named_modules()][1:]
+        self._running: list[tuple[str, nn.Module, Any]] = []
+        self._handles: list[RemovableHandle] = []
 
-    for name, part in () if module is None else module.named_modules():
-        if name:
-            handles += _hooked(part, enter(name), leave)
+    def __enter__(self) -> Callable[[], str]:
+        for name, part in self._parts:
+            self._handles += _hooked(part, self._entering(name), self._leave)
+        return self._failing
 
-    def failing() -> str:
-        if not running:
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _entering(self, name: str) -> Callable[..., None]:
+        return lambda module, args: self._running.append((name, module, args))
+
+    def _leave(self, *_: Any) -> None:
+        self._running.pop()
+
+    def _failing(self) -> str:
+        if not self._running:
             return ""
-        name, part, args = running[-1]
+        name, part, args = self._running[-1]
         kind = repr(part).splitlines()[0].rstrip("(")
         return f" (in its part {name!r}, {kind}, given {describe(args)})"
-
-    try:
-        yield failing
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _hooked(
