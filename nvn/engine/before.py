@@ -27,6 +27,7 @@ class Surroundings:
         modules: The players' modules.
         parameters: All parameters that learn.
         moving: Those of players who move.
+        more: Returns what restores the rest, as it is now.
     """
 
     def __init__(
@@ -34,20 +35,22 @@ class Surroundings:
         modules: Iterable[nn.Module],
         parameters: Iterable[nn.Parameter],
         moving: Iterable[nn.Parameter],
+        more: Callable[[], Iterable[Callable[[], object]]],
     ) -> None:
         found = [*modules]
         self.parts = [*{id(part): part for m in found for part in m.modules()}.values()]
         self.places: list[Place] = [place for module in found for place in places_of(module)]
         self.parameters = [*parameters]
         self.moving = [*moving]
+        self._more = more
 
     def before_playing(self, run: Iteration) -> Before:
         """Note how things are now, before `run` is played."""
-        return Before(self, self.moving, (run.restore,))
+        return Before(self, self.moving, (*self._more(), run.restore))
 
     def before_looking(self, *back: Callable[[], object]) -> Before:
         """Note how things are now, before something is looked at that `back` undoes, too."""
-        return Before(self, (), (*back, partial(set_streams, streams())))
+        return Before(self, (), (*self._more(), *back, partial(set_streams, streams())))
 
 
 class Before:

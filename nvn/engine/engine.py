@@ -584,6 +584,7 @@ class Engine:
             self.state.modules.values(),
             [p for own in self._parameters.values() for p in own],
             [p for name in moving for p in self._parameters[name]],
+            self._precision.back,
         )
 
     def _place_modules(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import chain
+from operator import call
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,6 +74,10 @@ class Precision:
         context: AbstractContextManager[Any] = self._fabric.strategy.precision.tensor_init_context()
         return context
 
+    def back(self) -> tuple[Callable[[], None], ...]:
+        """Return what restores what Fabric's contexts change, as it is now."""
+        return () if self._fabric is None or self.trivial else (_Casting(self._fabric).restore,)
+
     def applying(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what to call instead of a pure function: itself, where nothing is to be done."""
         if self.trivial:
@@ -83,6 +88,39 @@ class Precision:
                 return function(*args, **kwargs)
 
         return applied
+
+
+class _Casting:
+    """How torch casts now: its default dtype, and autocast, whose contexts may be cut short.
+
+    One whose end is missing leaves autocast's depth too high: it would keep the weights that it
+    has cast for good, and so compute with old ones after a step.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._device = fabric.device.type
+        self._default = torch.get_default_dtype()
+        self._enabled = torch.is_autocast_enabled(self._device)
+        self._dtype = torch.get_autocast_dtype(self._device)
+        self._caches = torch.is_autocast_cache_enabled()
+        self._depth = _depth()
+
+    def restore(self) -> None:
+        """Let torch cast as it did."""
+        torch.set_default_dtype(self._default)
+        torch.set_autocast_enabled(self._device, self._enabled)
+        torch.set_autocast_dtype(self._device, self._dtype)
+        torch.set_autocast_cache_enabled(self._caches)
+        while _depth() > self._depth:
+            torch.autocast_decrement_nesting()
+        torch.clear_autocast_cache()
+
+
+def _depth() -> int:
+    """Return how many of autocast's contexts there are around this."""
+    # In one call, so that no KeyboardInterrupt comes in between.
+    *_, depth = map(call, (torch.autocast_increment_nesting, torch.autocast_decrement_nesting))
+    return depth
 
 
 class CastModule:

@@ -1,8 +1,8 @@
 """KeyboardInterrupt at any line of nvn's: everything is as before, and the engine goes on.
 
-Lines of the loop itself are among them, and those of contextlib: what it has entered, but whose
-`with` has not begun, is left to whoever collects garbage. A trace function raises at the n-th line
-that is run. The error is kept meanwhile, as a notebook keeps the last one.
+Lines of the loop itself are among them, and those of others' contexts: what contextlib has
+entered, but whose `with` has not begun, is left to whoever collects garbage. A trace function
+raises at the n-th line that is run. The error is kept meanwhile, as notebooks keep the last one.
 """
 
 import contextlib
@@ -17,16 +17,26 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import lightning_fabric.plugins.precision
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
+from torch.amp import autocast_mode
 
 import nvn
+from nvn.training.fabric import make_fabric
 from tests.engine.test_state import OPTIMIZERS, restless
 from tests.small import Gan, adam, gan, linear, mean, tensor
 
-FILES = (str(Path(nvn.__file__).parent), contextlib.__file__, "<nvn loop")
+FILES = (
+    str(Path(nvn.__file__).parent),
+    "<nvn loop",
+    contextlib.__file__,
+    autocast_mode.__file__,
+    str(Path(lightning_fabric.plugins.precision.__file__).parent),
+)
 BATCH = {"x": tensor(8, 3, seed=0)}
 
 
@@ -51,7 +61,17 @@ def followed() -> Gan:
     return small
 
 
+def fabric(precision: str) -> Fabric:
+    return make_fabric("cpu", precision=precision)
+
+
 GAMES: dict[str, Callable[[bool], nvn.Engine]] = {
+    "autocast": lambda plain: gan().engine(
+        adam, make_fabric("cpu", precision="bf16-mixed"), plain=plain
+    ),
+    "double": lambda plain: gan().engine(
+        adam, make_fabric("cpu", precision="64-true"), plain=plain
+    ),
     "restless": lambda plain: restless().engine(OPTIMIZERS, seed=3, plain=plain),
     "followed": lambda plain: followed().engine(adam, plain=plain),
     "statistical": lambda plain: statistical().engine(adam, plain=plain),
@@ -66,7 +86,7 @@ LOOKS: dict[str, Callable[[nvn.Engine], Any]] = {
 
 
 class Interrupting:
-    """Raises KeyboardInterrupt at the `at`-th line of nvn's or contextlib's that is run in here."""
+    """Raises KeyboardInterrupt at the `at`-th line of these files that is run in here."""
 
     def __init__(self, at: int | None) -> None:
         self.at = at
@@ -107,6 +127,9 @@ def surroundings(engine: nvn.Engine) -> list[Any]:
         [sorted(vars(part)) for part in parts],
         [vars(part).get("mark") for part in parts],
         torch.is_grad_enabled(),
+        torch.get_default_dtype(),
+        torch.is_autocast_enabled("cpu"),
+        (torch.autocast_increment_nesting(), torch.autocast_decrement_nesting()),
         torch.get_rng_state().tolist(),
         random.getstate(),
         np.random.get_state()[1].tolist(),  # type: ignore[index,union-attr]
