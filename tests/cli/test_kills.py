@@ -1,6 +1,7 @@
 """Runs killed by SIGKILL at random moments, and gone on with, end as if they had not been.
 
     python -m pytest -q -m slow tests/cli/test_kills.py -s
+    python -m pytest -q -n 0 -m slow tests/cli/test_kills.py -s -k cuda    # where there is a GPU
 
 The killed run and the whole one are compared to the bit: metrics.jsonl, pictures, weights.
 docs/reliability.md has the figures.
@@ -27,17 +28,26 @@ pytestmark = [
 ]
 
 # Recipe and settings; how many kills.
-RUNS = {
+SHORT = {
     "gaussians": (["gaussians", "--set", "steps=1500"], 20),
     "expression_2v2": (["expression_2v2", "--preset", "quick", "--max-steps", "12"], 12),
     "sketch_repair": (["sketch_repair", "--preset", "quick", "--max-steps", "12"], 12),
 }
+RUNS = {
+    **{name: ([*run, "--accelerator", "cpu"], kills) for name, (run, kills) in SHORT.items()},
+    **{
+        f"{name}-cuda": ([*run, "--accelerator", "cuda", "--deterministic"], kills // 4)
+        for name, (run, kills) in SHORT.items()
+    },
+}
+ON_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+NAMES = [pytest.param(name, marks=[ON_CUDA] if "cuda" in name else []) for name in RUNS]
 
 
 def start(arguments: list[str], *more: str) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*NVN, "run", *arguments, "--accelerator", "cpu", *more],
+        [*NVN, "run", *arguments, *more],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
@@ -54,7 +64,7 @@ def result(folder: Path) -> dict[str, bytes]:
     return made
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_is_killed_again_and_again_ends_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

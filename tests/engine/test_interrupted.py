@@ -21,7 +21,6 @@ import lightning_fabric.plugins.precision
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.amp import autocast_mode
 
@@ -61,21 +60,27 @@ def followed() -> Gan:
     return small
 
 
-def fabric(precision: str) -> Fabric:
-    return make_fabric("cpu", precision=precision)
+def placed(accelerator: str, precision: str) -> Callable[[bool], nvn.Engine]:
+    """Dropout, too, so that streams are drawn from where the engine computes."""
+
+    def make(plain: bool) -> nvn.Engine:
+        small = gan(nn.Sequential(linear(seed=1), nn.Dropout()), linear(3, 1, seed=2))
+        return small.engine(adam, make_fabric(accelerator, precision=precision), plain=plain)
+
+    return make
 
 
 GAMES: dict[str, Callable[[bool], nvn.Engine]] = {
-    "autocast": lambda plain: gan().engine(
-        adam, make_fabric("cpu", precision="bf16-mixed"), plain=plain
-    ),
-    "double": lambda plain: gan().engine(
-        adam, make_fabric("cpu", precision="64-true"), plain=plain
-    ),
+    "autocast": placed("cpu", "bf16-mixed"),
+    "double": placed("cpu", "64-true"),
+    "cuda": placed("cuda", "32-true"),
+    "cuda-autocast": placed("cuda", "bf16-mixed"),
     "restless": lambda plain: restless().engine(OPTIMIZERS, seed=3, plain=plain),
     "followed": lambda plain: followed().engine(adam, plain=plain),
     "statistical": lambda plain: statistical().engine(adam, plain=plain),
 }
+ON_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+NAMES = [pytest.param(name, marks=[ON_CUDA] if "cuda" in name else []) for name in GAMES]
 LOOKS: dict[str, Callable[[nvn.Engine], Any]] = {
     "step": lambda engine: engine.step(BATCH),
     "gradients": lambda engine: engine.gradients(BATCH, ["G", "D"]),
@@ -128,9 +133,10 @@ def surroundings(engine: nvn.Engine) -> list[Any]:
         [vars(part).get("mark") for part in parts],
         torch.is_grad_enabled(),
         torch.get_default_dtype(),
-        torch.is_autocast_enabled("cpu"),
+        [torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")],
         (torch.autocast_increment_nesting(), torch.autocast_decrement_nesting()),
         torch.get_rng_state().tolist(),
+        *(torch.cuda.get_rng_state().tolist() if torch.cuda.is_initialized() else ()),
         random.getstate(),
         np.random.get_state()[1].tolist(),  # type: ignore[index,union-attr]
     ]
@@ -190,7 +196,7 @@ def check_free(engine: nvn.Engine) -> None:
 
 @pytest.mark.parametrize("plain", [False, True], ids=["planned", "plain"])
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("game", NAMES)
 def test_an_interruption_leaves_everything_as_it_was(game: str, look: str, plain: bool) -> None:
     total = lines(lambda: GAMES[game](plain), LOOKS[look])
     assert total > 20
@@ -204,7 +210,7 @@ def test_an_interruption_leaves_everything_as_it_was(game: str, look: str, plain
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True], ids=["planned", "plain"])
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("game", NAMES)
 def test_at_every_line(game: str, look: str, plain: bool) -> None:
     engine = GAMES[game](plain)
     engine.step(BATCH)
