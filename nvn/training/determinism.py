@@ -71,7 +71,7 @@ def _tell_cublas() -> None:
     told = os.environ.get(_CONFIG)
     if told is None:
         os.environ[_CONFIG] = _FIT[0]
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        if _computed_on_cuda():
             warnings.warn(
                 f"--deterministic: CUDA was used before {_CONFIG} was set; set it to {_FIT[0]} in "
                 "the environment, or matrix products may not be the same every time",
@@ -83,6 +83,14 @@ def _tell_cublas() -> None:
             f"--deterministic: {_CONFIG} is {told!r} in the environment; expected "
             f"{' or '.join(_FIT)}, or nothing"
         )
+
+
+def _computed_on_cuda() -> bool:
+    """Return whether anything was ever computed there; that a device was chosen is harmless."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return False
+    stats = map(torch.cuda.memory_stats, range(torch.cuda.device_count()))
+    return any(of.get("allocation.all.allocated", 0) for of in stats)
 
 
 def _explained(error: RuntimeError | GameError) -> RunError | None:

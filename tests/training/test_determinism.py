@@ -101,11 +101,24 @@ def test_cublas_that_is_told_otherwise_is_refused(monkeypatch: pytest.MonkeyPatc
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def pretend_cuda_made(tensors: int, patch: pytest.MonkeyPatch) -> None:
+    patch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    patch.setattr(torch.cuda, "is_initialized", lambda: True)
+    patch.setattr(torch.cuda, "device_count", lambda: 2)
+    stats = [{"allocation.all.allocated": tensors}, {}]
+    patch.setattr(torch.cuda, "memory_stats", lambda device: stats[1 - device])
+
+
 def test_cuda_that_was_used_before_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    pretend_cuda_made(3, monkeypatch)
     with pytest.warns(nvn.NvnWarning, match="CUDA was used before"), deterministic():
         pass
+
+
+def test_a_device_that_was_only_chosen_is_not_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_cuda_made(0, monkeypatch)
+    with deterministic():
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def test_products_that_cannot_be_held_any_more_are_explained() -> None:
