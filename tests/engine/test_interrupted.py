@@ -202,7 +202,7 @@ def test_an_interruption_leaves_everything_as_it_was(game: str, look: str, plain
     assert total > 20
     engine = GAMES[game](plain)
     engine.step(BATCH)
-    for at in range(1, total, max(1, total // 12)):
+    for at in range(1, total, max(1, total // 25)):
         check_interrupted(engine, LOOKS[look], at)
     check_free(engine)
 
