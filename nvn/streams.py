@@ -23,6 +23,7 @@ __all__ = [
     "key_of",
     "keyed",
     "mixed",
+    "moved",
     "preserved",
     "python_and_numpy",
     "seed_all",
@@ -81,6 +82,25 @@ def set_streams(state: Mapping[str, Any]) -> None:
         range(torch.cuda.device_count()), state.get("cuda", ()), strict=False
     ):
         torch.cuda.set_rng_state(stream, device)
+
+
+def moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return which streams were drawn from between two states, in words.
+
+    >>> before = cpu_streams()
+    >>> drawn = random.random(), torch.rand(())
+    >>> moved(before, cpu_streams())
+    ["Python's", "torch's"]
+    """
+    arrays = zip(before["numpy"]["state"].values(), after["numpy"]["state"].values(), strict=True)
+    cuda = zip(before.get("cuda", ()), after.get("cuda", ()), strict=False)
+    same = {
+        "Python's": before["python"] == after["python"],
+        "NumPy's": all(np.array_equal(x, y) for x, y in arrays),
+        "torch's": torch.equal(before["torch"], after["torch"])
+        and all(torch.equal(x, y) for x, y in cuda),
+    }
+    return [name for name, is_same in same.items() if not is_same]
 
 
 class preserved:

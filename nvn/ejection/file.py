@@ -26,7 +26,6 @@ from nvn.game.traversal import ancestors, roots
 from nvn.planner import ir
 from nvn.planner.emit import INDENT, WIDTH, folded
 from nvn.planner.ir import Program, quoted
-from nvn.planner.lowering import lower
 from nvn.planner.names import Names
 from nvn.planner.planner import Pattern, Plan
 
@@ -189,14 +188,7 @@ class _File:
     def _lowered(self, pattern: Pattern, named: Mapping[int, str] | None = None) -> Program:
         taken = {*TAKEN, *self.patterns.whens.values()}
         taken |= {*self.taken.definitions, *self.taken.imports}
-        program, _ = lower(
-            self.plan.graph,
-            self.plan.turns(pattern),
-            large=self.plan.large,
-            taken=taken,
-            named=named,
-        )
-        return program
+        return self.plan.lower(self.plan.turns(pattern), taken=taken, named=named)[0]
 
     def _loops(self) -> dict[Pattern, _Loop]:
         names = Names([*self.taken.definitions, *self.taken.imports])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nvn.engine import runtime
 from nvn.engine.iteration import Iteration, Outcome
+from nvn.engine.module_state import preserved_buffers
 from nvn.engine.operations import describe, slopes
 from nvn.engine.precision import Precision
 from nvn.planner import ir
@@ -34,6 +35,7 @@ class CompiledProgram:
         parameters: Each player's parameters that learn.
         modules_with_buffers: The modules themselves, for their buffers.
         precision: Says how functions are called.
+        recomputing: The players whose buffers backward passes would advance.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class CompiledProgram:
         parameters: Mapping[str, Sequence[nn.Parameter]],
         modules_with_buffers: Mapping[str, nn.Module],
         precision: Precision,
+        recomputing: Collection[str] = (),
     ) -> None:
         self.program = program
         emitted = Emitter(program).emit()
@@ -53,7 +56,8 @@ class CompiledProgram:
             self.source,
             self._filename,
             _namespace(program, modules, parameters, modules_with_buffers)
-            | _functions(program, precision),
+            | _functions(program, precision)
+            | _backward({name: modules_with_buffers[name] for name in recomputing}),
         )
         self.draws = any(isinstance(x, ir.Seed) for x in program.instructions)
         self._return = next(x for x in program.instructions if isinstance(x, ir.Return))
@@ -124,10 +128,6 @@ def _namespace(
             "total",
         ]
     }
-    space["gradient"] = slopes
-    filled = _Filled()
-    space["backward"] = partial(runtime.backward, filled=filled)
-    space["vjp"] = partial(runtime.vjp, filled=filled)
     for player in program.called:
         space[program.players[player]] = modules[player]
         places = runtime.places_of(modules_with_buffers[player])
@@ -135,6 +135,25 @@ def _namespace(
     for player, own in parameters.items():
         space[f"{program.players[player]}_params"] = [*own]
     return space | dict(program.constants)
+
+
+def _backward(recomputing: Mapping[str, nn.Module]) -> dict[str, Callable[..., Any]]:
+    """Return the functions that backpropagate."""
+    filled = _Filled()
+    functions: dict[str, Callable[..., Any]] = {
+        "gradient": slopes,
+        "backward": partial(runtime.backward, filled=filled),
+        "vjp": partial(runtime.vjp, filled=filled),
+    }
+    if not recomputing:
+        return functions
+    return {name: partial(_on_copies, recomputing, fn) for name, fn in functions.items()}
+
+
+def _on_copies(modules: Mapping[str, nn.Module], fn: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that backpropagates; modules that compute forward again do so on copies."""
+    with preserved_buffers(modules):
+        return fn(*args)
 
 
 def _functions(program: Program, precision: Precision) -> dict[str, Callable[..., Any]]:

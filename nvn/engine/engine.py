@@ -10,8 +10,9 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -25,11 +26,12 @@ from nvn.engine.compiled import CompiledProgram
 from nvn.engine.costs import Costs, measured
 from nvn.engine.counters import Counters
 from nvn.engine.diagnosis import Finding, WatchedInterpreter
-from nvn.engine.dry_run import check_batch
+from nvn.engine.dry_run import Findings, check_batch
+from nvn.engine.dry_run.purity import Untouched
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
-from nvn.engine.module_state import Attributes, modes, preserved_buffers
+from nvn.engine.module_state import Attributes, modes, modes_of, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.past_selves import PastSelves
@@ -45,7 +47,6 @@ from nvn.game.schedule import Move
 from nvn.game.traversal import ancestors, batch_names, owner, roots
 from nvn.game.values import Term, Value
 from nvn.planner.ir import Program
-from nvn.planner.lowering import lower
 from nvn.planner.planner import Pattern, Plan
 from nvn.planner.turns import Turn
 from nvn.records import Record, Scalar
@@ -135,6 +136,7 @@ class Engine:
             self._place_modules()
         self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
         operations = Operations(self.state.modules, self._precision)
+        self._recomputing: frozenset[str] = frozenset()
         self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
         forwards = compiled_forwards(plan, self.state.modules, compile)
         self._callables = {
@@ -151,7 +153,8 @@ class Engine:
         self._steady: _Playing | None = None  # where every iteration has the same pattern
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
-        self._modes = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
+        self._training = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
+        self._modes = modes_of(self.state.modules.values())
         averages = plan.graph.averages.values()
         entries = [node.op.name for node in plan.graph.nodes if isinstance(node.op, InBatch)]
         self._averages = [Averaging(a, self.state.modules, entries) for a in averages]
@@ -197,6 +200,8 @@ class Engine:
             raise RunError("engine.step in torch.inference_mode: nothing can be learned there")
         if self._noted:
             self._settle()
+        if not self._checked:
+            batch = self._check_first(batch)
         state = self.state
         done = state.iterations.get(self.phase, 0)
         playing = self._steady or self._next(done)
@@ -270,6 +275,7 @@ class Engine:
             self._settle()
         depth = len(self._noted)
         undo = (Attributes(self.state.modules.values()).restore, *undo)
+        unknown = {} if self._checked else {n: Untouched(m) for n, m in self.state.modules.items()}
         self._noted.append(self._around.before_looking(*undo))
         try:
             self._active = True
@@ -282,6 +288,12 @@ class Engine:
         finally:
             self._active = active
         del self._noted[depth:]
+        for name, untouched in unknown.items():  # what the first batch's check would have told
+            for parameter in untouched.changed():
+                raise RunError(
+                    f"the module of `{name}` changes its parameter {parameter!r} while it runs; "
+                    "expected: a buffer, which advances in the player's own moves alone"
+                )
         return found
 
     def _next(self, done: int) -> _Playing:
@@ -295,7 +307,7 @@ class Engine:
     def _played(self, playing: _Playing, run: Iteration) -> Outcome:
         for name in playing.optimizers:
             self.state.optimizers[name].clear()
-        for module, training in self._modes:
+        for module, training in self._training:
             if module.training is not training:  # somebody has switched it, to look at something
                 with modes(self._modes):
                     return playing.play(run)
@@ -332,15 +344,17 @@ class Engine:
 
     def _compiled(self, program: Program) -> CompiledProgram:
         return CompiledProgram(
-            program, self._callables, self._parameters, self.state.modules, self._precision
+            program,
+            self._callables,
+            self._parameters,
+            self.state.modules,
+            self._precision,
+            self._recomputing,
         )
 
     def _placed(self, batch: Minibatch) -> Batch:
-        """Return a batch in its place, and in the run's precision; the first one is checked."""
-        placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
-        if not self._checked:
-            self._check_placed(placed)
-        return placed
+        """Return a batch in its place, and in the run's precision."""
+        return Batch(batch if self._fabric is None else self._precision.batch(batch))
 
     def diagnose(self, batch: Minibatch | Iterator[Minibatch]) -> Finding | None:
         """Play the next iteration slowly, and return the first thing in it that is not finite.
@@ -409,6 +423,8 @@ class Engine:
             GameError: A player is unknown, frozen, or has no objective.
         """
         names = self._names(players)
+        if not self._checked and all(name in batch for name in batch_names(self._needed())):
+            self.check(batch)
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
         terms = {name: group for name, group in terms.items() if group}
@@ -437,7 +453,7 @@ class Engine:
             return partial(self._interpreter.look, turn)
         key = tuple((name, tuple(map(id, group))) for name, group in terms.items())
         if key not in self._looks:
-            program, _ = lower(self.plan.graph, [turn], steps=False, large=self.plan.large)
+            program, _ = self.plan.lower([turn], steps=False)
             self._looks[key] = self._compiled(program)
         return self._looks[key]
 
@@ -464,20 +480,54 @@ class Engine:
     def check(self, batch: Minibatch) -> None:
         """Check the game against a batch: names, shapes, scalars, hidden parameters, purity.
 
+        The first step does so, too. What a player's backward pass does that others must not see is
+        found out, and heeded from then on.
+
         Raises:
             GameError: Listing every problem.
         """
-        self._check_placed(self._precision.batch(batch))
-
-    def _check_placed(self, batch: Minibatch) -> None:
-        # Also the terms that don't depend on their player: one may hide the player's module.
-        moves = self.plan.schedule.moves
-        needed = ancestors(roots(move.objective(p) for move in moves for p in move.players))
+        batch = self._precision.batch(batch)
+        needed = self._needed()
         graph, parameters = self.plan.graph, self.state.parameters
-        self._only_looking(
+        found = self._only_looking(
             partial(check_batch, graph, needed, self._interpreter, parameters, batch)
         )
         self._checked = True
+        if found.nonlinear or found.recomputing:
+            self._heed(found)
+
+    def _needed(self) -> Sequence[Value]:
+        """Return what the players' objectives are computed from.
+
+        Also of the terms that don't depend on their player: one may hide the player's module.
+        """
+        moves = self.plan.schedule.moves
+        return ancestors(roots(move.objective(p) for move in moves for p in move.players))
+
+    def _heed(self, found: Findings) -> None:
+        """Play from now on as what a dry run has found out of backward passes demands."""
+        self.plan = replace(self.plan, nonlinear=found.nonlinear)
+        self._recomputing = found.recomputing
+        modules = self.state.modules
+        self._interpreter = Interpreter(
+            modules, self._parameters, Operations(modules, self._precision), found.recomputing
+        )
+        self._playing.clear()
+        self._looks.clear()
+        self._steady = None
+
+    def _check_first(
+        self, batch: Minibatch | Iterator[Minibatch]
+    ) -> Minibatch | Iterator[Minibatch]:
+        """Check the first batch, before the iteration is planned that takes it; return it, too."""
+        if isinstance(batch, Mapping):
+            self.check(batch)
+        elif isinstance(batch, Iterator):
+            first = next(batch)
+            batch = chain([first], batch)
+            if isinstance(first, Mapping):  # else the feed tells
+                self.check(first)
+        return batch
 
     def costs(self, batch: Minibatch) -> dict[str, Costs]:
         """Return what an iteration costs in which every move happens, without changing anything.
@@ -590,7 +640,10 @@ class Engine:
     def _place_modules(self) -> None:
         for player in self.plan.graph.players:
             self._precision.module(player.module)
-            player.module.train(not player.frozen)
+            # Parts of a player who trains keep the modes that they were given: a BatchNorm in
+            # eval mode, on purpose, say.
+            if player.frozen or not player.module.training:
+                player.module.train(not player.frozen)
 
     # --- small things ---
 

@@ -68,15 +68,24 @@ class Evaluation:
 
 
 class Interpreter:
-    """Computes values and gradients of a game."""
+    """Computes values and gradients of a game.
+
+    Args:
+        modules: The players' modules.
+        parameters: Each player's parameters that learn.
+        operations: Compute nodes.
+        recomputing: The players whose buffers backward passes would advance.
+    """
 
     def __init__(
         self,
         modules: Mapping[str, nn.Module],
         parameters: Mapping[str, Sequence[nn.Parameter]],
         operations: Operations,
+        recomputing: Iterable[str] = (),
     ) -> None:
         self._modules = modules
+        self._recomputing = {name: modules[name] for name in recomputing}
         self._operations = operations
         self._parameters = parameters
         self._evaluations: dict[Hashable, Evaluation] = {}
@@ -122,8 +131,9 @@ class Interpreter:
         ):
             values = self._forward(evaluation, batch, counters, training=True)
             objectives = {p: _objective(p, t, values, number) for p, t in terms.items() if t}
-            gradients = self._gradients(objectives)
             advance(keep)
+            with preserved_buffers(self._recomputing):
+                gradients = self._gradients(objectives)
         energies = {t.energy: values[t.energy].detach() for group in terms.values() for t in group}
         return MoveResult(energies, {p: v.detach() for p, v in objectives.items()}, gradients)
 

@@ -8,7 +8,7 @@ become of modules since. What is not restored then, the engine restores (nvn/eng
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from nvn.engine.runtime import Buffers, buffers_at, copied, overwrite, places_of, put
 
+Modes = Sequence[tuple[nn.Module, bool]]  # of parts of modules: whether they train
 Container = dict[Any, Any] | list[Any] | set[Any] | deque[Any] | tuple[Any, ...]
 CONTAINERS = (dict, OrderedDict, defaultdict, Counter, list, set, deque, tuple)
 
@@ -121,26 +122,47 @@ def _restore(present: Any, before: Any) -> None:
             del present[name]
 
 
-class modes:
-    """Runs modules in training or in eval mode, each as `wanted`; their own modes are restored."""
+class mode:
+    """Runs a module in training or in eval mode; each submodule's own mode is restored."""
 
-    def __init__(self, wanted: Iterable[tuple[nn.Module, bool]]) -> None:
-        # A module that is in its mode is left alone: parts of it may be in another, on purpose.
-        self._wanted = [(m, training) for m, training in wanted if m.training is not training]
-        self._before = [(p, p.training) for m, _ in self._wanted for p in m.modules()]
+    def __init__(self, module: nn.Module, training: bool) -> None:
+        # One that is in its mode is left alone: parts of it may be in another, on purpose.
+        switched = module.training is not training
+        self._module = module if switched else None
+        self._training = training
+        self._before = modes_of([module]) if switched else []
 
     def __enter__(self) -> None:
-        for module, training in self._wanted:
-            module.train(training)
+        if self._module is not None:
+            self._module.train(self._training)
 
     def __exit__(self, *_: object) -> None:
-        for part, training in self._before:
-            part.training = training
+        set_modes(self._before)
 
 
-def mode(module: nn.Module, training: bool) -> modes:
-    """Run `module` in training or in eval mode; each submodule's own mode is restored."""
-    return modes([(module, training)])
+class modes:
+    """Runs parts of modules in the modes that are given; their own are restored."""
+
+    def __init__(self, wanted: Modes) -> None:
+        self._wanted = wanted
+        self._before = [(part, part.training) for part, _ in wanted]
+
+    def __enter__(self) -> None:
+        set_modes(self._wanted)
+
+    def __exit__(self, *_: object) -> None:
+        set_modes(self._before)
+
+
+def modes_of(modules: Iterable[nn.Module]) -> Modes:
+    """Return the mode that each part of modules is in."""
+    return [(part, part.training) for module in modules for part in module.modules()]
+
+
+def set_modes(wanted: Modes) -> None:
+    """Set the modes of parts, each by itself."""
+    for part, training in wanted:
+        part.training = training
 
 
 class learning:

@@ -59,18 +59,21 @@ class IterationAnalysis:
         home: The part of each node, by turn.
     """
 
-    def __init__(self, graph: LossGraph, turns: Sequence[Turn], *, steps: bool, large: int) -> None:
+    def __init__(
+        self, graph: LossGraph, turns: Sequence[Turn], *, steps: bool, large: int, apart: bool
+    ) -> None:
         self.graph = graph
         self.turns = turns
         self.steps = steps
         self.versions = versions(turns, graph.stateful)
-        self.backward_plans = [backward_plan(graph, turn.terms) for turn in turns]
+        self.backward_plans = [backward_plan(graph, turn.terms, apart=apart) for turn in turns]
         self.computed = [*_computed(turns, self.versions)]
         self.differentiated_in = self._differentiated_in()
         self.paths = graph.gradient_paths
         self.double_backward = self._double_backward()
         self.buffers_needed = self._buffers_needed()
-        self.parts = [_parts(graph, back, large) for back in self.backward_plans]
+        whole = None if apart else large
+        self.parts = [_parts(graph, back, whole) for back in self.backward_plans]
         self.home = [{n: part for part in parts for n in part.nodes} for parts in self.parts]
 
     def computed_by_turn(self) -> Iterator[tuple[Versions, dict[Value, None]]]:
@@ -123,7 +126,7 @@ class IterationAnalysis:
         return number in self.differentiated_in or number in self.double_backward
 
 
-def _parts(graph: LossGraph, back: BackwardPlan, large: int) -> list[Part]:
+def _parts(graph: LossGraph, back: BackwardPlan, large: int | None) -> list[Part]:
     """Return what a turn backpropagates through in one piece; in several, where nothing is shared.
 
     Passes of large players are taken apart where they share no graph: `real(D(real))` can be gone
@@ -132,7 +135,7 @@ def _parts(graph: LossGraph, back: BackwardPlan, large: int) -> list[Part]:
     groups: list[Sequence[Value]] = []
     for whole in back.segments:
         players = {player for node in whole if (player := owner(node)) is not None}
-        if sum(graph.parameters[player] for player in players) < large:
+        if large is None or sum(graph.parameters[player] for player in players) < large:
             groups.append(whole)
         else:
             groups += _components(whole, back)

@@ -143,12 +143,22 @@ def _key(coefficient: Coefficient) -> tuple[object, ...]:
     return tuple((w.factor, *map(hashable, w.symbols)) for w in coefficient)
 
 
-def backward_plan(graph: LossGraph, terms: Terms) -> BackwardPlan:
-    """Plan how the players of a move who descend `terms` get their gradients."""
+def backward_plan(graph: LossGraph, terms: Terms, *, apart: bool = False) -> BackwardPlan:
+    """Plan how the players of a move who descend `terms` get their gradients.
+
+    Args:
+        graph: The game.
+        terms: What each player descends.
+        apart: Whether each player's gradient takes passes of its own, from its objective down:
+            sharing them needs backward passes that are linear.
+    """
     terms = {player: group for player, group in terms.items() if group}
     matrix = WeightMatrix(terms, graph.names)
     part = subgraph(graph, matrix, terms)
-    bases = _settled(matrix, part, _bases(matrix, part))
+    if apart:
+        bases = {region: matrix.per_player(region.players) for region in part.regions}
+    else:
+        bases = _settled(matrix, part, _bases(matrix, part))
     segments, cut_edges = segmented(matrix, part, bases, _mixed(matrix, part, bases))
     return BackwardPlan(
         matrix=matrix,

@@ -59,6 +59,7 @@ def lower(
     *,
     steps: bool = True,
     large: int = LARGE,
+    apart: bool = False,
     taken: Collection[str] = (),
     named: Mapping[int, str] | None = None,
 ) -> tuple[Program, tuple[TurnPlan, ...]]:
@@ -69,10 +70,12 @@ def lower(
         turns: Who descends what, one after the other.
         steps: Whether players step; else gradients are only taken.
         large: Parameters from which on passes that share no graph are calls of their own.
+        apart: Whether each player's gradient takes passes of its own, each whole.
         taken: Names that nothing in the program may have.
         named: Names that constants must have, by the id of what they stand for.
     """
-    lowering = _Iteration(graph, turns, steps=steps, large=large, taken=taken, named=named or {})
+    analysis = IterationAnalysis(graph, turns, steps=steps, large=large, apart=apart)
+    lowering = _Iteration(analysis, taken=taken, named=named or {})
     plans = tuple(_Turn(lowering, index).lowered() for index in range(len(turns)))
     return lowering.program(), plans
 
@@ -85,18 +88,15 @@ class _Iteration:
 
     def __init__(
         self,
-        graph: LossGraph,
-        turns: Sequence[Turn],
+        analysis: IterationAnalysis,
         *,
-        steps: bool,
-        large: int,
         taken: Collection[str],
         named: Mapping[int, str],
     ) -> None:
-        self.graph = graph
-        self.turns = turns
-        self.steps = steps
-        self.analysis = IterationAnalysis(graph, turns, steps=steps, large=large)
+        self.graph = graph = analysis.graph
+        self.turns = analysis.turns
+        self.steps = analysis.steps
+        self.analysis = analysis
         self.keys = fingerprints(graph.nodes)
         self.out: list[Instruction] = []
         self.names = Names([*RESERVED, *taken, *named.values()])
@@ -120,7 +120,7 @@ class _Iteration:
         self.kept_buffers = {
             number
             for version in self.analysis.versions
-            if steps
+            if analysis.steps
             for number in version.kept.values()
         }
         self.recorded: dict[Number, Slot] = {}

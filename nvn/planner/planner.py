@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -61,6 +61,8 @@ class Plan:
         schedule: Who moves when.
         moves: What each move of the schedule computes.
         large: Parameters from which on a player's passes that share no graph are taken apart.
+        nonlinear: The players through whom gradients do not flow linearly, as an engine has found.
+            Then no passes are shared: each player's gradient takes its own.
 
     >>> import nvn, torch
     >>> from nvn import energies as en
@@ -79,6 +81,7 @@ class Plan:
     schedule: Schedule
     moves: tuple[MovePlan, ...]
     large: int = LARGE
+    nonlinear: tuple[str, ...] = ()
 
     @cached_property
     def whole(self) -> Pattern:
@@ -118,7 +121,36 @@ class Plan:
 
     def lowered(self, pattern: Pattern) -> tuple[Program, tuple[TurnPlan, ...]]:
         """Return the program of the iterations that have a pattern, and what each turn does."""
-        return lower(self.graph, self.turns(pattern), large=self.large)
+        return self.lower(self.turns(pattern))
+
+    def lower(
+        self,
+        turns: Sequence[Turn],
+        *,
+        steps: bool = True,
+        taken: Collection[str] = (),
+        named: Mapping[int, str] | None = None,
+    ) -> tuple[Program, tuple[TurnPlan, ...]]:
+        """Lower turns as the plan has it (lowering.py says what the arguments are)."""
+        return lower(
+            self.graph,
+            turns,
+            steps=steps,
+            large=self.large,
+            apart=bool(self.nonlinear),
+            taken=taken,
+            named=named,
+        )
+
+    @property
+    def unshared(self) -> str:
+        """Why no passes are shared, in words; "" if they may be."""
+        if not self.nonlinear:
+            return ""
+        return (
+            f"each player's gradient takes passes of its own: through {', '.join(self.nonlinear)} "
+            "gradients do not flow linearly (a hook or a backward of its own clips them, say)"
+        )
 
     def turns(self, pattern: Pattern) -> list[Turn]:
         """Return who descends what in the iterations that have a pattern, one after the other."""
@@ -168,6 +200,7 @@ class Plan:
             lines.append(f"{number}. {heading(planned.move)}")
             for name, terms in planned.terms.items():
                 lines.append(f"   {name} minimizes {WeightedSum(terms)}")
+        lines += [self.unshared] if self.unshared else []
         lines += [f"{name}: {follower}" for name, follower in self.graph.followers.items()]
         for name, passes in self.counts.items():
             if name in self.graph.followers and not any(passes.values()):

@@ -117,6 +117,7 @@ class ExplainedPlan:
         game: The game's name.
         schedule: Who moves when.
         turns: Its moves, one that is repeated as often as it is.
+        unshared: Why no backward passes are shared; empty if they may be.
         followers: How players follow others, in words, of those who do, by name.
         counts: For each player, the passes through its module: "forward" and "backward".
         passes: The backward passes through all calls.
@@ -128,6 +129,7 @@ class ExplainedPlan:
     game: str
     schedule: str
     turns: list[ExplainedMove]
+    unshared: str
     followers: dict[str, str]
     counts: dict[str, dict[str, int]]
     passes: int
@@ -150,6 +152,7 @@ def explain(plan: Plan, costs: Mapping[str, Costs]) -> ExplainedPlan:
         game=plan.graph.name,
         schedule=str(plan.schedule),
         turns=turns,
+        unshared=plan.unshared,
         followers={name: str(each) for name, each in plan.graph.followers.items()},
         counts=plan.counts,
         passes=sum(call.passes for call in calls),

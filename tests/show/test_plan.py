@@ -40,6 +40,7 @@ def test_it_is_plain_data() -> None:
             "game",
             "schedule",
             "turns",
+            "unshared",
             "followers",
             "counts",
             "passes",

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from nvn.engine.dry_run.run import DryRun, Parameters
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import device_of
-from nvn.engine.module_state import preserved_buffers
+from nvn.engine.module_state import Attributes, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.precision import Precision
 from nvn.engine.seeding import seeded
@@ -29,13 +29,26 @@ from nvn.game.values import Value
 from nvn.streams import python_and_numpy
 
 
+class Findings(NamedTuple):
+    """What a dry run has found out, besides problems.
+
+    Attributes:
+        recomputing: The players who compute forward again in backward passes, and change their
+            buffers there: activation checkpointing around a BatchNorm does.
+        nonlinear: What gradients do not flow through linearly: players, and names of values.
+    """
+
+    recomputing: frozenset[str]
+    nonlinear: tuple[str, ...]
+
+
 def check_batch(
     graph: LossGraph,
     needed: Sequence[Value],
     interpreter: Interpreter,
     parameters: Parameters,
     batch: Mapping[str, Any],
-) -> None:
+) -> Findings:
     """Check a game against a first batch.
 
     What modules cache meanwhile is the engine's to undo.
@@ -47,18 +60,24 @@ def check_batch(
         parameters: Each player's, by name.
         batch: The batch.
 
+    Returns:
+        What the engine has to know of backward passes.
+
     Raises:
         GameError: Listing every problem: missing names, shapes that don't fit, energies that are
-            no scalars, hidden parameters, inputs changed in place.
+            no scalars, hidden parameters, inputs or parameters changed in place, randomness that
+            nothing seeds.
 
     Warns:
         GameWarning: A module counts something in Python while it runs.
     """
-    problems, counting = _problems(DryRun(graph, needed, interpreter, parameters), batch)
+    run = DryRun(graph, needed, interpreter, parameters)
+    problems, counting = _problems(run, batch)
     for problem in counting:
         warnings.warn(str(problem), GameWarning, stacklevel=5)
     if problems:
         raise GameError(problems, graph.name)
+    return Findings(frozenset(run.recomputing), tuple(run.nonlinear))
 
 
 def batch_problems(
@@ -79,7 +98,11 @@ def batch_problems(
     }
     lists = {name: [*named.values()] for name, named in parameters.items()}
     interpreter = Interpreter(modules, lists, Operations(modules, Precision(None)))
-    return _problems(DryRun(graph, needed, interpreter, parameters), batch)[0]
+    attributes = Attributes(modules.values())
+    try:
+        return _problems(DryRun(graph, needed, interpreter, parameters), batch)[0]
+    finally:
+        attributes.restore()
 
 
 def drawn_names(nodes: Iterable[Value]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nvn import pytree
@@ -16,6 +17,11 @@ from nvn.engine.runtime import detached
 def is_tensor(x: Any) -> bool:
     """Tell whether something is a tensor."""
     return isinstance(x, Tensor)
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """Return a tensor's numbers, zeros that a sparse one leaves out among them."""
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
 def constant(value: Any) -> Any:

@@ -12,7 +12,7 @@ from nvn.engine.dry_run.inspection import hides_tensors, is_tensor
 from nvn.engine.operations import describe
 from nvn.errors import Problem
 from nvn.game.graph import LossGraph
-from nvn.game.ops import Apply, Call
+from nvn.game.ops import Apply, Call, Sample
 from nvn.game.values import Energy, Value
 
 Owners = Mapping[Tensor, tuple[str, str]]  # a parameter → whose it is, and what it is called
@@ -52,6 +52,58 @@ def in_place(graph: LossGraph, node: Value, changed: str) -> Problem:
         f"`{graph.names[node]}` changes `{changed}`, its input, in place",
         "inputs left as they are: other players use the same value",
         "use the out-of-place form (inplace=False; x = x + 1 instead of x += 1)",
+    )
+
+
+def changes_parameter(graph: LossGraph, node: Value, changed: str) -> Problem:
+    """Return the problem of a module that changes a parameter of its own while it runs."""
+    return Problem(
+        str(node.where),
+        f"`{graph.names[node]}`: the module changes its parameter {changed!r} while it runs",
+        "parameters that change in their player's steps alone: the module runs in others' moves, "
+        "too, and where one only looks",
+        f"keep it as a buffer (self.register_buffer({changed.split('.')[-1]!r}, …)), which nvn "
+        "lets advance in the player's own moves; a running average of weights is "
+        "`game.average(…)`",
+    )
+
+
+def draws(graph: LossGraph, node: Value, stream: str) -> Problem:
+    """Return the problem of randomness that nothing seeds."""
+    found = f"`{graph.names[node]}` draws from {stream} global random stream"
+    why = "what it draws would depend on how often, and when, the plan computes it"
+    if isinstance(node.op, Call):
+        expected = f"a module that draws with torch, which is seeded for each call: {why}"
+        edit = "use torch.rand, torch.randn, …; or pass `game.noise(…)` as an argument"
+    elif isinstance(node.op, Sample):
+        expected = f"a sample that is drawn with the generator that it is given: {why}"
+        edit = "pass it on: torch.rand(…, generator=generator)"
+    else:
+        expected = f"a function of its arguments alone: {why}"
+        edit = "draw with `game.noise(…)` or `game.sample(…)`, and pass that as an argument"
+    return Problem(str(node.where), found, expected, edit)
+
+
+def differs(graph: LossGraph, node: Value) -> Problem:
+    """Return the problem of what gives something else the second time."""
+    what = "the module" if isinstance(node.op, Call) else "the function"
+    return Problem(
+        str(node.where),
+        f"`{graph.names[node]}` gives something else when it is computed again, with the same "
+        "arguments and the same random streams",
+        f"{what} to be the same each time: the plan decides how often it is computed",
+        "draw with torch and without a generator of its own; keep what it counts in a buffer",
+    )
+
+
+def computes_again_in_training(graph: LossGraph, node: Value) -> Problem:
+    """Return the problem of a call in eval mode that is computed again when that mode is over."""
+    return Problem(
+        str(node.where),
+        f"`{graph.names[node]}`, in eval mode, computes forward again in its backward pass "
+        "(activation checkpointing), in training mode then",
+        "one mode for both",
+        "do not checkpoint where `self.training` is false",
     )
 
 

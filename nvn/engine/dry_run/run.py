@@ -1,4 +1,4 @@
-"""The dry run itself: every node is computed once, and looked at."""
+"""The dry run itself: every node is computed, and looked at."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError
 
 from nvn import pytree
+from nvn.engine.dry_run.backward import computes_again, is_linear
 from nvn.engine.dry_run.inspection import constant, is_tensor, leaves_behind, versions
 from nvn.engine.dry_run.problems import (
     Owners,
+    changes_parameter,
+    computes_again_in_training,
+    differs,
+    draws,
     hidden,
     in_place,
     independent,
@@ -19,13 +25,14 @@ from nvn.engine.dry_run.problems import (
     not_scalar,
     opaque,
 )
+from nvn.engine.dry_run.purity import Untouched, floating, same
 from nvn.engine.dry_run.submodules import innermost
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.module_state import learning
 from nvn.engine.runtime import alias
 from nvn.errors import GameError, Problem, RunError
 from nvn.game.graph import LossGraph
-from nvn.game.ops import Batch, Gradient, Sample
+from nvn.game.ops import Apply, Batch, Call, Gradient, Sample
 from nvn.game.traversal import (
     ancestors,
     batch_names,
@@ -41,7 +48,13 @@ Values = dict[Value, Any]
 
 
 class DryRun:
-    """One pass over the nodes of a game, each computed on its own."""
+    """One pass over the nodes of a game, each computed on its own.
+
+    Attributes:
+        recomputing: The players whose modules compute forward again in backward passes, and change
+            their buffers there.
+        nonlinear: What gradients do not flow through linearly: players, and names of values.
+    """
 
     def __init__(
         self,
@@ -55,6 +68,8 @@ class DryRun:
         self._graph = graph
         self._interpreter = interpreter
         players = [player for player in graph.players if not player.frozen]
+        self.recomputing: set[str] = set()
+        self.nonlinear: dict[str, None] = {}
         self._parameters = {p.name: [*parameters[p.name].values()] for p in graph.players}
         self._learners = frozenset(player.name for player in players)
         self._owners: Owners = {
@@ -85,6 +100,7 @@ class DryRun:
         if isinstance(node.op, Sample):
             given = dict(batch)
         before = {name: versions(value) for name, value in given.items()}
+        untouched = Untouched(self._module(node))
         with (
             learning(self._parameters, self._others(node)),
             innermost(self._module(node)) as failing,
@@ -97,15 +113,66 @@ class DryRun:
             except Exception as error:  # noqa: BLE001  (whatever the user's code raises)
                 yield misfit(graph, node, values, error, failing())
                 return
-        for name, value in given.items():
-            if versions(value) != before[name]:
-                yield in_place(graph, node, name)
+        changed = [name for name, value in given.items() if versions(value) != before[name]]
+        yield from (in_place(graph, node, name) for name in changed)
         if leaves and not isinstance(node.op, Batch):
             yield hidden(graph, node, leaves, self._owners)
         if isinstance(node, Energy) or node in graph.weights:
             yield from not_scalar(graph, node, result)
         yield from opaque(graph, node, result)
+        impure = [] if changed else self._impure(node, values, batch, result, untouched)
+        yield from impure
+        if not (changed or impure):  # else it is another one the second time
+            yield from self._backward(node, values, batch)
         values[node] = constant(result)
+
+    def _impure(
+        self,
+        node: Value,
+        values: Values,
+        batch: Mapping[str, Any],
+        result: Any,
+        untouched: Untouched,
+    ) -> list[Problem]:
+        """Tell of what a node changes or draws from, beside its result; one problem for a cause."""
+        if not isinstance(node.op, Call | Apply | Sample):
+            return []
+        told = [changes_parameter(self._graph, node, name) for name in untouched.changed()]
+        told += [draws(self._graph, node, stream) for stream in untouched.drawn()]
+        if not told:
+            with untouched.again(), learning(self._parameters, self._others(node)):
+                again = self._tried(node, values, batch)
+            told += [] if same(again, result) else [differs(self._graph, node)]
+        return told
+
+    def _backward(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Iterator[Problem]:
+        """Look at the backward pass of a node, if gradients flow through it."""
+        graph = self._graph
+        if not (isinstance(node.op, Call | Apply) and graph.reach[node]):
+            return
+        module, player = self._module(node), owner(node)
+        with learning(self._parameters, () if player is None else (player,)):
+            inputs = {v: _learnable(values[v]) for v in node.inputs}
+            try:
+                result = self._interpreter.compute(node, inputs, batch, seed=0, training=True)
+            except Exception:  # noqa: BLE001  (what it accepts is told elsewhere)
+                return
+        outputs = [x for x in floating(result) if x.requires_grad]
+        wanted = [x for value in inputs.values() for x in floating(value)]
+        wanted += [p for p in self._parameters.get(player or "", ()) if p.requires_grad]
+        if not outputs or not wanted:
+            return
+        try:
+            if module is not None and player is not None:
+                again = computes_again(module, outputs, wanted)
+                if again and _in_eval_mode(node):
+                    yield computes_again_in_training(graph, node)
+                elif again:
+                    self.recomputing.add(player)
+            if not is_linear(outputs, wanted):
+                self.nonlinear[player or graph.names[node]] = None
+        except CheckpointError:  # it finds out itself, where that makes a difference
+            yield computes_again_in_training(graph, node)
 
     def _module(self, node: Value) -> nn.Module | None:
         """Return the module that a node calls, if it is a call."""
@@ -179,3 +246,19 @@ class DryRun:
             return self._interpreter.compute(node, again, batch, seed=0, training=True)
         except RunError as error:
             raise GameError([independent(self._graph, node)]) from error
+
+
+def _in_eval_mode(node: Value) -> bool:
+    return isinstance(node.op, Call) and not (node.op.training or node.op.frozen)
+
+
+def _learnable(value: Any) -> Any:
+    """Return a value of its own whose floating tensors require gradients."""
+    return pytree.map_leaves(
+        lambda x: (
+            x.detach().clone().requires_grad_()
+            if is_tensor(x) and (x.is_floating_point() or x.is_complex())
+            else x
+        ),
+        value,
+    )
