@@ -67,7 +67,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes | memoryview) -> None:
     """Write a file atomically: if anything fails, it stays as it was before.
 
     A draft beside the file is written and renamed: readers never see half of it, and of two
