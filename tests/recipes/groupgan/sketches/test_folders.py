@@ -8,7 +8,7 @@ import pytest
 import torch
 from nvn_recipes.groupgan.sketches.folders import from_folder, from_sketchy
 from nvn_recipes.groupgan.sketches.pictures import read_drawing
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nvn.errors import DataError, NvnWarning
 
@@ -239,6 +239,22 @@ def test_every_mode_shows_the_same_drawing(tmp_path, name):
 def test_sixteen_bits_are_read_as_such_however_dark(tmp_path):
     dim_sixteen_bits().save(tmp_path / "dim.png")
     assert (read_drawing(tmp_path / "dim.png", SIDE) == 0).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (128, 32)])
+def test_a_negative_is_the_drawing(tmp_path, size):
+    stroke(0, size).save(tmp_path / "dark.png")
+    ImageOps.invert(stroke(0, size)).save(tmp_path / "light.png")
+    dark, light = (read_drawing(tmp_path / f"{name}.png", SIDE) for name in ("dark", "light"))
+    assert (dark == light).all()
+
+
+def test_a_drawing_full_of_ink_is_no_negative(tmp_path):
+    full = Image.new("L", (64, 64), 0)
+    full.paste(255, (2, 2, 62, 30))  # its edges are dark, and there is much paper
+    full.paste(255, (2, 34, 62, 62))
+    full.save(tmp_path / "full.png")
+    assert (read_drawing(tmp_path / "full.png", SIDE) == 255).mean() > 0.5
 
 
 def test_what_is_not_square_gets_white_borders(tmp_path):
