@@ -23,6 +23,7 @@ __all__ = [
     "PictureFile",
     "Telling",
     "find_pictures",
+    "is_litter",
     "look_into",
     "natural",
     "refusing",
@@ -146,7 +147,7 @@ def look_into(
     ['a.png']
     """
     try:
-        entries = sorted((p for p in folder.iterdir() if not _is_litter(p.name)), key=natural)
+        entries = sorted((p for p in folder.iterdir() if not is_litter(p.name)), key=natural)
     except OSError as error:
         telling(f"folders that cannot be read ({error.strerror})", folder)
         return Inside((), ())
@@ -236,11 +237,16 @@ def refusing(root: Path, *, outward: bool = True) -> Callable[[Path], str | None
 
 def _is_found(place: Path, real: Path) -> bool:
     """Whether walking finds what is at a place: nothing of its path is passed over by its name."""
-    hidden = any(_is_litter(part) for part in place.parts)
+    hidden = any(is_litter(part) for part in place.parts)
     return not hidden and (_is_folder(real) or real.suffix.casefold() in endings())
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """Return whether a file or folder of this name is passed over: hidden, or left by a system.
+
+    >>> [name for name in ("photos", "__MACOSX", ".git", "Thumbs.db") if not is_litter(name)]
+    ['photos']
+    """
     return name.startswith(".") or name.casefold() in _LITTER
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+
+import nvn
 
 from .. import store
 from .cropping import Box, Crop, Cropper
@@ -102,7 +105,10 @@ def _key(spec: SmileSpec, *photographs: Path) -> str:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe might never end
+            raise UnreadableError(path, nvn.DataError("not a regular file"))
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UnreadableError(path, error) from error
 
