@@ -84,7 +84,7 @@ def smile_of(
         UnreadableError: If a photograph cannot be read.
     """
     path = None if cache is None else cache / f"smile-{_key(spec, neutral, smiling)}.npz"
-    kept = store.read(path, FIELDS, tell) if path is not None else None
+    kept = store.read(path, _forms(spec), tell) if path is not None else None
     if kept is None:
         made = make(
             neutral, smiling, spec, cropper, np.random.default_rng(_seed(spec.seed, neutral))
@@ -94,6 +94,14 @@ def smile_of(
         return made
     found = bool(kept.pop("found"))
     return Smile(**{name: torch.from_numpy(part) for name, part in kept.items()}, found=found)
+
+
+def _forms(spec: SmileSpec) -> dict[str, store.Form]:
+    """The shapes and types of what is kept of a person."""
+    picture = (3, spec.side, spec.side)
+    one, several = store.Form(picture), store.Form((spec.levels, *picture))
+    numbers, truth = store.Form((spec.levels,), np.float32), store.Form((), np.bool_)
+    return dict(zip(FIELDS, (one, one, several, several, numbers, truth), strict=True))
 
 
 def _key(spec: SmileSpec, *photographs: Path) -> str:
