@@ -95,7 +95,18 @@ def pickled() -> bytes:
     return content.getvalue()
 
 
+def saved(**others: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **{**ARRAYS, **others})
+    return content.getvalue()
+
+
 ODD = {
+    "as many numbers": saved(a=ARRAYS["a"].T.copy()),
+    "by column": saved(a=np.asfortranarray(ARRAYS["a"])),
+    "as many bytes": saved(b=ARRAYS["b"].view(np.int32)),
+    "of another byte order": saved(b=ARRAYS["b"].astype(">f4")),
+    "one missing": archive(a=b""),
     "empty": b"",
     "text": b"hello",
     "no header": archive(a=b"hello", b=b"hello", found=b"hello"),
