@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import nvn.data as data
     import nvn.energies as energies
     import nvn.files as files
+    import nvn.folders as folders
     import nvn.images as images
     import nvn.plugins as plugins
     from nvn.console import Bar, progress
@@ -100,7 +101,7 @@ _HOME = {
     "trained": "training.trained",
     "value": "game",
 }
-_SUBMODULES = ("data", "energies", "files", "images", "plugins")
+_SUBMODULES = ("data", "energies", "files", "folders", "images", "plugins")
 
 # Spelled out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
@@ -142,6 +143,7 @@ __all__ = [
     "energies",
     "energy",
     "files",
+    "folders",
     "gradient",
     "images",
     "move",

@@ -415,7 +415,7 @@ def apply(
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
     from nvn.apply.apply import apply_to, check_empty, report
     from nvn.console import show
-    from nvn.images import find_pictures
+    from nvn.folders import find_pictures
     from nvn.training.fabric import make_fabric
     from nvn.training.trained import trained
 

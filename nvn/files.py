@@ -29,15 +29,16 @@ def disk(path: Path, doing: str = "write") -> Iterator[None]:
         raise RunError(f"cannot {doing} {path}: {error.strerror or error}") from error
 
 
-def read_regular(path: Path, what: str) -> bytes:
+def read_regular(path: Path, what: str, most: int | None = None) -> bytes:
     """Read a file; a pipe or a device is none: reading it might never end.
 
     Args:
         path: The file.
         what: What it has, for the error's text.
+        most: The bytes that it has at most; None for any number.
 
     Raises:
-        RunError: It is missing, cannot be read, or is no regular file.
+        RunError: It is missing, cannot be read, is too large, or is no regular file.
 
     >>> read_regular(Path("missing.safetensors"), "weights")
     Traceback (most recent call last):
@@ -46,7 +47,11 @@ def read_regular(path: Path, what: str) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise RunError(f"{path} is no regular file")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read() if most is None else file.read(most + 1)
+        if most is not None and len(content) > most:
+            raise RunError(f"{path} is too large: expected {most} bytes at most")
+        return content
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"there are no {what} at {path}") from error
     except OSError as error:
@@ -67,7 +72,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes | memoryview) -> None:
     """Write a file atomically: if anything fails, it stays as it was before.
 
     A draft beside the file is written and renamed: readers never see half of it, and of two

@@ -23,6 +23,7 @@ from .groupgan.networks import Classifier, Extractor
 from .groupgan.play import Play
 from .groupgan.settings import HEAVIEST
 from .groupgan.sketches.measuring import Restoration, Sketches
+from .groupgan.sketches.pictures import light_on_dark
 from .groupgan.sketches.settings import SketchConfig
 
 BEFORE = "pretraining"  # the phase in which classifiers learn
@@ -101,7 +102,8 @@ def recipe(config: Config) -> nvn.Recipe:
         ],
         previews=[nvn.Preview("sketches", shown, every=100)],
         application=nvn.Application(
-            "repaired", Changed(damaged, made, config.size, "L", crisp=True)
+            "repaired",
+            Changed(damaged, made, config.size, "L", crisp=True, negative=light_on_dark),
         ),
     )
 

@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nvn.errors import RunError
-from nvn.files import atomic_write
+from nvn.files import atomic_write, read_regular
 
 
 def test_a_write_that_fails_leaves_what_was_there(
@@ -20,3 +21,19 @@ def test_a_write_that_fails_leaves_what_was_there(
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_more_than_expected_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_regular(tmp_path / "file", "numbers", 5) == b"12345"
+    with pytest.raises(RunError, match="file is too large: expected 4 bytes at most"):
+        read_regular(tmp_path / "file", "numbers", 4)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    for name in ("pipe", "zeros", "."):
+        with pytest.raises(RunError, match="is no regular file"):
+            read_regular(tmp_path / name, "numbers", 5)

@@ -1,14 +1,18 @@
 import io
 import os
+import re
+import struct
+import tracemalloc
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageCms, ImageFont
 
-from nvn.errors import DataError, NvnWarning
-from nvn.images import MADE_BY_US, drawable, find_pictures, printable, read_picture, rgb
+from nvn.errors import DataError
+from nvn.images import drawable, printable, read_picture, rgb
 
 Y, X = np.mgrid[0:12, 0:16]
 COLORS = Image.fromarray(np.stack([X * 16, Y * 20, X + Y], axis=-1).astype(np.uint8))
@@ -163,55 +167,209 @@ def test_rgb_leaves_its_input_alone() -> None:
     assert image.tobytes() == before
 
 
-# --- finding ---
+# --- colors, depths, turns ---
+
+SRGB = ImageCms.createProfile("sRGB")
 
 
-def touched(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
+def gray_profile() -> bytes:
+    """A profile of grays of gamma 1, by hand: Pillow makes none."""
+    curve = b"curv" + bytes(4) + struct.pack(">I", 0) + bytes(4)
+    white = b"XYZ " + bytes(4) + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
+    text = b"desc" + bytes(4) + struct.pack(">I", 7) + b"linear\0" + bytes(83)
+    parts, table, at = [curve, white, text], b"", 128 + 4 + 36
+    for name, part in zip((b"kTRC", b"wtpt", b"desc"), parts, strict=True):
+        table += name + struct.pack(">2I", at, len(part))
+        at += len(part)
+    body = struct.pack(">I", 3) + table + b"".join(parts)
+    head = struct.pack(">I4xI4s4s4s12x", 128 + len(body), 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    head += b"acsp" + bytes(28) + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
+    return head.ljust(128, b"\0") + body
 
 
-def test_folders_are_walked_in_order(tmp_path: Path) -> None:
-    touched(tmp_path, "b.jpg", "a.PNG", "deep/er/c.tif", "notes.txt", ".hidden.png", ".d/e.png")
-    assert [str(found.place) for found in find_pictures([tmp_path])] == [
-        "a.PNG",
-        "b.jpg",
-        "deep/er/c.tif",
-    ]
+def swapped_profile() -> bytes:
+    """A profile whose red and green have changed places: one sees whether it is used."""
+    whole = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
+    count = struct.unpack_from(">I", whole, 128)[0]
+    at = {bytes(whole[132 + 12 * n : 136 + 12 * n]): 132 + 12 * n for n in range(count)}
+    first, second = (slice(at[name] + 4, at[name] + 12) for name in (b"rXYZ", b"gXYZ"))
+    whole[first], whole[second] = whole[second], whole[first]
+    return bytes(whole.replace(b"s\0R\0G\0B", b"o\0t\0h\0e").replace(b"sRGB", b"othe"))
 
 
-def test_a_file_that_is_named_is_taken_whatever_its_name(tmp_path: Path) -> None:
-    touched(tmp_path, ".hidden", "a/x.png")
-    found = find_pictures([tmp_path / ".hidden", tmp_path / "a" / "x.png", tmp_path / "gone.png"])
-    assert [str(each.place) for each in found] == [".hidden", "x.png", "gone.png"]
+PROFILES = {
+    "none": None,
+    "sRGB": ImageCms.ImageCmsProfile(SRGB).tobytes(),
+    "swapped": swapped_profile(),
+    "gray": gray_profile(),
+    "CMYK": ImageCms.ImageCmsProfile(SRGB).tobytes()[:16] + b"CMYK" + bytes(200),
+    "broken": b"\xff" * 200,
+}
+# A color for each mode as it is without a profile, and with the one of its own space.
+RED = {
+    "RGB": ((255, 0, 0), {"swapped": (0, 255, 0)}),
+    "RGBA": ((255, 0, 0), {"swapped": (0, 255, 0)}),
+    "P": ((255, 0, 0), {"swapped": (0, 255, 0)}),
+    "CMYK": ((255, 0, 0), {}),
+    "L": ((76, 76, 76), {"gray": (148, 148, 148)}),
+    "LA": ((76, 76, 76), {"gray": (148, 148, 148)}),
+    "I;16": ((76, 76, 76), {"gray": (148, 148, 148)}),
+    "1": ((0, 0, 0), {}),
+}
 
 
-def test_a_file_given_twice_is_taken_once(tmp_path: Path) -> None:
-    touched(tmp_path, "a/x.png")
-    found = find_pictures([tmp_path / "a" / "x.png", tmp_path, tmp_path / "a" / ".." / "a"])
-    assert [str(each.place) for each in found] == ["x.png"]
+def half_red(mode: str) -> Image.Image:
+    """Red on the left, white on the right; of a mode that has it the white is transparent."""
+    image = Image.new("RGB", (4, 2), "white")
+    image.paste((255, 0, 0), (0, 0, 2, 2))
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    if mode == "1":
+        return image.convert("L").point(lambda level: 255 if level > 128 else 0).convert("1")
+    if mode in ("RGBA", "LA"):
+        image.putalpha(Image.fromarray(np.array([[255, 255, 0, 0]] * 2, dtype=np.uint8)))
+    return image.convert(mode)
 
 
-def test_results_are_no_inputs(tmp_path: Path) -> None:
-    touched(tmp_path, "a.png", f"out/{MADE_BY_US}", "out/a-magnified.png", "out/deep/b.png")
-    assert [str(found.place) for found in find_pictures([tmp_path])] == ["a.png"]
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("turn", [1, 3, 6, "broken"])
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("mode", RED)
+def test_colors_are_those_of_srgb(
+    tmp_path: Path, mode: str, profile: str, turn: int | str, ending: str
+) -> None:
+    if (ending, mode) == ("png", "CMYK") or (ending, turn) == ("tif", "broken"):
+        pytest.skip("there are no such files")
+    path = tmp_path / f"a.{ending}"
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    block = b"Exif\0\0" + b"\xff" * 16 if turn == "broken" else exif.tobytes()
+    half_red(mode).save(path, icc_profile=PROFILES[profile], exif=block)
+    found = read_picture(path)
+    plain, managed = RED[mode]
+    expected = managed.get(profile, plain)
+    seen = {1: (0, 0), "broken": (0, 0), 3: (3, 1), 6: (0, 0)}[turn]
+    white = {1: (3, 0), "broken": (3, 0), 3: (0, 0), 6: (0, 3)}[turn]
+    assert found.size == ((2, 4) if turn == 6 else (4, 2))
+    assert np.abs(np.subtract(found.getpixel(seen), expected)).max() <= 2
+    assert np.abs(np.subtract(found.getpixel(white), (255, 255, 255))).max() <= 2
+    assert (found.mode, found.info) == ("RGB", {})  # nothing of the file's goes into a result
 
 
-def test_no_pictures_at_all_is_an_error(tmp_path: Path) -> None:
-    touched(tmp_path, "notes.txt")
-    with pytest.raises(DataError, match=r"there are no pictures: .*Expected files, or folders"):
-        find_pictures([tmp_path])
-    with pytest.raises(DataError, match="there are no pictures: .*gone.png"):
-        find_pictures([tmp_path / "gone.png"])
+def test_lab_is_read(tmp_path: Path) -> None:
+    path = saved(Image.new("LAB", (2, 2), (138, 208, 195)), tmp_path / "a.tif")
+    assert np.abs(np.subtract(read_picture(path).getpixel((0, 0)), (251, 9, 11))).max() <= 2
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
-    touched(tmp_path, "closed/a.png")
-    (tmp_path / "closed").chmod(0)
-    with pytest.raises(DataError, match="cannot read the folder .*closed: Permission denied"):
-        find_pictures([tmp_path])
+def as_png(depth: int, color: int, rows: list[bytes], clear: bytes) -> bytes:
+    """A PNG of any depth with a transparent color, by hand: Pillow writes few of them."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checked = name + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    head = struct.pack(">2I5B", 2, len(rows), depth, color, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = ((b"IHDR", head), (b"tRNS", clear), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("depth", "color", "row", "clear", "other"),
+    [
+        (1, 0, b"\x40", b"\0\0", 255),  # the pixels 0 and 1, 0 is clear
+        (2, 0, b"\x60", b"\0\1", 170),
+        (4, 0, b"\x79", b"\0\7", 153),
+        (8, 0, b"\x07\x99", b"\0\7", 153),
+        (16, 0, b"\x07\x08\x99\x00", b"\x07\x08", 152),
+        (16, 2, b"\x07\x08\0\0\0\0" + b"\x99\0" * 3, b"\x07\x08\0\0\0\0", 153),
+        (8, 2, b"\x07\0\0" + b"\x99" * 3, b"\0\x07\0\0\0\0", 153),
+    ],
+)
+def test_a_transparent_color_of_any_depth_is_white(
+    tmp_path: Path, depth: int, color: int, row: bytes, clear: bytes, other: int
+) -> None:
+    (tmp_path / "a.png").write_bytes(as_png(depth, color, [row], clear))
+    assert gray(read_picture(tmp_path / "a.png")).tolist() == [[255, other]]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_where_the_least_number_is_white_it_is_white(tmp_path: Path, deep: bool) -> None:
+    levels = (X * 4369).astype(np.uint16) if deep else (X * 17).astype(np.uint8)
+    path = saved(Image.fromarray(levels), tmp_path / "a.tif", tiffinfo={262: 0})
+    if deep:  # Pillow notes what it writes, not what it was told
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b"\x06\x01\x03\0\1\0\0\0\1", b"\x06\x01\x03\0\1\0\0\0\0"))
+    with Image.open(path) as file:
+        assert file.tag_v2[262] == 0  # type: ignore[attr-defined]
+        shown = np.asarray(file)[0, 0]
+    expected = 255 - X * 17 if deep or shown == 255 else X * 17
+    assert (gray(read_picture(path)) == expected).all()
+
+
+# --- one broken file is one message ---
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("block", [b"\xff" * 16, b"II*\0" + b"\xff" * 40, b""])
+def test_a_picture_with_broken_exif_is_whole(tmp_path: Path, ending: str, block: bytes) -> None:
+    path = tmp_path / f"a.{ending}"
+    COLORS.save(path, **({} if ending == "tif" else {"exif": b"Exif\0\0" + block}))
+    assert read_picture(path).size == (16, 12)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError("decoder error -2"), "the file is damaged: its PNG data cannot be decoded"),
+        (KeyError(), "the file is damaged: KeyError"),
+        (SyntaxError("odd"), "the file is damaged: odd"),
+        (RecursionError("deep"), "the file is damaged: deep"),
+        (MemoryError(), "there is not enough memory for 16 × 12 pixels"),
+        (Image.DecompressionBombError("so many"), "it is too large: so many"),
+    ],
+)
+def test_whatever_a_decoder_raises_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    def broken(self: object) -> None:
+        raise error
+
+    path = saved(COLORS, tmp_path / "a.png")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", broken)
+    with pytest.raises(DataError, match=f"^{re.escape(why)}$"):
+        read_picture(path)
+
+
+def test_ctrl_c_is_no_broken_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(self: object) -> None:
+        raise KeyboardInterrupt
+
+    path = saved(COLORS, tmp_path / "a.png")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        read_picture(path)
+
+
+def test_no_other_program_is_started_for_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(DataError, match="not a picture of a known format"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F", "RGBA", "LA"])
+def test_reading_needs_few_bytes_a_pixel(tmp_path: Path, mode: str) -> None:
+    """What numpy takes; Pillow's own is at most one more picture of four bytes."""
+    path = saved(Image.new(mode, (2000, 1000)), tmp_path / "a.tif")
+    tracemalloc.start()
+    read_picture(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 14 * 2_000_000 + 20_000_000
+
+
+# --- printing ---
 
 
 def test_a_name_of_any_bytes_can_be_printed() -> None:
@@ -225,28 +383,3 @@ def test_text_is_in_letters_that_the_font_has() -> None:
     font = ImageFont.load_default(20)
     missing = bytes(font.getmask("\uffff"))
     assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links")
-def test_links_out_of_a_folder_are_passed_over_and_named(tmp_path: Path) -> None:
-    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
-    folder.mkdir()
-    elsewhere.mkdir()
-    Image.new("L", (2, 2)).save(folder / "a.png")
-    Image.new("L", (2, 2)).save(elsewhere / "secret.png")
-    (folder / "b.png").symlink_to("a.png")
-    (folder / "c.png").symlink_to(elsewhere / "secret.png")
-    with pytest.warns(NvnWarning, match=r"lead out of .*folder are passed over: .*c.png"):
-        found = find_pictures([folder])
-    assert [picture.path.name for picture in found] == ["a.png"]
-    assert len(find_pictures([folder / "c.png"])) == 1  # given by itself
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links")
-def test_links_in_a_circle_are_no_pictures(tmp_path: Path) -> None:
-    (tmp_path / "loop.png").symlink_to("loop.png")
-    Image.new("L", (2, 2)).save(tmp_path / "a.png")
-    found = find_pictures([tmp_path / "a.png", tmp_path / "loop.png"])
-    assert len(found) == 2
-    with pytest.raises(DataError):
-        read_picture(tmp_path / "loop.png")

@@ -18,6 +18,7 @@ SOURCE = Path(nvn.__file__).parent
 ROOMS = [
     ["errors", "callsite", "pytree", "records", "streams", "folder_package"],
     ["files", "images"],
+    ["folders"],
     ["data"],
     ["checkpoint"],
     ["game"],

@@ -80,7 +80,11 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
     """Return a picture whose longer side is `side`, its proportions kept as far as pixels allow."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+    return (
+        image
+        if size == image.size
+        else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    )
 
 
 def _write(sheet: Image.Image, place: tuple[int, int], text: str, width: int, size: int) -> None:

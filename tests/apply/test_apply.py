@@ -1,6 +1,8 @@
 import os
+import re
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,9 @@ import yaml
 from PIL import Image, ImageOps
 
 import nvn
-from nvn.apply.apply import Applied, _places, apply_to, check_empty, report
-from nvn.errors import ConfigError, DataError, RunError
-from nvn.images import PictureFile, find_pictures
+from nvn.apply.apply import Applied, apply_to, check_empty, report
+from nvn.errors import ConfigError, DataError, NvnWarning, RunError
+from nvn.folders import PictureFile, find_pictures
 from tests.killing import die, in_child
 from tests.tiny import tiny
 
@@ -107,14 +109,113 @@ def test_a_result_may_have_any_mode(run: nvn.Run, photos: Path, mode: str) -> No
         assert result.size == (5, 5)
 
 
-def test_any_error_but_nvns_goes_on_and_leaves_what_is_done(run: nvn.Run, photos: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ZeroDivisionError("by zero"), r"ZeroDivisionError: by zero \(test_apply.py:\d+\)"),
+        (KeyError(), r"KeyError \(test_apply.py:\d+\)"),
+        (MemoryError(), "there is not enough memory for it"),
+        (RunError("odd"), "odd"),
+    ],
+)
+def test_whatever_one_picture_raises_the_others_are_done(
+    run: nvn.Run, photos: Path, error: Exception, why: str
+) -> None:
     def broken(engine: nvn.Engine, image: Image.Image) -> Image.Image:
-        return image if image.getpixel((0, 0)) == (255, 0, 0) else 1 / 0  # type: ignore
+        if image.getpixel((0, 0)) == (255, 0, 0):
+            raise error
+        return image
 
-    with pytest.raises(ZeroDivisionError):
-        applied(run, photos, broken)
-    assert "contact-sheet.png" in files()
-    assert "photos/a.png" in yaml.safe_load(Path("out/applied.yaml").read_text())["results"]
+    done = applied(run, photos, broken)
+    assert re.fullmatch(why, done.skipped[photos / "a.png"])
+    assert list(done.results) == [photos / "deep" / "b.jpg"]
+
+
+def test_a_picture_with_broken_metadata_is_done(run: nvn.Run, photos: Path) -> None:
+    broken = b"Exif\0\0" + b"\xff" * 16
+    for name in ("1.jpg", "2.png", "3.webp"):
+        Image.new("RGB", (8, 8)).save(photos / name, exif=broken, icc_profile=b"\xff" * 200)
+    done = applied(run, photos, lambda engine, image: image)
+    assert (len(done.results), done.skipped) == (5, {})
+    for result in done.results.values():
+        with Image.open(result) as image:
+            assert "icc_profile" not in image.info
+
+
+def test_a_result_keeps_no_profile(run: nvn.Run, photos: Path) -> None:
+    def profiled(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        gray = image.convert("L")
+        gray.info["icc_profile"] = b"a profile of colors"
+        return gray
+
+    (result, _) = applied(run, photos, profiled).results.values()
+    with Image.open(result) as image:
+        assert (image.mode, "icc_profile" in image.info) == ("L", False)
+
+
+def test_what_is_to_be_known_of_results_is_said_once(run: nvn.Run, photos: Path) -> None:
+    def doubtful(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        warnings.warn("no face is found", NvnWarning, stacklevel=1)
+        return image
+
+    done = applied(run, photos, doubtful)
+    assert set(done.notes.values()) == {"no face is found"}
+    with pytest.warns(NvnWarning, match="^2 files: no face is found: photos/a.png, photos/deep/b"):
+        report(done, 2, Path("out"))
+    about = yaml.safe_load(Path("out/applied.yaml").read_text())
+    assert about["notes"]["photos/a.png"] == "no face is found"
+
+
+def test_other_warnings_are_let_through(run: nvn.Run, photos: Path) -> None:
+    def old(engine: nvn.Engine, image: Image.Image) -> Image.Image:
+        warnings.warn("old", FutureWarning, stacklevel=1)
+        return image
+
+    with pytest.warns(FutureWarning, match="old"):
+        assert applied(run, photos, old).notes == {}
+
+
+def test_folders_named_as_results_are_no_obstacle(run: nvn.Run, photos: Path) -> None:
+    for name in ("a-inverted.png/x.png", "applied.yaml_/y.png", "contact-sheet.png/z.png"):
+        (photos / name).parent.mkdir()
+        Image.new("RGB", (8, 8)).save(photos / name)
+    done = applied(run, photos)
+    assert (len(done.results), done.skipped) == (5, {})
+    assert all(result.is_file() for result in done.results.values())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of any bytes")
+def test_names_that_print_alike_are_two(run: nvn.Run, photos: Path) -> None:
+    for name in (b"\r.png", b"\xe9.png"):
+        Image.new("RGB", (8, 8)).save(photos / os.fsdecode(name))
+    applied(run, photos)
+    about = yaml.safe_load(Path("out/applied.yaml").read_text())
+    assert len(about["results"]) == 4
+    assert {"photos/\\r.png", "photos/\\xe9.png"} <= set(about["results"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of Linux")
+def test_a_path_that_is_too_long_is_one_files_trouble(run: nvn.Run, photos: Path) -> None:
+    deep = Path(*["d" * 200] * 19)
+    pictures = [PictureFile(photos / "a.png", deep / "a.png"), *find_pictures([photos / "deep"])]
+    done = apply_to(trained(run), pictures, Path("o" * 200, "p" * 200))
+    assert "File name too long" in done.skipped[photos / "a.png"]
+    assert len(done.results) == 1
+
+
+def test_a_signal_ends_the_encoding_of_a_large_result(
+    run: nvn.Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Image.Image.save
+
+    def save(self: Image.Image, *args: Any, **options: Any) -> None:
+        if self.size == (30, 20):
+            os.kill(os.getpid(), signal.SIGINT)
+        usual(self, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    done = applied(run, photos)
+    assert (done.interrupted, done.results, files()) == (True, {}, ["applied.yaml"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -196,39 +297,6 @@ def test_a_recipe_without_application_is_refused_before_anything_is_made(
     with pytest.raises(ConfigError, match="has no application: pass"):
         apply_to(game, find_pictures([photos]), Path("out"))
     assert not Path("out").exists()
-
-
-# --- names ---
-
-
-def places(*names: str, application: str = "big") -> list[str]:
-    found = [PictureFile(Path(str(number), name), Path(name)) for number, name in enumerate(names)]
-    return [str(place) for place in _places(found, application).values()]
-
-
-def test_no_two_results_have_one_name() -> None:
-    assert places("a.jpg", "a.png", "a.png", "A.JPG", "d/a.jpg") == [
-        *("a-big", "a.png-big", "a_2-big", "A.JPG-big", "d/a-big"),
-    ]
-    assert places("x-big-compared.png", "x.png", application="big") == [
-        "x-big-compared-big",
-        "x-big",
-    ]
-    given = ["x.png", "x-a.png", "x-a-a.png"] * 3
-    found = places(*given, application="a-compared")
-    everything = [*found, *(f"{place}-compared" for place in found)]
-    assert len({place.casefold() for place in everything}) == 2 * len(given)
-
-
-def test_no_result_has_a_contact_sheets_name() -> None:
-    assert places("contact.png", application="sheet") == ["contact.png-sheet"]
-    assert places("contact-sheet.png", application="2") == ["contact-sheet.png-2"]
-    assert places("d/contact.png", application="sheet") == ["d/contact-sheet"]
-
-
-def test_long_names_are_cut() -> None:
-    (place,) = places("ä" * 120 + ".png")
-    assert len(f".{place}-compared.png.1234567.tmp".encode()) < 255
 
 
 def test_what_was_skipped_is_told_up_to_a_point(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,12 @@ CVPR workshops.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+import nvn
 
 from ..rendered.rig import EXPRESSIONS
 from . import files
@@ -32,6 +35,7 @@ EMOTIONS: Mapping[float, str] = {  # the numbers that the files hold; 0, neutral
     6: "sadness",
     7: "surprise",
 }
+LABEL = 1024  # bytes of the file of a label, at most
 UNLABELED = "without a label from 1 to 7"
 
 
@@ -61,10 +65,11 @@ class CKPlus(FilmSet):
 
 
 def _films(images: Path, labels: Path, frames: Frames, left_out: LeftOut) -> Iterator[Film]:
-    for person in files.folders(images):
-        for folder in files.folders(person):
+    tree = files.Tree(images, left_out, shared=True)
+    for person in tree.folders(images):
+        for folder in tree.folders(person):
             emotion = _emotion(labels / person.name / folder.name)
-            chosen = frames.choose(files.pictures(folder))
+            chosen = frames.choose(tree.pictures(folder))
             if emotion is None:
                 left_out.add(UNLABELED, folder)
             elif chosen is None:
@@ -75,17 +80,15 @@ def _films(images: Path, labels: Path, frames: Frames, left_out: LeftOut) -> Ite
 
 def _emotion(folder: Path) -> str | None:
     """The emotion that the one file in a folder names; None if there is no such file."""
-    if not folder.is_dir():
-        return None
-    for file in files.seen(folder):
-        if file.name.casefold().endswith("_emotion.txt"):
-            return _parsed(file)
+    with suppress(nvn.DataError):  # what cannot be read is no label
+        for file in files.seen(folder):
+            if file.name.casefold().endswith("_emotion.txt"):
+                return _parsed(files.text(file, "label", LABEL))
     return None
 
 
-def _parsed(file: Path) -> str | None:
+def _parsed(text: str) -> str | None:
     try:
-        number = float(file.read_text(encoding="ascii"))  # "   3.0000000e+00"
-    except (OSError, ValueError):
+        return EMOTIONS.get(float(text))  # "   3.0000000e+00"
+    except ValueError:
         return None
-    return EMOTIONS.get(number)

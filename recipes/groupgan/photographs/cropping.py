@@ -20,6 +20,7 @@ MARGIN = 1.1  # side of the square seen, as a multiple of the face that was foun
 LOWER = 0.03  # of the face found: the square lies so much lower, for the chin
 SEARCHED = 240  # the shorter side that faces are searched at, in pixels
 SMALLEST = 48  # face found, in pixels of that
+LONGEST = 8  # times as long as wide is what is searched so: more of a thin picture, less finely
 GRAY = (128, 128, 128)  # beyond the edges: maps to 0 after normalization
 
 
@@ -46,6 +47,10 @@ class Box:
             self.left + self.side - image.width,
             self.top + self.side - image.height,
         )
+        fewer = int(self.side / (4 * side)) if beyond else 1
+        if fewer > 1:  # the borders of a thin picture would be many times as large as it is
+            small = Box(self.left / fewer, self.top / fewer, self.side / fewer)
+            return small.cut(image.reduce(fewer), side)
         border = int(np.ceil(beyond))
         if border:
             image = ImageOps.expand(image, border, fill=GRAY)
@@ -90,8 +95,11 @@ class FaceFinder:
 
     def find(self, image: Image.Image) -> Box | None:
         """Return the face that is largest and nearest to the middle, or None if there is none."""
-        scale = min(image.size) / SEARCHED
+        longest = max(image.size) / min(image.size)
+        scale = min(image.size) / SEARCHED * max(1.0, longest / LONGEST) ** 0.5
         size = (round(image.width / scale), round(image.height / scale))
+        if min(size) < SMALLEST:
+            return None
         small = np.asarray(image.convert("L").resize(size, Image.Resampling.BILINEAR))
         found = self._cascade.detect_multi_scale(
             img=small, scale_factor=1.1, step_ratio=1, min_size=(SMALLEST,) * 2, max_size=size[::-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 import nvn
-from nvn.images import rgb
+from nvn.images import decoded
 
 
 class UnreadableError(nvn.DataError):
@@ -25,15 +25,10 @@ class UnreadableError(nvn.DataError):
 def decode(path: Path) -> Image.Image:
     """Return a picture of any mode in 8-bit RGB, upright, as `nvn.images.rgb` makes it.
 
-    (`read_picture` there silences warnings, which threads cannot do without silencing all of them.)
-
     Raises:
         UnreadableError: If it cannot be read, or only in part.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OSError("not a regular file")
-        with Image.open(path) as file:
-            return rgb(file)
-    except Exception as error:  # a decoder may raise anything about a broken file
+        return decoded(path)
+    except nvn.DataError as error:
         raise UnreadableError(path, error) from error

@@ -8,6 +8,7 @@ the root, with slashes) and `confidence` (the probability that it gives to the r
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor
 
 import nvn
+
+from .files import text
 
 AT_ONCE = 256  # pictures given to a classifier
 COLUMNS = ("path", "confidence")
@@ -36,16 +39,20 @@ def write_scores(
         pictures: The pictures, (N, 3, S, S) uint8.
         label: Their classes, (N,) int64.
         classifier: From pictures (M, 3, S, S) uint8 to logits (M, K), in eval mode.
+
+    Raises:
+        RunError: If the file cannot be written.
     """
     with torch.no_grad():
         logits = torch.cat([classifier(part).cpu() for part in torch.split(pictures, AT_ONCE)])
     sure = logits.double().softmax(dim=1)[torch.arange(len(label)), label]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    writer.writerows((name, f"{each:.6f}") for name, each in zip(names, sure, strict=True))
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
-        writer = csv.writer(out)
-        writer.writerow(COLUMNS)
-        writer.writerows((name, f"{each:.6f}") for name, each in zip(names, sure, strict=True))
+    nvn.files.atomic_write(file, out.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def read_scores(file: Path) -> dict[str, float]:
@@ -54,24 +61,23 @@ def read_scores(file: Path) -> dict[str, float]:
     Raises:
         DataError: If the file is missing, or not of that form.
     """
+    rows = csv.DictReader(io.StringIO(text(file, "scores", errors="surrogateescape"), newline=""))
     try:
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as source:
-            rows = csv.DictReader(source)
-            if not set(COLUMNS) <= set(rows.fieldnames or ()):
-                raise nvn.DataError(f"{file}, line 1: expected the columns {', '.join(COLUMNS)}")
-            return {row["path"]: _confidence(row, file, rows.line_num) for row in rows}
-    except (OSError, csv.Error) as error:
+        if not set(COLUMNS) <= set(rows.fieldnames or ()):
+            raise nvn.DataError(f"{file}, line 1: expected the columns {', '.join(COLUMNS)}")
+        return {row["path"]: _confidence(row, file, rows.line_num) for row in rows}
+    except csv.Error as error:
         raise nvn.DataError(f"The scores {file} cannot be read: {error}") from error
 
 
 def _confidence(row: Mapping[str, str | None], file: Path, line: int) -> float:
-    text = row["confidence"]
+    found = row["confidence"]
     try:
-        confidence = float(text or "")
+        confidence = float(found or "")
     except ValueError:
         confidence = math.nan
     if not 0 <= confidence <= 1:
-        raise nvn.DataError(f"{file}, line {line}: a confidence is from 0 to 1, not {text!r}")
+        raise nvn.DataError(f"{file}, line {line}: a confidence is from 0 to 1, not {found!r}")
     return confidence
 
 

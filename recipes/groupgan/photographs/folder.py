@@ -42,10 +42,11 @@ class Folder(FilmSet):
             DataError: If there are no folders for people and expressions.
         """
         files.require(self.root, NAME, LAYOUT)
+        tree = files.Tree(self.root, LeftOut(NAME, self.root))
         found = {
             expression.name.casefold()
-            for person in files.folders(self.root)
-            for expression in files.folders(person)
+            for person in tree.folders(self.root)
+            for expression in tree.folders(person)
         }
         if not found:
             raise files.misplaced(self.root, NAME, LAYOUT)
@@ -62,23 +63,23 @@ class Folder(FilmSet):
 
 
 def _films(root: Path, frames: Frames, left_out: LeftOut) -> Iterator[Film]:
-    for person in files.folders(root):
-        for expression in files.folders(person):
-            within = [expression, *files.folders(expression)]
-            shot = [folder for folder in within if files.pictures(folder)]
+    tree = files.Tree(root, left_out, shared=True)
+    for person in tree.folders(root):
+        for expression in tree.folders(person):
+            within = [expression, *tree.inside(expression).folders]
+            shot = {folder: pictures for folder in within if (pictures := tree.pictures(folder))}
             if not shot:
                 left_out.add("without pictures", expression)
-            for folder in shot:
-                film = _film(person.name, expression.name.casefold(), folder, frames)
+            for folder, pictures in shot.items():
+                film = _film(person.name, expression.name.casefold(), pictures, frames)
                 if isinstance(film, Film):
                     yield film
                 else:
                     left_out.add(film, folder)
 
 
-def _film(person: str, expression: str, folder: Path, frames: Frames) -> Film | str:
-    """The film in a folder, or the reason that there is none."""
-    pictures = files.pictures(folder)
+def _film(person: str, expression: str, pictures: Sequence[Path], frames: Frames) -> Film | str:
+    """The film of pictures, or the reason that there is none."""
     neutral, weak, peak = (_named(pictures, role) for role in ("neutral", "weak", "peak"))
     if not (neutral or weak or peak):
         chosen = frames.choose(pictures)

@@ -24,6 +24,8 @@ from .smiles import Smile, SmileSpec, smile_of
 
 NAME = "The London set"
 NEUTRAL, SMILING = "neutral_front", "smiling_front"
+UNMADE = "of which no smile can be made"
+TEMPLATES = frozenset({".tem"})  # where a face's landmarks are: they come with the photographs
 DIGITS = 3  # of a file's name: who it is
 LAYOUT = files.indented("ROOT/neutral_front/001_03.jpg", "ROOT/smiling_front/001_08.jpg")
 CLASSES = ("neutral", "happiness")
@@ -101,11 +103,7 @@ class London:
         folders = [files.beneath(self.root, name) for name in (NEUTRAL, SMILING)]
         if None in folders:
             raise files.misplaced(self.root, NAME, LAYOUT)
-        neutral, smiling = (
-            {path.stem[:DIGITS]: path for path in files.pictures(folder)}
-            for folder in folders
-            if folder is not None
-        )
+        neutral, smiling = (_one_each(folder, left_out) for folder in folders if folder is not None)
         for person in sorted(neutral.keys() ^ smiling.keys()):
             left_out.add("without a partner", (neutral | smiling)[person])
         return [(neutral[each], smiling[each]) for each in sorted(neutral.keys() & smiling.keys())]
@@ -114,23 +112,37 @@ class London:
         spec = SmileSpec(self.side, self.crop, self.levels, self.weak, self.seed)
         cropper, cache = Cropper(self.crop), store.default_cache("photographs")
 
-        def smile(pair: tuple[Path, Path]) -> Smile | UnreadableError:
+        def smile(pair: tuple[Path, Path]) -> Smile | tuple[str, Path]:
             try:
                 return smile_of(*pair, spec, cropper, cache)
             except UnreadableError as error:
-                return error
+                return UNREAD, error.path
+            except nvn.ConfigError:
+                raise  # what finds faces and motion is not installed
+            except Exception:  # noqa: BLE001  (whatever is seen there, the others are read)
+                return UNMADE, pair[0]
 
         smiles = []
         with nvn.progress("making weak smiles", len(people)) as bar:
             for pair, made in zip(people, in_threads(smile, people), strict=True):
                 bar.advance()
-                if isinstance(made, UnreadableError):
-                    left_out.add(UNREAD, made.path)
+                if not isinstance(made, Smile):
+                    left_out.add(*made)
                     continue
                 smiles.append(made)
                 if not made.found:
                     left_out.add(NO_FACE, pair[0])
         return smiles
+
+
+def _one_each(folder: Path, left_out: LeftOut) -> dict[str, Path]:
+    """The photograph of each person in a folder; of several the last."""
+    found: dict[str, Path] = {}
+    for path in files.Tree(folder, left_out, shared=True, beside=TEMPLATES).pictures(folder):
+        if earlier := found.get(path.stem[:DIGITS]):
+            left_out.add("of somebody who has another", earlier)
+        found[path.stem[:DIGITS]] = path
+    return found
 
 
 def paired(smiles: Sequence[Smile]) -> Pairs:

@@ -12,6 +12,7 @@ All places are (row, column) in units of the window, the square that is seen: fr
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from .cropping import Box
 
 RADIUS = 5  # of the neighborhood that moves alike, in pixels
 REFINED = 5  # times that a place is followed back along the motion
+REACH = 4  # sides of a window: what is farther from it is not looked at
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,13 @@ class Window:
 def window(image: Image.Image, box: Box, side: int) -> Window:
     """Return the window of a box in a photograph, scaled so that its side is `side` pixels."""
     scale = side / box.side
-    size = (round(image.width * scale), round(image.height * scale))
+    reach = math.ceil(REACH * box.side)
+    if max(image.size) > 2 * reach + box.side:  # a thin photograph would be enlarged by far
+        left, top = max(0, math.floor(box.left) - reach), max(0, math.floor(box.top) - reach)
+        right, bottom = left + 2 * reach + box.side, top + 2 * reach + box.side
+        near = (left, top, min(math.ceil(right), image.width), min(math.ceil(bottom), image.height))
+        image, box = image.crop(near), Box(box.left - left, box.top - top, box.side)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     photo = torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255
     return Window(photo, box.top * scale, box.left * scale, side)

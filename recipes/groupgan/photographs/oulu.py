@@ -51,10 +51,11 @@ class OuluCasia(FilmSet):
 
 
 def _films(strong: Path, frames: Frames, left_out: LeftOut) -> Iterator[Film]:
-    for person in files.folders(strong):
-        for folder in files.folders(person):
+    tree = files.Tree(strong, left_out, shared=True)
+    for person in tree.folders(strong):
+        for folder in tree.folders(person):
             expression = folder.name.casefold()
-            chosen = frames.choose(files.pictures(folder))
+            chosen = frames.choose(tree.pictures(folder))
             if expression not in EXPRESSIONS:
                 left_out.add("of no known expression", folder)
             elif chosen is None:

@@ -16,7 +16,7 @@ from torch import Tensor
 import nvn
 
 from .cropping import Crop, Cropper
-from .decoding import UnreadableError, decode
+from .decoding import decode
 from .left_out import LeftOut
 
 UNREAD = "unreadable"
@@ -52,13 +52,14 @@ def read_group(group: Group, side: int, cropper: Cropper) -> Shots:
     for file in group:
         try:
             image = decode(file)
-        except UnreadableError:
+            if box is None or image.size != size:
+                box, good = cropper.choose(image)
+                size, found = image.size, found and good
+            pictures.append(box.cut(image, side))
+        except nvn.ConfigError:
+            raise  # what finds faces is not installed
+        except Exception:  # noqa: BLE001  (whatever one file does: it is left out, and named)
             pictures.append(None)
-            continue
-        if box is None or image.size != size:
-            box, good = cropper.choose(image)
-            size, found = image.size, found and good
-        pictures.append(box.cut(image, side))
     return Shots(pictures, found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+
+import nvn
 
 from .. import store
 from .cropping import Box, Crop, Cropper
@@ -81,7 +84,7 @@ def smile_of(
         UnreadableError: If a photograph cannot be read.
     """
     path = None if cache is None else cache / f"smile-{_key(spec, neutral, smiling)}.npz"
-    kept = store.read(path, FIELDS, tell) if path is not None else None
+    kept = store.read(path, _forms(spec), tell) if path is not None else None
     if kept is None:
         made = make(
             neutral, smiling, spec, cropper, np.random.default_rng(_seed(spec.seed, neutral))
@@ -93,6 +96,14 @@ def smile_of(
     return Smile(**{name: torch.from_numpy(part) for name, part in kept.items()}, found=found)
 
 
+def _forms(spec: SmileSpec) -> dict[str, store.Form]:
+    """The shapes and types of what is kept of a person."""
+    picture = (3, spec.side, spec.side)
+    one, several = store.Form(picture), store.Form((spec.levels, *picture))
+    numbers, truth = store.Form((spec.levels,), np.float32), store.Form((), np.bool_)
+    return dict(zip(FIELDS, (one, one, several, several, numbers, truth), strict=True))
+
+
 def _key(spec: SmileSpec, *photographs: Path) -> str:
     """A hash of the spec, of this file's version, and of the photographs, name and content."""
     contents = [(path.stem, _digest(path)) for path in photographs]
@@ -102,7 +113,10 @@ def _key(spec: SmileSpec, *photographs: Path) -> str:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe might never end
+            raise UnreadableError(path, nvn.DataError("not a regular file"))
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UnreadableError(path, error) from error
 

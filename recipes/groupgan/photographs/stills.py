@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import nvn
-
 from . import files
 from .left_out import LeftOut
 
@@ -34,6 +32,7 @@ CLASSES = (
     "suspicious",
     "questioning",
 )
+DIGITS = 2  # of a class's number, at most
 PARTS: dict[Part, tuple[str, ...]] = {
     "train": ("train",),
     "validation": ("val", "validation"),
@@ -63,27 +62,24 @@ def find(root: Path, left_out: LeftOut) -> list[Still]:
     files.require(root, NAME, LAYOUT)
     stills: list[Still] = []
     for part in PARTS:
-        stills += _listed(root, part, left_out) or _in_folders(root, part, left_out)
+        listed = _listed(root, part, left_out)
+        stills += _in_folders(root, part, left_out) if listed is None else listed
     if not stills:
-        raise files.misplaced(root, NAME, LAYOUT)
+        raise left_out.nothing_left(LAYOUT) if left_out else files.misplaced(root, NAME, LAYOUT)
     return stills
 
 
-def _listed(root: Path, part: Part, left_out: LeftOut) -> list[Still]:
-    """The pictures that the list of a part names."""
+def _listed(root: Path, part: Part, left_out: LeftOut) -> list[Still] | None:
+    """The pictures that the list of a part names; None if there is no list."""
     for name in PARTS[part]:
         file = root / f"{name}.txt"
-        if file.is_file():
-            return list(_lines(root, file, part, left_out))
-    return []
+        if file.exists():
+            return list(_lines(root, files.text(file, "list"), part, left_out))
+    return None
 
 
-def _lines(root: Path, file: Path, part: Part, left_out: LeftOut) -> Iterator[Still]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise nvn.DataError(f"{file} cannot be read: {error}") from error
-    for line in filter(None, map(str.strip, lines)):
+def _lines(root: Path, text: str, part: Part, left_out: LeftOut) -> Iterator[Still]:
+    for line in filter(None, map(str.strip, text.splitlines())):
         path, *name = line.rsplit(maxsplit=1)
         label = _label(name[0]) if name else None
         if label is None:
@@ -95,19 +91,20 @@ def _lines(root: Path, file: Path, part: Part, left_out: LeftOut) -> Iterator[St
 def _in_folders(root: Path, part: Part, left_out: LeftOut) -> list[Still]:
     """The pictures in the folders of a part, one for each expression."""
     top = files.within(root, *PARTS[part])
+    tree = files.Tree(root, left_out)
     stills: list[Still] = []
-    for folder in files.folders(top) if top else ():
+    for folder in tree.folders(top) if top else ():
         label = _label(folder.name)
         if label is None:
             left_out.add("of no known expression", folder)
         else:
-            stills += [Still(path, label, part) for path in files.pictures(folder)]
+            stills += [Still(path, label, part) for path in tree.pictures(folder)]
     return stills
 
 
 def _label(name: str) -> int | None:
     """The class of a name; a number counts from 0 in the order of CLASSES."""
     known = name.casefold()
-    if known.isdecimal() and int(known) < len(CLASSES):
+    if known.isdecimal() and len(known) <= DIGITS and int(known) < len(CLASSES):
         return int(known)
     return CLASSES.index(known) if known in CLASSES else None

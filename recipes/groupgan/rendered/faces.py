@@ -113,10 +113,7 @@ def render_faces(
     of the cache.
     """
     path = cache / f"faces-{spec.key()}.npz" if cache is not None else None
-    arrays = store.read(path, FIELDS, notice) if path is not None else None
-    if arrays is not None and not _fits(arrays, spec):
-        notice(f"{path} holds other faces than its name says; rendering them again.")
-        arrays = None
+    arrays = store.read(path, _forms(spec), notice) if path is not None else None
     if arrays is None:
         arrays = _render(spec, progress)
         if path is not None:
@@ -124,19 +121,16 @@ def render_faces(
     return _assemble(spec, {name: torch.from_numpy(arrays[name]) for name in FIELDS})
 
 
-def _fits(arrays: dict[str, store.Array], spec: FacesSpec) -> bool:
-    """Whether arrays read from the cache have the shapes and types of the spec."""
+def _forms(spec: FacesSpec) -> dict[str, store.Form]:
+    """The shapes and types of what is kept."""
     picture = (3, spec.size, spec.size)
-    shapes = {
-        "neutral": (spec.sequences, *picture), "peak": (spec.sequences, *picture),
-        "weak": (spec.sequences * spec.levels, *picture),
-        "intensity": (spec.sequences * spec.levels,),
-    }  # fmt: skip
-    return all(
-        arrays[name].shape == shape
-        and arrays[name].dtype == (np.float32 if name == "intensity" else np.uint8)
-        for name, shape in shapes.items()
-    )
+    weak = spec.sequences * spec.levels
+    return {
+        "neutral": store.Form((spec.sequences, *picture)),
+        "weak": store.Form((weak, *picture)),
+        "peak": store.Form((spec.sequences, *picture)),
+        "intensity": store.Form((weak,), np.float32),
+    }
 
 
 def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, store.Array]:

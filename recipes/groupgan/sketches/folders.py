@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +14,13 @@ import numpy as np
 import torch
 
 import nvn
-from nvn.images import printable
+from nvn import folders
+from nvn.images import endings, printable
 
 from .drawings import Drawings
 from .likeness import merge_alike
 from .pictures import Gray, read_drawing
 
-ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NAMED = 10  # files named in a message; of more, only how many there are
 ANY_LAYOUT = """\
 ROOT/CLASS/….png     a folder of drawings for each class, in folders of their own if need be
@@ -37,7 +36,8 @@ def from_folder(root: Path, side: int, limit: int | None = None) -> Drawings:
     """Read every picture in a folder: dark ink on a white ground, of any size and mode.
 
     The class of a drawing is the folder under `root` that it lies in, or `root` itself. Drawings
-    that look nearly the same share a group. Hidden files are passed over, links are followed.
+    that look nearly the same share a group. Links out of the folder are followed; one to what is
+    found at its own place is not, or a drawing would be of two classes.
 
     Args:
         root: The folder.
@@ -48,15 +48,18 @@ def from_folder(root: Path, side: int, limit: int | None = None) -> Drawings:
         DataError: If there is no such folder, or no picture in it.
 
     Warns:
-        NvnWarning: If files cannot be read; they are counted, named and left out.
+        NvnWarning: If something is left out: it is counted and named.
     """
     _require_folder(root, ANY_LAYOUT)
+    passed_over = folders.LeftOut(f"The drawings in {printable(root)}", root)
 
     def kind(path: Path) -> str:
         inside = path.relative_to(root).parts
         return inside[0] if len(inside) > 1 else root.resolve().name
 
-    drawings = _read(root, list(_pictures(root)), kind, side, limit, ANY_LAYOUT)
+    files = list(folders.walk(root, passed_over.add, outward=True))
+    drawings = _read(root, files, kind, side, limit, ANY_LAYOUT, passed_over)
+    passed_over.warn()
     alone = torch.arange(len(drawings))
     return replace(drawings, group=merge_alike(drawings.pictures, alone))
 
@@ -77,16 +80,22 @@ def from_sketchy(root: Path, side: int, limit: int | None = 1000) -> Drawings:
         DataError: If there is no such folder, or no drawing in it.
 
     Warns:
-        NvnWarning: If files cannot be read; they are counted, named and left out.
+        NvnWarning: If something is left out: it is counted and named.
     """
     _require_folder(root, SKETCHY_LAYOUT)
-    top = _rendering(root)
-    files = [path for path in _pictures(top) if SKETCHY_NAME.fullmatch(path.stem)]
+    passed_over = folders.LeftOut(f"Sketchy in {printable(root)}", root)
+    files = []
+    for path in folders.walk(_rendering(root), passed_over.add, outward=True):
+        if SKETCHY_NAME.fullmatch(path.stem):
+            files.append(path)
+        else:
+            passed_over.add("not named as drawings of Sketchy are", path)
 
     def kind(path: Path) -> str:
         return path.parent.name
 
-    drawings = _read(root, files, kind, side, limit, SKETCHY_LAYOUT)
+    drawings = _read(root, files, kind, side, limit, SKETCHY_LAYOUT, passed_over)
+    passed_over.warn()
     numbers: dict[str, int] = {}
     photos = [_photo(name) for name in drawings.names]
     group = torch.tensor([numbers.setdefault(photo, len(numbers)) for photo in photos])
@@ -110,28 +119,6 @@ def _rendering(root: Path) -> Path:
     return root
 
 
-def _pictures(root: Path) -> Iterator[Path]:
-    """The picture files under a folder in order of their names, each folder visited once."""
-    visited = set()
-    for folder, inside, files in os.walk(root, onerror=_refuse, followlinks=True):
-        real = Path(folder).resolve()
-        if real in visited:  # a link back up, or to where we have been
-            inside.clear()
-            continue
-        visited.add(real)
-        inside[:] = sorted(name for name in inside if not name.startswith((".", "__MACOSX")))
-        for name in sorted(files):
-            path = Path(folder, name)
-            if path.suffix.lower() in ENDINGS and not name.startswith("."):
-                yield path
-
-
-def _refuse(error: OSError) -> None:
-    raise nvn.DataError(
-        f"{printable(error.filename)} cannot be listed: {error.strerror}"
-    ) from error
-
-
 def _read(
     root: Path,
     files: Sequence[Path],
@@ -139,6 +126,7 @@ def _read(
     side: int,
     limit: int | None,
     layout: str,
+    passed_over: folders.LeftOut,
 ) -> Drawings:
     """Read the files as drawings, each a group of its own, in order of their paths."""
     read: dict[Path, Gray] = {}
@@ -153,8 +141,10 @@ def _read(
                 bar.advance()
             except nvn.DataError as error:
                 left_out[path] = str(error)
+            except Exception as error:  # noqa: BLE001  (one drawing's must not cost the others)
+                left_out[path] = f"{type(error).__name__}: {error}"
     if not read:
-        raise _nothing(root, left_out, layout)
+        raise _nothing(root, left_out, layout, passed_over)
     if left_out:
         count = f"{len(left_out)} of {len(left_out) + len(read)} pictures in {printable(root)}"
         said = f"{count} were left out: {_listed(left_out, root)}"
@@ -192,19 +182,28 @@ def _require_folder(root: Path, layout: str) -> None:
         )
 
 
-def _nothing(root: Path, left_out: dict[Path, str], layout: str) -> nvn.DataError:
+def _nothing(
+    root: Path, left_out: dict[Path, str], layout: str, passed_over: folders.LeftOut
+) -> nvn.DataError:
     """What to say where there is no drawing to be read."""
     if left_out:
         found = f"{len(left_out)} that cannot be read: {_listed(left_out, root)}"
     else:
-        inside = sorted(printable(path.name) + "/" * path.is_dir() for path in root.iterdir())
-        rest = f" and {len(inside) - NAMED} more" if len(inside) > NAMED else ""
-        found = ", ".join(inside[:NAMED]) + rest if inside else "nothing, it is empty"
-    endings = ", ".join(sorted(ENDINGS))
+        found = _contents(root)
+    also = f"\nleft out:\n{passed_over}" if passed_over else ""
     return nvn.DataError(
-        f"there is no drawing in {printable(root)}\nfound: {found}\nexpected:\n{layout}\n"
-        f"(endings read: {endings})"
+        f"there is no drawing in {printable(root)}\nfound: {found}{also}\nexpected:\n{layout}\n"
+        f"(endings read: {', '.join(sorted(endings()))})"
     )
+
+
+def _contents(root: Path) -> str:
+    try:
+        inside = sorted(printable(path.name) + "/" * path.is_dir() for path in root.iterdir())
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+    rest = f" and {len(inside) - NAMED} more" if len(inside) > NAMED else ""
+    return ", ".join(inside[:NAMED]) + rest if inside else "nothing, it is empty"
 
 
 def _listed(left_out: dict[Path, str], root: Path) -> str:

@@ -66,7 +66,8 @@ def read_vectors(path: Path) -> Vectors:
 def write_vectors(vectors: Vectors, path: Path) -> None:
     """Write a packed set; the same vectors give the same bytes."""
     text = json.dumps(asdict(vectors), ensure_ascii=False, separators=(",", ":"))
-    path.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    packed = lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
+    nvn.files.atomic_write(path, packed)
 
 
 def shipped(path: Path, side: int) -> Drawings:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from nvn_recipes.groupgan.photographs.cropping import Box, Cropper, FaceFinder, around
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nvn.errors import ConfigError
 
@@ -101,3 +101,59 @@ def test_a_cut_at_full_size_is_the_pixels_themselves() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     seen = Box(4, 2, 8).cut(Image.fromarray(noise), 8)
     assert np.array_equal(seen.permute(1, 2, 0).numpy(), noise[2:10, 4:12])
+
+
+@pytest.mark.parametrize("size", [(2000, 1), (10_000, 1), (1, 10_000), (1_000_000, 170)])
+def test_a_thin_picture_is_searched_in_no_more_pixels_than_another(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("skimage")
+    made = resized(monkeypatch)
+    assert Cropper("face").choose(Image.new("RGB", size, "gray"))[1] is False
+    assert max(made, default=0) <= 8.1 * 240**2
+
+
+def resized(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the pixels of what is resized, or given borders, from now on."""
+    made: list[int] = []
+    resize, expand = Image.Image.resize, ImageOps.expand
+
+    def counted(usual: Any) -> Any:
+        def call(*given: Any, **more: Any) -> Image.Image:
+            image: Image.Image = usual(*given, **more)
+            made.append(image.width * image.height)
+            return image
+
+        return call
+
+    monkeypatch.setattr(Image.Image, "resize", counted(resize))
+    monkeypatch.setattr(ImageOps, "expand", counted(expand))
+    return made
+
+
+def test_a_face_in_a_wide_picture_is_found() -> None:
+    image = Image.new("RGB", (3600, 300), "gray")
+    image.paste(real_face().crop((150, 30, 300, 180)).resize((260, 260)), (1700, 20))
+    found = FaceFinder().find(image)
+    assert found is not None
+    assert 1700 < found.left + found.side / 2 < 1960
+
+
+def test_all_of_a_thin_picture_has_borders_that_cost_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = halves(9600, 100)
+    made = resized(monkeypatch)
+    box, _ = Cropper("whole").choose(image)
+    seen = box.cut(image, 48)
+    assert max(made) < (3 * 8 * 48) ** 2
+    assert (seen[:, 24, :20] < 160).all()  # half a pixel of black: darker than the gray around it
+    assert (seen[:, [0, -1]].int() - 128).abs().max() < 10
+
+
+def test_fewer_pixels_first_gives_the_same_cut() -> None:
+    """One whose borders are put around the whole picture, and one that is shrunk before."""
+    small = halves(380, 190)
+    whole = small.resize((3800, 1900), Image.Resampling.NEAREST)
+    one, other = (Cropper("whole").choose(i)[0].cut(i, 48).int() for i in (small, whole))
+    assert (one - other).abs().max() <= 8

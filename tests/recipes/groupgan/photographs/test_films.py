@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +218,87 @@ def test_a_folder_names_what_it_leaves_out(tmp_path: Path) -> None:
     assert "1 named neutral, weak or peak, but without a weak picture or a peak: bob/fear" in text
     assert "1 too short (fewer than 9 frames): cyd/fear" in text
     assert "1 without pictures: dan/fear" in text
+
+
+# --- what lies in folders ---
+
+LITTER = (
+    *("__MACOSX/fear/1.png", "@eaDir/fear/1.png", "Thumbs.db", "desktop.ini", ".DS_Store"),
+    *("ann/__MACOSX/1.png", "ann/@eaDir/1.png", "ann/fear/@eaDir/1.png", "ann/fear/._peak.png"),
+)
+
+
+def test_what_systems_leave_behind_is_nobody_and_no_expression(tmp_path: Path) -> None:
+    film(tmp_path / "ann" / "fear", ["weak.png", "peak.png"])
+    for name in LITTER:
+        picture(tmp_path / name, 9)
+    source = Folder(tmp_path, 6, "center")
+    pairs = source.read()  # and nothing is said
+    assert (pairs.classes, len(pairs), pairs.subject.tolist()) == (("fear",), 1, [0])
+
+
+def test_what_is_passed_over_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path / "ann" / "fear", ["weak.png", "peak.png"])
+    film(tmp_path / "bob" / "fear", ["weak.png", "peak.png"])
+    film(tmp_path / "closed" / "fear", ["weak.png", "peak.png"])
+    (tmp_path / "ann" / "fear" / "notes.txt").touch()
+    picture(tmp_path / "ann" / "stray.png")
+    (tmp_path / "cyd").symlink_to(tmp_path / "bob")
+    usual = Path.iterdir
+
+    def refuse(self: Path) -> object:
+        if self.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return usual(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.warns(NvnWarning) as told:
+        pairs = Folder(tmp_path, 6, "center").read()
+    assert len(pairs.subject.unique()) == 2
+    lines = [line.strip() for line in str(told[0].message).splitlines()[1:]]
+    assert sorted(lines) == [
+        "1 folders that cannot be read (Permission denied): closed",
+        "1 links to what is read at its own place: cyd",
+        "1 not pictures by their endings: ann/fear/notes.txt",
+        "1 pictures where folders are expected: ann/stray.png",
+    ]
+
+
+def test_a_neutral_face_may_be_shared_by_links(tmp_path: Path) -> None:
+    film(tmp_path / "ann" / "fear", ["neutral.png", "weak.png", "peak.png"])
+    film(tmp_path / "ann" / "anger", ["weak.png", "peak.png"])
+    (tmp_path / "ann/anger/neutral.png").symlink_to(tmp_path / "ann/fear/neutral.png")
+    assert Folder(tmp_path, 6, "center").read().neutral is not None
+
+
+def labeled(tmp_path: Path, content: bytes | None) -> Path:
+    ckplus_film(tmp_path, "S001", "001", 9, "fear")
+    label = next((tmp_path / "Emotion/S005/001").iterdir())
+    label.unlink()
+    if content is not None:
+        label.write_bytes(content)
+    return label
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zeros", "digits", "long", "folder"])
+def test_a_label_of_any_kind_is_one_films_trouble(tmp_path: Path, kind: str) -> None:
+    ckplus_film(tmp_path, "S005", "001", 9, "anger")
+    content = {"digits": b"3" * 1000, "long": b" " * 1_000_000 + b"3"}.get(kind)
+    label = labeled(tmp_path, content)
+    if kind == "pipe":
+        os.mkfifo(label)
+    elif kind == "zeros":
+        label.symlink_to("/dev/zero")
+    elif kind == "folder":
+        label.mkdir()
+    with pytest.warns(NvnWarning, match=r"1 without a label from 1 to 7: .*S005/001"):
+        assert len(CKPlus(tmp_path, 6, "center").read()) == 3
+
+
+def test_a_mark_at_the_beginning_of_a_label_is_no_part_of_it(tmp_path: Path) -> None:
+    ckplus_film(tmp_path, "S005", "001", 9, "anger")
+    labeled(tmp_path, b"\xef\xbb\xbf   1.0000000e+00\r\n")
+    assert len(CKPlus(tmp_path, 6, "center").read()) == 6
 
 
 # --- all of them ---

@@ -163,6 +163,30 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     assert pairs.subject.unique().tolist() == [0, 1]
 
 
+def test_whatever_one_person_is_like_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path, people=3)
+    (root / "neutral_front/003_03.jpg").unlink()
+    os.mkfifo(root / "neutral_front/003_03.jpg")
+    drawn_face(root / "neutral_front/002_04.jpg", smile=0)
+    usual = smiles.make
+
+    def fails(neutral: Path, *rest: object) -> smiles.Smile:
+        if neutral.stem.startswith("001"):
+            raise ValueError("no motion at all")
+        return usual(neutral, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(smiles, "make", fails)
+    with pytest.warns(NvnWarning) as told:
+        pairs = London(root, 32, "center").read()
+    assert pairs.subject.unique().tolist() == [0]
+    text = str(told[0].message)
+    assert "1 of which no smile can be made: neutral_front/001_03.jpg" in text
+    assert "1 unreadable: neutral_front/003_03.jpg" in text
+    assert "1 of somebody who has another: neutral_front/002_03.jpg" in text
+
+
 def test_a_face_that_is_not_found_is_counted_from_the_cache_too(tmp_path: Path) -> None:
     root = tree(tmp_path, people=1)
     for name in ("neutral_front/001_03.jpg", "smiling_front/001_08.jpg"):

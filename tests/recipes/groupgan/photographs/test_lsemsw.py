@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,52 @@ def test_lists_are_read_as_well(source: Lsemsw, tmp_path: Path) -> None:
     assert "1 unreadable: /gone.png" in str(told[0].message)
     assert pairs.shown("weak")[:, 0, 0, 0].tolist() == [3, 4, 5]
     assert [pairs.classes[label] for label in pairs.label] == ["happy", "questioning", "sad"]
+
+
+def listed(root: Path, content: bytes) -> Lsemsw:
+    picture(root / "a b.png", 7)
+    (root / "train.txt").write_bytes(content)
+    return Lsemsw(root, 6, paired=False)
+
+
+def test_a_mark_at_the_beginning_of_a_list_is_no_part_of_it(tmp_path: Path) -> None:
+    assert len(listed(tmp_path, b"\xef\xbb\xbfa b.png happy\r\n").read()) == 1
+
+
+def test_a_list_of_nothing_known_is_told_as_such(tmp_path: Path) -> None:
+    lines = [b"a b.png glad", b"a b.png " + b"1" * 5000, b"a b.png 13", b"alone"]
+    with pytest.raises(DataError, match=r"(?s)nothing of it can be used.*4 of no known expression"):
+        listed(tmp_path, b"\n".join(lines)).read()
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
+def test_a_list_that_is_no_regular_file_is_refused(tmp_path: Path, target: str) -> None:
+    source = listed(tmp_path, b"")
+    (tmp_path / "train.txt").unlink()
+    if target == "pipe":
+        os.mkfifo(tmp_path / "train.txt")
+    else:
+        (tmp_path / "train.txt").symlink_to(target)
+    with pytest.raises(DataError, match="train.txt cannot be read: .*is no regular file"):
+        source.read()
+
+
+def test_a_still_is_of_one_class(source: Lsemsw) -> None:
+    link = source.root / "train/Happy/other.png"
+    link.symlink_to(source.root / "train/Thinking/a still 0.JPG")
+    with pytest.warns(NvnWarning, match=r"1 links to what is .*: train/Happy/other.png"):
+        assert len(source.read()) == 14
+
+
+def test_scores_are_written_whole_and_never_through_a_link(tmp_path: Path) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "scores.csv"
+    victim.write_text("mine")
+    file.symlink_to(victim)
+    write_scores(
+        file, ["a.png"], torch.zeros(1, 3, 2, 2), torch.tensor([0]), lambda x: x[:, :2, 0, 0]
+    )
+    assert victim.read_text() == "mine"
+    assert read_scores(file) == {"a.png": 0.5}
 
 
 def test_unpaired_each_picture_is_its_own_peak(source: Lsemsw) -> None:

@@ -54,6 +54,19 @@ def test_a_window_is_scaled() -> None:
     assert torch.allclose(seen.at(grid(24)), torch.tensor([1.0, 0, 0])[:, None, None], atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(10_000, 1), (1, 10_000), (900, 30)])
+def test_of_a_thin_photograph_only_what_is_near_is_kept(size: tuple[int, int]) -> None:
+    ramp = Image.linear_gradient("L").resize(size).convert("RGB")
+    side = min(size)
+    box = Box((size[0] - side) / 2, (size[1] - side) / 2, side)
+    seen = window(ramp, box, 48)
+    assert seen.photo.shape[1] * seen.photo.shape[2] <= 12 * 48 * 48
+    middle = ramp.getpixel((size[0] // 2, size[1] // 2))[0] / 255
+    assert abs(seen.at(grid(9))[0, 4, 4] - middle) < 0.05
+    everywhere = window(ramp, Box(0, 0, max(size)), 48)
+    assert min(everywhere.photo.shape) >= 1
+
+
 def test_past_its_edges_a_photograph_goes_on() -> None:
     seen = Window(texture(16), top=-8, left=0, side=16).at(grid(16))
     assert torch.allclose(seen[:, 0], seen[:, 7], atol=0.02)

@@ -12,7 +12,7 @@ from nvn_recipes.groupgan.photographs.left_out import LeftOut
 from nvn_recipes.groupgan.photographs.reading import in_threads, read_group, read_groups
 from PIL import Image
 
-from nvn.errors import NvnWarning
+from nvn.errors import ConfigError, NvnWarning
 from tests.recipes.groupgan.photographs.trees import corrupt, picture
 
 
@@ -36,6 +36,32 @@ def test_what_is_broken_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     assert (pictures[1] == 9).all()
     with pytest.warns(NvnWarning, match=r"1 unreadable: first.png"):
         left_out.warn()
+
+
+class Failing(Cropper):
+    """Cannot look at pictures of one size."""
+
+    def choose(self, image: Image.Image) -> tuple[Box, bool]:
+        if image.width == 20:
+            raise self.__dict__["error"]
+        return super().choose(image)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), RecursionError()])
+def test_whatever_one_file_does_the_others_are_read(tmp_path: Path, error: Exception) -> None:
+    files = (picture(tmp_path / "bad.png", 1, (20, 9)), picture(tmp_path / "good.png", 9))
+    cropper = Failing("center")
+    cropper.__dict__["error"] = error
+    first, second = read_group(files, 4, cropper).pictures
+    assert first is None
+    assert second is not None
+
+
+def test_that_faces_cannot_be_found_at_all_ends_it(tmp_path: Path) -> None:
+    cropper = Failing("center")
+    cropper.__dict__["error"] = ConfigError("scikit-image")
+    with pytest.raises(ConfigError):
+        read_group((picture(tmp_path / "a.png", 1, (20, 9)),), 4, cropper)
 
 
 class Moving(Cropper):

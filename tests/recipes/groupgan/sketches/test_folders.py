@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nvn_recipes.groupgan.sketches import folders
 from nvn_recipes.groupgan.sketches.folders import from_folder, from_sketchy
 from nvn_recipes.groupgan.sketches.pictures import read_drawing
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nvn.errors import DataError, NvnWarning
 
@@ -66,12 +67,66 @@ def test_twins_share_a_group_wherever_they_are(tmp_path):
     assert from_folder(tmp_path, SIDE).group.tolist() == [0, 1, 0]
 
 
-def test_hidden_files_and_other_files_are_passed_over(tmp_path):
+LITTER = (
+    *(".DS_Store", "a/._one.png", ".git/x.png", "__MACOSX/x.png", "a/Thumbs.db", "desktop.ini"),
+    *("@eaDir/x.png", "a/@eaDir/x.png", "$RECYCLE.BIN/x.png", "lost+found/x.png"),
+)
+
+
+def test_what_systems_leave_behind_is_no_class(tmp_path):
     save(tmp_path / "a" / "one.png")
-    for name in (".DS_Store", "a/._one.png", ".git/x.png", "__MACOSX/x.png", "a/notes.txt"):
+    for name in LITTER:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"no picture")
-    assert from_folder(tmp_path, SIDE).names == ("a/one.png",)
+    drawings = from_folder(tmp_path, SIDE)  # and nothing is said
+    assert (drawings.names, drawings.classes) == (("a/one.png",), ("a",))
+
+
+@pytest.mark.parametrize("ending", ["avif", "jfif", "jp2", "pgm", "tga", "webp", "tif", "ppm"])
+def test_pictures_of_every_ending_are_drawings(tmp_path, ending):
+    save(tmp_path / f"one.{ending}")
+    assert from_folder(tmp_path, SIDE).names == (f"one.{ending}",)
+
+
+def test_other_files_and_links_to_other_classes_are_named(tmp_path, monkeypatch):
+    save(tmp_path / "cats" / "one.png", 0)
+    save(tmp_path / "dogs" / "two.png", 1)
+    save(tmp_path / "closed" / "three.png", 4)
+    (tmp_path / "cats" / "notes.txt").touch()
+    (tmp_path / "cats" / "dog.png").symlink_to(tmp_path / "dogs" / "two.png")
+    (tmp_path / "birds").symlink_to(tmp_path / "dogs")
+    usual = Path.iterdir
+
+    def refuse(self):
+        if self.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return usual(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.warns(NvnWarning, match="The drawings in") as said:
+        drawings = from_folder(tmp_path, SIDE)
+    assert drawings.classes == ("cats", "dogs")
+    assert drawings.names == ("cats/one.png", "dogs/two.png")
+    lines = [line.strip() for line in str(said[0].message).splitlines()[1:]]
+    assert sorted(lines) == [
+        "1 folders that cannot be read (Permission denied): closed",
+        "1 not pictures by their endings: cats/notes.txt",
+        "2 links to what is read at its own place: birds, cats/dog.png",
+    ]
+
+
+def test_whatever_one_drawing_does_the_others_are_read(tmp_path, monkeypatch):
+    save(tmp_path / "a" / "bad.png", 0)
+    save(tmp_path / "a" / "good.png", 1)
+
+    def read(path, side):
+        if path.name == "bad.png":
+            raise MemoryError("no memory")
+        return read_drawing(path, side)
+
+    monkeypatch.setattr(folders, "read_drawing", read)
+    with pytest.warns(NvnWarning, match=r"1 of 2 .*a/bad.png \(MemoryError: no memory\)"):
+        assert len(from_folder(tmp_path, SIDE)) == 1
 
 
 def test_links_are_followed_and_a_circle_ends(tmp_path):
@@ -81,7 +136,8 @@ def test_links_are_followed_and_a_circle_ends(tmp_path):
     (tmp_path / "root" / "cats").symlink_to(tmp_path / "far")
     (tmp_path / "far" / "deep" / "back").symlink_to(tmp_path / "root")
     (tmp_path / "root" / "three.png").symlink_to(save(tmp_path / "elsewhere.png", 4))
-    drawings = from_folder(tmp_path / "root", SIDE)
+    with pytest.warns(NvnWarning, match=r"1 links to what is read at .*: cats/deep/back"):
+        drawings = from_folder(tmp_path / "root", SIDE)
     assert drawings.names == ("cats/deep/two.png", "cats/one.png", "three.png")
     assert drawings.classes == ("cats", "root")
 
@@ -118,7 +174,8 @@ def test_a_folder_without_drawings_says_what_was_expected(read, tmp_path):
         read(tmp_path, SIDE)
     (tmp_path / "notes.txt").write_text("")
     (tmp_path / "sub").mkdir()
-    with pytest.raises(DataError, match=r"(?s)found: notes\.txt, sub/\n.*endings read: \.bmp"):
+    found = r"(?s)found: notes\.txt, sub/\n.*endings read: \.apng, .*\.bmp"
+    with pytest.raises(DataError, match=found):
         read(tmp_path, SIDE)
     with pytest.raises(DataError, match=r"notes\.txt, is a file"):
         read(tmp_path / "notes.txt", SIDE)
@@ -179,7 +236,7 @@ def test_another_rendering_of_sketchy_will_do(tmp_path):
 
 def test_sketchys_photographs_are_no_drawings(tmp_path):
     save(tmp_path / "tx_000100000000" / "airplane" / "n02691156_10151.jpg")
-    with pytest.raises(DataError, match="no drawing"):
+    with pytest.raises(DataError, match=r"(?s)no drawing.*1 not named as .*n02691156_10151.jpg"):
         from_sketchy(tmp_path, SIDE)
 
 
@@ -239,6 +296,22 @@ def test_every_mode_shows_the_same_drawing(tmp_path, name):
 def test_sixteen_bits_are_read_as_such_however_dark(tmp_path):
     dim_sixteen_bits().save(tmp_path / "dim.png")
     assert (read_drawing(tmp_path / "dim.png", SIDE) == 0).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (128, 32)])
+def test_a_negative_is_the_drawing(tmp_path, size):
+    stroke(0, size).save(tmp_path / "dark.png")
+    ImageOps.invert(stroke(0, size)).save(tmp_path / "light.png")
+    dark, light = (read_drawing(tmp_path / f"{name}.png", SIDE) for name in ("dark", "light"))
+    assert (dark == light).all()
+
+
+def test_a_drawing_full_of_ink_is_no_negative(tmp_path):
+    full = Image.new("L", (64, 64), 0)
+    full.paste(255, (2, 2, 62, 30))  # its edges are dark, and there is much paper
+    full.paste(255, (2, 34, 62, 62))
+    full.save(tmp_path / "full.png")
+    assert (read_drawing(tmp_path / "full.png", SIDE) == 255).mean() > 0.5
 
 
 def test_what_is_not_square_gets_white_borders(tmp_path):
