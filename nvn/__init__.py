@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import nvn.energies as energies
     import nvn.files as files
     import nvn.images as images
+    import nvn.packages as packages
     import nvn.plugins as plugins
     from nvn.console import Bar, progress
     from nvn.ejection import eject
@@ -100,7 +101,7 @@ _HOME = {
     "trained": "training.trained",
     "value": "game",
 }
-_SUBMODULES = ("data", "energies", "files", "images", "plugins")
+_SUBMODULES = ("data", "energies", "files", "images", "packages", "plugins")
 
 # Spelled out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
@@ -145,6 +146,7 @@ __all__ = [
     "gradient",
     "images",
     "move",
+    "packages",
     "plan",
     "plugins",
     "progress",

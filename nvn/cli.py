@@ -51,11 +51,10 @@ Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
         from nvn.console import show
+        from nvn.packages import version as its_version
 
-        show(f"nvn {version('nvn')}")
+        show(f"nvn {its_version()}")
         raise typer.Exit
 
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from nvn.console import fail, progress, show
 from nvn.errors import DataError, NvnError, RunError
 from nvn.files import atomic_write, disk
 from nvn.images import MADE_BY_US, PictureFile, printable, read_picture, rgb
+from nvn.packages import version
 from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.trained import Trained
 
@@ -179,7 +179,7 @@ class _Work:
             "run": printable(self.trained.folder.resolve()),
             "recipe": self.trained.recipe.name,
             "application": self.trained.application.name,
-            "nvn": version("nvn"),
+            "nvn": version(),
             "ended": ended,
             "results": _as_text(self.done.results),
             "skipped": _as_text(self.done.skipped),
