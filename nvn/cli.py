@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nvn.errors import NvnError
+from nvn.errors import ConfigError, NvnError
 
 if TYPE_CHECKING:
     from nvn.recipe.config import Config
@@ -282,8 +282,6 @@ def eject(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Write a recipe's training loop to a file that needs torch, and nothing of nvn."""
-    from nvn.errors import ConfigError
-
     if out.exists() and not overwrite:
         raise ConfigError(
             f"{out} is there already; give another --out, or --overwrite to replace it"
@@ -461,11 +459,20 @@ def main() -> None:
 
         fail(error)
         sys.exit(1)
-    except Exception:
-        from nvn.console import crash
+    except Exception as error:
+        from nvn.console import crash, fail, missing_module
 
+        if isinstance(error, ModuleNotFoundError) and (said := missing_module(error)):
+            fail(_with_notes(ConfigError(said), error))
+            sys.exit(1)
         sys.excepthook = crash  # only now: typer sets its own when it is called
         raise
+
+
+def _with_notes(error: NvnError, earlier: Exception) -> NvnError:
+    for note in getattr(earlier, "__notes__", ()):
+        error.add_note(note)
+    return error
 
 
 def _warn(

@@ -71,6 +71,14 @@ def test_no_machines_paths_are_in_the_project() -> None:
             assert not any(place in text for place in places), path
 
 
+def test_above_a_checkout_called_nvn_it_is_not_an_empty_package(tmp_path: Path) -> None:
+    (tmp_path / "nvn").symlink_to(ROOT)
+    code = "import nvn, nvn.cli; print(nvn.Problem.__module__, nvn.cli.__file__)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["nvn.errors", str(tmp_path / "nvn" / "nvn" / "cli.py")], done
+
+
 # --- slow: built as users get them ---
 
 

@@ -8,6 +8,7 @@ A closed pipe or terminal ends no work: output to it is discarded.
 
 from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
+from nvn.console.missing import missing_module
 from nvn.console.output import fail, show, show_source, to_stderr, warn
 from nvn.console.reporter import Reporter
 from nvn.console.tracebacks import crash
@@ -18,6 +19,7 @@ __all__ = [
     "crash",
     "duration",
     "fail",
+    "missing_module",
     "progress",
     "show",
     "show_recipes",

@@ -159,7 +159,7 @@ def _messages(config: type[Config], error: pydantic.ValidationError) -> Iterator
             known = list(_setting_names(config))
             yield (
                 f"there is no setting {name!r}.{did_you_mean(name, known)} "
-                f"Settings: {', '.join(known)}"
+                f"Settings: {', '.join(known) or 'none'}"
             )
             continue
         if not name:  # a validator of the whole configuration: the recipe's own message

@@ -132,6 +132,41 @@ def test_a_recipe_with_a_syntax_error(nvn: Command) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import nothing_of_this_name", "the package nothing_of_this_name is needed, and is not"),
+        ("from nothing_of_this_name.a import b", "the package nothing_of_this_name is needed"),
+        ("import sklearn_.svm", "the package sklearn_ is needed"),
+        ("import json.decodr", "the package json, which is installed, has no module json.decodr"),
+        ("from .neighbro import x", "neighbro.py to import. Did you mean 'neighbor'?"),
+        ("import importlib; importlib.import_module('not_there')", "the package not_there is"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_error(nvn: Command, line: str, said: str) -> None:
+    late = FILE.replace("-> nvn.Recipe:\n", f"-> nvn.Recipe:\n    {line}\n")
+    assert late != FILE
+    early = FILE.replace("import nvn\n", f"import nvn\n{line}\n")  # after that of __future__
+    for text in (early, late):
+        Path("other.py").write_text(text)
+        code, _, error = nvn("check", "other.py")
+        assert code == 1
+        assert "Traceback" not in error
+        assert error.count("error") == 1
+        number = [row.strip() for row in text.splitlines()].index(line) + 1
+        assert error.startswith(f"error: other.py, line {number}: "), error
+        assert said in error
+
+
+def test_an_extra_that_is_missing_is_told_with_how_to_install_it(
+    nvn: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    Path("other.py").write_text(FILE.replace("import nvn\n", "import nvn\nimport torchmetrics\n"))
+    _, _, error = nvn("check", "other.py")
+    assert f'pip install -e ".[recipes]" in {ROOT}' in error
+
+
 def test_a_folder_that_is_not_writable(nvn: Command) -> None:
     code, _, error = nvn("run", "game.py", "--out", "/proc/run")
     assert code == 1

@@ -500,3 +500,16 @@ def test_what_an_evaluation_draws_changes_no_training(tmp_path: Path) -> None:
     assert steps[0] == steps[1]
     drawn = {x["metrics"]["drawn"] for x in lines(tmp_path / "a") if "evaluation" in x}
     assert len(drawn) == 1
+
+
+def test_a_function_that_builds_a_recipe_is_called_without_arguments(tmp_path: Path) -> None:
+    def of_config(config: nvn.Config) -> nvn.Recipe:
+        return tiny()
+
+    with pytest.raises(ConfigError, match=r"cannot be called without arguments: .*'config'"):
+        nvn.train(of_config, out=tmp_path / "a")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="returned int, not an nvn.Recipe"):
+        nvn.train(lambda: 3, out=tmp_path / "a")  # type: ignore[arg-type, return-value]
+    with pytest.raises(ConfigError, match="found str, expected nvn.Recipe"):
+        nvn.train("game.py", out=tmp_path / "a")  # type: ignore[arg-type]
+    assert not (tmp_path / "a").exists()
