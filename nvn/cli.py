@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nvn.errors import ConfigError, NvnError
+from nvn.errors import ConfigError, IncompleteError, NvnError
 
 if TYPE_CHECKING:
     from nvn.recipe.config import Config
@@ -28,9 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
 )
 
-# Exit codes: of a command ended by Ctrl-C, as shells report it; and of one that is to be run
-# again, which is what sysexits.h has 75 for.
+# Exit codes (docs/reliability.md): of a command ended by Ctrl-C, as shells report it; of one that
+# is to be run again, which is what sysexits.h has 75 for; and of a training that is complete,
+# beside which something failed: neither 1, an error, nor 2, a command that was not understood.
 _EXIT_CODES = {"interrupted": 130, "preempted": 75}
+_INCOMPLETE = 3
 
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
@@ -458,7 +460,7 @@ def main() -> None:
         from nvn.console import fail
 
         fail(error)
-        sys.exit(1)
+        sys.exit(_INCOMPLETE if isinstance(error, IncompleteError) else 1)
     except Exception as error:
         from nvn.console import crash, fail, missing_module
 

@@ -164,6 +164,7 @@ def train(
             folder=folder,
             seed=seed,
             device=fabric.device,
+            guard=guard,
         )
         checkpoints = Checkpoints(
             folder / "checkpoints",
