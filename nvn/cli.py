@@ -226,14 +226,17 @@ def check(
     config: ConfigFile = None,
     seed: Seed = 0,
 ) -> None:
-    """Check a recipe: build its game, try a first batch, report every problem."""
+    """Check a recipe: build its game, try a first batch and all evaluations, report problems."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
     from nvn.recipe.build import check_recipe
+    from nvn.training.trying import try_late
 
-    check_recipe(source.build(chosen), seed)
-    show(f"{source.name}: no problems")
+    built = source.build(chosen)
+    partly = try_late(built, check_recipe(built, seed), seed)
+    tried = f" (in the seconds that were tried of {', '.join(partly)})" if partly else ""
+    show(f"{source.name}: no problems{tried}")
 
 
 @app.command()

@@ -160,7 +160,15 @@ class Application:
 
     def result(self, engine: Engine, image: Image) -> Image:
         """Run it on a picture, and check that it returns a picture."""
-        picture = _checked_picture(self.fn(engine, image), f"application {self.name!r}")
+        return self.checked(self.fn(engine, image))
+
+    def checked(self, result: Image) -> Image:
+        """Check that what `fn` returned is a picture, and return it.
+
+        Raises:
+            RunError: It is none.
+        """
+        picture = _checked_picture(result, f"application {self.name!r}")
         if not min(picture.size):
             raise RunError(f"application {self.name!r} returned a picture without pixels")
         return picture

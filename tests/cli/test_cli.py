@@ -194,6 +194,15 @@ def test_check_finds_nothing(nvn: Command) -> None:
     assert not Path("runs").exists()
 
 
+def test_check_tries_what_comes_late(nvn: Command) -> None:
+    late = FILE.replace("made(config)", "made(config).replace(previews=[nvn.Preview('p', draw)])")
+    Path("late.py").write_text(late + "\ndef draw(engine):\n    return engine.modlues\n")
+    code, _, error = nvn("check", "late.py")
+    assert code == 1
+    assert error.startswith("error: recipe 'tiny': 1 problem:\n  preview 'p': AttributeError:")
+    assert "late.py, line 28)" in error
+
+
 BROKEN = """
 import nvn, torch
 from torch import nn
