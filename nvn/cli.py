@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nvn.errors import ConfigError, IncompleteError, NvnError
+from nvn.errors import ConfigError, IncompleteError, NvnError, RunError
+from nvn.usage import Command, Group
 
 if TYPE_CHECKING:
     from nvn.recipe.config import Config
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
@@ -70,7 +73,7 @@ def nvn(
     """Declare adversarial games; nvn derives, checks and runs their training."""
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     recipe: RecipeName,
     preset: Preset = None,
@@ -126,9 +129,15 @@ def run(
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
     ] = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
-    devices: Annotated[str, typer.Option(help="Number of devices (only 1 is supported).")] = "1",
-    num_nodes: Annotated[int, typer.Option(help="Number of nodes (only 1 is supported).")] = 1,
-    strategy: Annotated[str, typer.Option(help="Distribution strategy (only auto).")] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="Number of devices (only 1 is supported).", hidden=True)
+    ] = "1",
+    num_nodes: Annotated[
+        int, typer.Option(help="Number of nodes (only 1 is supported).", hidden=True)
+    ] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="Distribution strategy (only auto).", hidden=True)
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
     compiled: Annotated[
         list[str] | None,
@@ -185,7 +194,7 @@ def run(
     _exit_as(done.outcome)
 
 
-@app.command()
+@app.command(cls=Command)
 def resume(
     run: Annotated[
         Path,
@@ -205,7 +214,6 @@ def resume(
     ] = False,
 ) -> None:
     """Go on with a run that ended early, however it ended, as if it had not."""
-    from nvn.errors import RunError
     from nvn.recipe.config import read_settings
     from nvn.training.reopen import find_run, has_finished
     from nvn.training.stopping import read_duration
@@ -218,7 +226,7 @@ def resume(
     _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     recipe: RecipeName,
     preset: Preset = None,
@@ -239,7 +247,7 @@ def check(
     show(f"{source.name}: no problems{tried}")
 
 
-@app.command()
+@app.command(cls=Command)
 def plan(
     recipe: RecipeName,
     preset: Preset = None,
@@ -274,7 +282,7 @@ def plan(
         show(plan_text(explained))
 
 
-@app.command()
+@app.command(cls=Command)
 def eject(
     recipe: RecipeName,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file of the loop: loop.py, say.")],
@@ -301,7 +309,7 @@ def eject(
     show(f"loop: {out}")
 
 
-@app.command()
+@app.command(cls=Command)
 def graph(
     recipe: RecipeName,
     preset: Preset = None,
@@ -311,6 +319,13 @@ def graph(
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG picture.")] = None,
 ) -> None:
     """Show a recipe's game: players, values, energies, and who minimizes what."""
+    if svg is not None and mermaid:
+        raise ConfigError("--svg and --mermaid: give one of them; each is a picture of its own")
+    if svg is not None and svg.suffix.lower() != ".svg":
+        raise ConfigError(
+            f"--svg {svg}: an SVG picture is written, so its name must end in .svg: --svg "
+            f"{svg.with_suffix('.svg') if svg.name else 'game.svg'}"
+        )
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
@@ -328,7 +343,7 @@ def graph(
         show(diagram.mermaid(frozen) if mermaid else text(frozen))
 
 
-@app.command()
+@app.command(cls=Command)
 def sweep(
     recipes: Annotated[
         list[str],
@@ -398,7 +413,7 @@ def sweep(
     _exit_as(outcome)
 
 
-@app.command()
+@app.command(cls=Command)
 def apply(
     run: Annotated[
         Path,
@@ -432,7 +447,7 @@ def apply(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def recipes(
     recipe: Annotated[
         str | None, typer.Argument(help="The recipe whose settings and presets to show.")
@@ -458,6 +473,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     warnings.showwarning = _warn  # process-wide, as is right for a command only
     try:
+        _check_here()
         app()
     except NvnError as error:
         from nvn.console import fail
@@ -467,11 +483,32 @@ def main() -> None:
     except Exception as error:
         from nvn.console import crash, fail, missing_module
 
-        if isinstance(error, ModuleNotFoundError) and (said := missing_module(error)):
+        said = missing_module(error) if isinstance(error, ModuleNotFoundError) else _overlong(error)
+        if said is not None:
             fail(_with_notes(ConfigError(said), error))
             sys.exit(1)
         sys.excepthook = crash  # only now: typer sets its own when it is called
         raise
+
+
+def _check_here() -> None:
+    """Refuse to work in a folder that has been deleted: not even torch can be imported there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise RunError(
+            f"the current folder cannot be read ({error.strerror}): change to one that is there"
+        ) from None
+
+
+def _overlong(error: Exception) -> str | None:
+    """Return what to tell of a path that is too long for the system; None of another error.
+
+    Any argument may be one, and where it is first looked at is nobody's concern.
+    """
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return None
+    return f"{str(error.filename)[:60]}…: {error.strerror}, {len(str(error.filename))} letters"
 
 
 def _with_notes(error: NvnError, earlier: Exception) -> NvnError:

@@ -131,5 +131,8 @@ def _closing_line(run: Run) -> str:
 
 def _near(path: Path) -> Path:
     """Return a path relative to the current folder if it is inside it."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it has been deleted meanwhile
+        return path
     return path.relative_to(here) if path.is_relative_to(here) else path

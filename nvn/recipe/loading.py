@@ -71,7 +71,8 @@ class RecipeSource:
     def files(self, config: Config) -> dict[str, str]:
         """Return the files that a run folder keeps of its recipe: name → text."""
         return {
-            "recipe.py": self.path.read_text(encoding="utf-8"),
+            # To the byte, whatever its encoding: what is written is encoded in the same way.
+            "recipe.py": self.path.read_bytes().decode("utf-8", "surrogateescape"),
             "config.yaml": as_yaml(config),
         }
 
@@ -123,14 +124,21 @@ def recipe_file(path_or_name: str) -> Path:
         ConfigError: There is none.
     """
     path = Path(path_or_name)
-    if path.suffix == ".py" or len(path.parts) > 1:
+    folder = installed_folder()
+    bare = path.suffix != ".py" and len(path.parts) == 1
+    if bare and folder and (folder / f"{path_or_name}.py").is_file():
+        return folder / f"{path_or_name}.py"
+    if path.is_dir():
+        near = ", ".join(sorted(str(p) for p in path.glob("*.py") if _summary(p)))
+        raise ConfigError(
+            f"{path_or_name or path} is a folder; a recipe is a file. "
+            + (f"Recipes in it: {near}" if near else "There is no recipe in it")
+        )
+    if not bare and path.parts:
         if path.is_file():
             return path
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
-    folder = installed_folder()
-    if folder and (folder / f"{path_or_name}.py").is_file():
-        return folder / f"{path_or_name}.py"
     names = [summary.name for summary in installed_recipes()]
     raise ConfigError(
         f"there is no installed recipe {path_or_name!r}.{did_you_mean(path_or_name, names)} "

@@ -167,7 +167,7 @@ class RunFolder:
         plans = {name: engine.plan for name, engine in engines.items()}
         explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
         for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
-            self._write_file(name, content.encode())
+            self._write_file(name, content.encode("utf-8", "surrogateescape"))
         self._write_about({"outcome": "running"})  # last: from now on this is a run
         with disk(self.path):
             (self.path / _BEGINNING).unlink(missing_ok=True)
