@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
 import warnings
@@ -214,6 +215,7 @@ def resume(
     ] = False,
 ) -> None:
     """Go on with a run that ended early, however it ended, as if it had not."""
+    _load_torch()
     from nvn.recipe.config import read_settings
     from nvn.training.reopen import find_run, has_finished
     from nvn.training.stopping import read_duration
@@ -386,6 +388,7 @@ def sweep(
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
 ) -> None:
     """Run a grid of recipes and settings, and tabulate it. Run again to resume."""
+    _load_torch()
     from shlex import join
 
     from nvn.recipe.config import read_yaml
@@ -430,6 +433,7 @@ def apply(
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
+    _load_torch()
     from nvn.apply.apply import apply_to, check_empty, report
     from nvn.console import show
     from nvn.images import find_pictures
@@ -455,11 +459,13 @@ def recipes(
 ) -> None:
     """List the installed recipes, or show the settings of one."""
     from nvn.console import show_recipes, show_settings
-    from nvn.recipe.loading import installed_recipes, load_recipe
+    from nvn.recipe.loading import installed_recipes, load_recipe, recipe_file
 
     if recipe is None:
         show_recipes(installed_recipes())
     else:
+        recipe_file(recipe)
+        _load_torch()
         show_settings(load_recipe(recipe))
 
 
@@ -489,6 +495,15 @@ def main() -> None:
             sys.exit(1)
         sys.excepthook = crash  # only now: typer sets its own when it is called
         raise
+
+
+def _load_torch() -> None:
+    """Import torch, which takes seconds, with a sign of life on a terminal."""
+    if "torch" not in sys.modules:
+        from nvn.console import saying
+
+        with saying("loading PyTorch …"):
+            importlib.import_module("torch")
 
 
 def _check_here() -> None:
@@ -573,9 +588,11 @@ def _configured(
 ) -> tuple[RecipeSource, Config]:
     """Load a recipe and build its configuration: --set overrides --config overrides --preset."""
     from nvn.recipe.config import read_settings, read_yaml
-    from nvn.recipe.loading import load_recipe
+    from nvn.recipe.loading import load_recipe, recipe_file
 
     given = read_settings(settings or ())
     file = None if config is None else read_yaml(config)
+    recipe_file(recipe)  # one that is not there is told of at once
+    _load_torch()
     source = load_recipe(recipe)
     return source, source.config_class.build(preset, file, given)

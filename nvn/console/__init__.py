@@ -9,7 +9,7 @@ A closed pipe or terminal ends no work: output to it is discarded.
 from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
 from nvn.console.missing import missing_module
-from nvn.console.output import fail, show, show_source, to_stderr, warn
+from nvn.console.output import fail, saying, show, show_source, to_stderr, warn
 from nvn.console.reporter import Reporter
 from nvn.console.tracebacks import crash
 
@@ -21,6 +21,7 @@ __all__ = [
     "fail",
     "missing_module",
     "progress",
+    "saying",
     "show",
     "show_recipes",
     "show_settings",

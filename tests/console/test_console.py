@@ -8,7 +8,7 @@ import rich
 from rich.console import Console
 
 import nvn
-from nvn.console import Reporter, bars, crash, fail, show, show_settings, warn
+from nvn.console import Reporter, bars, crash, fail, saying, show, show_settings, warn
 from nvn.errors import NvnError, NvnWarning
 from nvn.recipe.loading import load_recipe
 from nvn.training.hooks import hook
@@ -146,6 +146,19 @@ def test_a_run_is_shown(where: str, request: pytest.FixtureRequest, tmp_path: Pa
     assert f"picture: {run.folder}/images/gray-000006.png" in said
     assert "finished (steps: warmup 3, main 6;" in said
     assert f"results are in {run.folder}" in said
+
+
+def test_a_sign_of_life_is_for_terminals_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with saying("loading"):
+        pass
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # taken for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    with saying("loading"):
+        assert "loading" in capsys.readouterr().err
+    assert capsys.readouterr() == ("", "\x1b[2K")
 
 
 def test_pictures_are_named_as_they_are_written(plain: io.StringIO, tmp_path: Path) -> None:
