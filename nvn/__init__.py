@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import nvn.files as files
     import nvn.folders as folders
     import nvn.images as images
+    import nvn.packages as packages
     import nvn.plugins as plugins
     from nvn.console import Bar, progress
     from nvn.ejection import eject
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         DataError,
         GameError,
         GameWarning,
+        IncompleteError,
         NvnError,
         NvnWarning,
         Problem,
@@ -69,6 +71,7 @@ _HOME = {
     "Game": "game",
     "GameError": "errors",
     "GameWarning": "errors",
+    "IncompleteError": "errors",
     "NvnError": "errors",
     "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
@@ -101,7 +104,7 @@ _HOME = {
     "trained": "training.trained",
     "value": "game",
 }
-_SUBMODULES = ("data", "energies", "files", "folders", "images", "plugins")
+_SUBMODULES = ("data", "energies", "files", "folders", "images", "packages", "plugins")
 
 # Spelled out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
@@ -117,6 +120,7 @@ __all__ = [
     "Game",
     "GameError",
     "GameWarning",
+    "IncompleteError",
     "NvnError",
     "NvnWarning",
     "Optimizer",
@@ -147,6 +151,7 @@ __all__ = [
     "gradient",
     "images",
     "move",
+    "packages",
     "plan",
     "plugins",
     "progress",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import os
 import sys
 import warnings
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nvn.errors import NvnError
+from nvn.errors import ConfigError, IncompleteError, NvnError, RunError
+from nvn.usage import Command, Group
 
 if TYPE_CHECKING:
     from nvn.recipe.config import Config
@@ -23,14 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
 )
 
-# Exit codes: of a command ended by Ctrl-C, as shells report it; and of one that is to be run
-# again, which is what sysexits.h has 75 for.
+# Exit codes (docs/reliability.md): of a command ended by Ctrl-C, as shells report it; of one that
+# is to be run again, which is what sysexits.h has 75 for; and of a training that is complete,
+# beside which something failed: neither 1, an error, nor 2, a command that was not understood.
 _EXIT_CODES = {"interrupted": 130, "preempted": 75}
+_INCOMPLETE = 3
 
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
@@ -51,11 +57,10 @@ Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
         from nvn.console import show
+        from nvn.packages import version as its_version
 
-        show(f"nvn {version('nvn')}")
+        show(f"nvn {its_version()}")
         raise typer.Exit
 
 
@@ -69,7 +74,7 @@ def nvn(
     """Declare adversarial games; nvn derives, checks and runs their training."""
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     recipe: RecipeName,
     preset: Preset = None,
@@ -125,9 +130,15 @@ def run(
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
     ] = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
-    devices: Annotated[str, typer.Option(help="Number of devices (only 1 is supported).")] = "1",
-    num_nodes: Annotated[int, typer.Option(help="Number of nodes (only 1 is supported).")] = 1,
-    strategy: Annotated[str, typer.Option(help="Distribution strategy (only auto).")] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="Number of devices (only 1 is supported).", hidden=True)
+    ] = "1",
+    num_nodes: Annotated[
+        int, typer.Option(help="Number of nodes (only 1 is supported).", hidden=True)
+    ] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="Distribution strategy (only auto).", hidden=True)
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
     compiled: Annotated[
         list[str] | None,
@@ -184,7 +195,7 @@ def run(
     _exit_as(done.outcome)
 
 
-@app.command()
+@app.command(cls=Command)
 def resume(
     run: Annotated[
         Path,
@@ -204,7 +215,7 @@ def resume(
     ] = False,
 ) -> None:
     """Go on with a run that ended early, however it ended, as if it had not."""
-    from nvn.errors import RunError
+    _load_torch()
     from nvn.recipe.config import read_settings
     from nvn.training.reopen import find_run, has_finished
     from nvn.training.stopping import read_duration
@@ -217,7 +228,7 @@ def resume(
     _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     recipe: RecipeName,
     preset: Preset = None,
@@ -225,17 +236,20 @@ def check(
     config: ConfigFile = None,
     seed: Seed = 0,
 ) -> None:
-    """Check a recipe: build its game, try a first batch, report every problem."""
+    """Check a recipe: build its game, try a first batch and all evaluations, report problems."""
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
     from nvn.recipe.build import check_recipe
+    from nvn.training.trying import try_late
 
-    check_recipe(source.build(chosen), seed)
-    show(f"{source.name}: no problems")
+    built = source.build(chosen)
+    partly = try_late(built, check_recipe(built, seed), seed)
+    tried = f" (in the seconds that were tried of {', '.join(partly)})" if partly else ""
+    show(f"{source.name}: no problems{tried}")
 
 
-@app.command()
+@app.command(cls=Command)
 def plan(
     recipe: RecipeName,
     preset: Preset = None,
@@ -270,7 +284,7 @@ def plan(
         show(plan_text(explained))
 
 
-@app.command()
+@app.command(cls=Command)
 def eject(
     recipe: RecipeName,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file of the loop: loop.py, say.")],
@@ -283,8 +297,6 @@ def eject(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Write a recipe's training loop to a file that needs torch, and nothing of nvn."""
-    from nvn.errors import ConfigError
-
     if out.exists() and not overwrite:
         raise ConfigError(
             f"{out} is there already; give another --out, or --overwrite to replace it"
@@ -299,7 +311,7 @@ def eject(
     show(f"loop: {out}")
 
 
-@app.command()
+@app.command(cls=Command)
 def graph(
     recipe: RecipeName,
     preset: Preset = None,
@@ -309,6 +321,13 @@ def graph(
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG picture.")] = None,
 ) -> None:
     """Show a recipe's game: players, values, energies, and who minimizes what."""
+    if svg is not None and mermaid:
+        raise ConfigError("--svg and --mermaid: give one of them; each is a picture of its own")
+    if svg is not None and svg.suffix.lower() != ".svg":
+        raise ConfigError(
+            f"--svg {svg}: an SVG picture is written, so its name must end in .svg: --svg "
+            f"{svg.with_suffix('.svg') if svg.name else 'game.svg'}"
+        )
     source, chosen = _configured(recipe, preset, settings, config)
 
     from nvn.console import show
@@ -326,7 +345,7 @@ def graph(
         show(diagram.mermaid(frozen) if mermaid else text(frozen))
 
 
-@app.command()
+@app.command(cls=Command)
 def sweep(
     recipes: Annotated[
         list[str],
@@ -369,6 +388,7 @@ def sweep(
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
 ) -> None:
     """Run a grid of recipes and settings, and tabulate it. Run again to resume."""
+    _load_torch()
     from shlex import join
 
     from nvn.recipe.config import read_yaml
@@ -396,7 +416,7 @@ def sweep(
     _exit_as(outcome)
 
 
-@app.command()
+@app.command(cls=Command)
 def apply(
     run: Annotated[
         Path,
@@ -413,6 +433,7 @@ def apply(
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
+    _load_torch()
     from nvn.apply.apply import apply_to, check_empty, report
     from nvn.console import show
     from nvn.folders import find_pictures
@@ -430,7 +451,7 @@ def apply(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def recipes(
     recipe: Annotated[
         str | None, typer.Argument(help="The recipe whose settings and presets to show.")
@@ -438,11 +459,13 @@ def recipes(
 ) -> None:
     """List the installed recipes, or show the settings of one."""
     from nvn.console import show_recipes, show_settings
-    from nvn.recipe.loading import installed_recipes, load_recipe
+    from nvn.recipe.loading import installed_recipes, load_recipe, recipe_file
 
     if recipe is None:
         show_recipes(installed_recipes())
     else:
+        recipe_file(recipe)
+        _load_torch()
         show_settings(load_recipe(recipe))
 
 
@@ -456,17 +479,57 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     warnings.showwarning = _warn  # process-wide, as is right for a command only
     try:
+        _check_here()
         app()
     except NvnError as error:
         from nvn.console import fail
 
         fail(error)
-        sys.exit(1)
-    except Exception:
-        from nvn.console import crash
+        sys.exit(_INCOMPLETE if isinstance(error, IncompleteError) else 1)
+    except Exception as error:
+        from nvn.console import crash, fail, missing_module
 
+        said = missing_module(error) if isinstance(error, ModuleNotFoundError) else _overlong(error)
+        if said is not None:
+            fail(_with_notes(ConfigError(said), error))
+            sys.exit(1)
         sys.excepthook = crash  # only now: typer sets its own when it is called
         raise
+
+
+def _load_torch() -> None:
+    """Import torch, which takes seconds, with a sign of life on a terminal."""
+    if "torch" not in sys.modules:
+        from nvn.console import saying
+
+        with saying("loading PyTorch …"):
+            importlib.import_module("torch")
+
+
+def _check_here() -> None:
+    """Refuse to work in a folder that has been deleted: not even torch can be imported there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise RunError(
+            f"the current folder cannot be read ({error.strerror}): change to one that is there"
+        ) from None
+
+
+def _overlong(error: Exception) -> str | None:
+    """Return what to tell of a path that is too long for the system; None of another error.
+
+    Any argument may be one, and where it is first looked at is nobody's concern.
+    """
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return None
+    return f"{str(error.filename)[:60]}…: {error.strerror}, {len(str(error.filename))} letters"
+
+
+def _with_notes(error: NvnError, earlier: Exception) -> NvnError:
+    for note in getattr(earlier, "__notes__", ()):
+        error.add_note(note)
+    return error
 
 
 def _warn(
@@ -525,9 +588,11 @@ def _configured(
 ) -> tuple[RecipeSource, Config]:
     """Load a recipe and build its configuration: --set overrides --config overrides --preset."""
     from nvn.recipe.config import read_settings, read_yaml
-    from nvn.recipe.loading import load_recipe
+    from nvn.recipe.loading import load_recipe, recipe_file
 
     given = read_settings(settings or ())
     file = None if config is None else read_yaml(config)
+    recipe_file(recipe)  # one that is not there is told of at once
+    _load_torch()
     source = load_recipe(recipe)
     return source, source.config_class.build(preset, file, given)

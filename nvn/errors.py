@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "GameError",
     "GameWarning",
+    "IncompleteError",
     "NvnError",
     "NvnWarning",
     "Problem",
@@ -65,6 +66,17 @@ class RunError(NvnError):
     >>> nvn.files.atomic_write(Path("no folder/notes.txt"), b"")
     Traceback (most recent call last):
     nvn.errors.RunError: cannot write no folder/notes.txt: No such file or directory
+    """
+
+
+class IncompleteError(RunError):
+    """A run whose training is complete and saved, and beside which something failed.
+
+    An evaluation or a preview raised an error, or a picture could not be written: each was told of
+    when it happened. The cause is the first of their errors.
+
+    >>> issubclass(IncompleteError, RunError)
+    True
     """
 
 

@@ -79,7 +79,7 @@ def atomic_write(path: Path, content: bytes | memoryview) -> None:
     processes that write it the last one wins.
 
     Raises:
-        RunError: If the disk is full, or the folder is not writable.
+        RunError: If the disk is full, the folder is not writable, or `path` is a folder.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -89,6 +89,8 @@ def atomic_write(path: Path, content: bytes | memoryview) -> None:
     """
     # Each writer has a draft of its own. A process id would not do: on one network disk two
     # containers may both be process 1.
+    if not path.name or path.is_dir():
+        raise RunError(f"cannot write {path}: it is a folder")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with disk(path):
         try:

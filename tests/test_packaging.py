@@ -27,7 +27,7 @@ def direct_dependencies() -> set[str]:
     project = PROJECT["project"]
     extras = project["optional-dependencies"].values()
     wanted = [*project["dependencies"], *(each for extra in extras for each in extra)]
-    return {Requirement(each).name for each in wanted} - {"nvn"}
+    return {Requirement(each).name for each in wanted} - {"nvn-games"}
 
 
 def test_every_package_is_installed() -> None:
@@ -69,6 +69,14 @@ def test_no_machines_paths_are_in_the_project() -> None:
         if path.suffix in {".py", ".md", ".toml", ".txt", ".yaml", ""} and path.is_file():
             text = path.read_text(errors="ignore")
             assert not any(place in text for place in places), path
+
+
+def test_above_a_checkout_called_nvn_it_is_not_an_empty_package(tmp_path: Path) -> None:
+    (tmp_path / "nvn").symlink_to(ROOT)
+    code = "import nvn, nvn.cli; print(nvn.Problem.__module__, nvn.cli.__file__)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["nvn.errors", str(tmp_path / "nvn" / "nvn" / "cli.py")], done
 
 
 # --- slow: built as users get them ---

@@ -19,7 +19,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -32,6 +31,7 @@ from nvn.errors import DataError, NvnError, NvnWarning, RunError
 from nvn.files import atomic_write, disk
 from nvn.folders import MADE_BY_US, PictureFile
 from nvn.images import printable, read_picture, rgb
+from nvn.packages import version
 from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.trained import Trained
 
@@ -213,7 +213,7 @@ class _Work:
             "run": printable(self.trained.folder.resolve()),
             "recipe": self.trained.recipe.name,
             "application": self.trained.application.name,
-            "nvn": version("nvn"),
+            "nvn": version(),
             "ended": ended,
             "results": _as_text(self.done.results),
             "skipped": _as_text(self.done.skipped),

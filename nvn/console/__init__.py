@@ -8,7 +8,8 @@ A closed pipe or terminal ends no work: output to it is discarded.
 
 from nvn.console.bars import Bar, duration, progress
 from nvn.console.listings import show_recipes, show_settings
-from nvn.console.output import fail, show, show_source, to_stderr, warn
+from nvn.console.missing import missing_module
+from nvn.console.output import fail, saying, show, show_source, to_stderr, warn
 from nvn.console.reporter import Reporter
 from nvn.console.tracebacks import crash
 
@@ -18,7 +19,9 @@ __all__ = [
     "crash",
     "duration",
     "fail",
+    "missing_module",
     "progress",
+    "saying",
     "show",
     "show_recipes",
     "show_settings",

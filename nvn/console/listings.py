@@ -30,7 +30,7 @@ def show_settings(source: RecipeSource) -> None:
     for name, field in source.config_class.model_fields.items():
         default = "required" if field.is_required() else repr(field.get_default())
         table.add_row(Text(name), Text(default), Text(_description(field)))
-    show(table)
+    show(table if table.row_count else f"{source.name} has no settings")
     for name, values in source.config_class.presets.items():
         changed = ", ".join(f"{setting}={value}" for setting, value in values.items())
         show(f"\n--preset {name}: {changed or 'the defaults'}")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import rich
 from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.segment import ControlType
 from rich.text import Text
 
 from nvn.errors import NvnWarning
@@ -55,6 +57,26 @@ def to_stderr() -> Iterator[None]:
         yield
     finally:
         usual.stderr = False
+
+
+@contextmanager
+def saying(text: str) -> Iterator[None]:
+    """Show a line on the terminal while something takes long; elsewhere, nothing.
+
+    It goes to stderr, and leaves nothing behind.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield
+        return
+    with ignore_broken_pipe(console):
+        console.print(Text(text, style="dim"), end="\r", soft_wrap=True)
+        console.file.flush()
+    try:
+        yield
+    finally:
+        with ignore_broken_pipe(console):
+            console.control(Control((ControlType.ERASE_IN_LINE, 2)))
 
 
 def fail(error: BaseException) -> None:

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from nvn.console.bars import Bar, duration, open_bar
 from nvn.console.output import show
+from nvn.errors import IncompleteError
+from nvn.recipe.recipe import MAIN
 from nvn.training.hooks import hook
 
 if TYPE_CHECKING:
@@ -29,12 +31,14 @@ class Reporter:
     def __init__(self) -> None:
         self._bar: Bar | None = None
         self._read_at = 0.0
+        self._record: Record | None = None
+        self._before: dict[str, Path] = {}
 
     @hook
-    def run_started(self, recipe: Recipe, seed: int, resumed: str) -> None:
-        """Print the phases and the seed."""
+    def run_started(self, recipe: Recipe, seed: int, resumed: str, folder: Path) -> None:
+        """Print the phases, the seed and the folder."""
         phases = ", ".join(f"{phase.name} {phase.steps} steps" for phase in recipe.all_phases)
-        show(f"{recipe.name}: {phases}, seed {seed}")
+        show(f"{recipe.name}: {phases}, seed {seed}; into {_near(folder)}")
         if resumed:
             show(f"going on from {resumed}")
 
@@ -49,6 +53,7 @@ class Reporter:
     def step_done(self, record: Record) -> None:
         """Advance the bar, with the losses every half second."""
         assert self._bar is not None
+        self._record = record
         if time.monotonic() - self._read_at >= _READ_SECONDS:
             self._bar.note(_losses(record))
             self._read_at = time.monotonic()
@@ -65,6 +70,14 @@ class Reporter:
         if self._bar is not None:
             show(f"step {step}: {name}: {_numbers(metrics)}")
 
+    @hook
+    def previewed(self, step: int, name: str, phase: str, path: Path) -> None:
+        """Name the picture; those of the end are named when the run is finished."""
+        if phase == MAIN and step == 0:
+            self._before[name] = path
+        if self._bar is not None and path.is_file():  # (a full disk costs a picture)
+            show(f"{phase}, step {step}: picture: {_near(path)}")
+
     @hook(wrapper=True)
     def run_finished(self, run: Run) -> Generator[None, None, None]:
         """Close the bar; once all is saved, print metrics, pictures, outcome and folder."""
@@ -72,14 +85,18 @@ class Reporter:
         yield
         if run.metrics:
             show(_metrics_table(run.metrics))
-        for path in run.pictures.values():
-            show(f"picture: {_near(path)}")
+        for name, path in run.pictures.items():
+            before = self._before.get(name, path)
+            beside = "" if before == path else f" (before the game: {_near(before)})"
+            show(f"picture: {_near(path)}{beside}")
         show(_closing_line(run))
 
     def _close(self) -> None:
         if self._bar is not None:
+            if self._record is not None:  # of the last step, whenever the losses were last read
+                self._bar.note(_losses(self._record))
             self._bar.close()
-        self._bar = None
+        self._bar = self._record = None
 
 
 def _losses(record: Record) -> str:
@@ -101,7 +118,9 @@ def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
 def _closing_line(run: Run) -> str:
     steps = ", ".join(f"{phase} {count}" for phase, count in run.steps.items())
     took = duration(run.seconds)
-    if run.outcome == "finished":
+    if isinstance(run.error, IncompleteError):
+        what = f"trained, but something failed beside it (steps: {steps}; {took})"
+    elif run.outcome == "finished":
         what = f"finished (steps: {steps}; {took})"
     elif steps:
         what = f"{run.outcome}: the weights so far are saved (steps: {steps}; {took})"
@@ -112,5 +131,8 @@ def _closing_line(run: Run) -> str:
 
 def _near(path: Path) -> Path:
     """Return a path relative to the current folder if it is inside it."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it has been deleted meanwhile
+        return path
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -91,8 +91,11 @@ def make_engines(
     return {**engines, MAIN: main}
 
 
-def check_recipe(recipe: Recipe, seed: int = 0) -> None:
+def check_recipe(recipe: Recipe, seed: int = 0) -> Engine:
     """Check a recipe without training it: the game, the optimizers, the data.
+
+    Returns:
+        The engine of the game, untrained.
 
     Raises:
         GameError: Listing every problem of the game, including those of each phase's first batch.
@@ -100,7 +103,9 @@ def check_recipe(recipe: Recipe, seed: int = 0) -> None:
         DataError: If the data are not batches.
     """
     data = PhaseData(recipe, sampled=True)
-    check_data(make_engines(recipe, seed=seed), data, recipe.all_phases)
+    engines = make_engines(recipe, seed=seed)
+    check_data(engines, data, recipe.all_phases)
+    return engines[MAIN]
 
 
 def _phase(recipe: Recipe, name: str) -> Phase:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 import pydantic
 import yaml
+from pydantic_core import PydanticCustomError
 
 from nvn.errors import ConfigError, did_you_mean
 from nvn.recipe.yaml_reading import MOST_BYTES, parse, shortened
@@ -40,6 +41,15 @@ class Config(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_default=True)
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth(cls, value: object, info: pydantic.ValidationInfo) -> object:
+        # For pydantic, true is the number 1: `--set steps=true` would train one step.
+        field = cls.model_fields.get(info.field_name or "")
+        if isinstance(value, bool) and field is not None and _is_number(field.annotation):
+            raise PydanticCustomError("truth", "Input should not be true or false")
+        return value
 
     @classmethod
     def build(
@@ -159,7 +169,7 @@ def _messages(config: type[Config], error: pydantic.ValidationError) -> Iterator
             known = list(_setting_names(config))
             yield (
                 f"there is no setting {name!r}.{did_you_mean(name, known)} "
-                f"Settings: {', '.join(known)}"
+                f"Settings: {', '.join(known) or 'none'}"
             )
             continue
         if not name:  # a validator of the whole configuration: the recipe's own message
@@ -169,6 +179,12 @@ def _messages(config: type[Config], error: pydantic.ValidationError) -> Iterator
         purpose = f" ({field.description})" if field and field.description else ""
         value = "" if problem["type"] == "missing" else f" = {shortened(repr(problem['input']))}"
         yield f"{name}{value}: {problem['msg']}{purpose}"
+
+
+def _is_number(annotation: object) -> bool:
+    """Return whether a setting of this type is a number, and never true or false."""
+    kinds = [annotation, *get_args(annotation)]
+    return (int in kinds or float in kinds) and bool not in kinds
 
 
 def _setting_names(model: type[pydantic.BaseModel], group: str = "") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Loading a recipe from a file, or an installed one by its name.
 
-The folder of a recipe file becomes a package, so that a recipe imports its neighbors relatively.
+The folder of a recipe file becomes a package, so that a recipe imports its neighbors.
 The recipes that come with nvn are the package `nvn_recipes`; a file in its folder is loaded as a
 module of that package, so that no file is imported twice under two names.
 """
@@ -10,15 +10,16 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from nvn.errors import ConfigError, did_you_mean
-from nvn.folder_package import make_package
+from nvn.folder_package import NeighborLoader, make_package
 from nvn.recipe.config import Config, as_yaml
 from nvn.recipe.recipe import Recipe
 
@@ -42,14 +43,14 @@ class RecipeSource:
     Attributes:
         name: The file's name without its ending.
         path: The file.
-        config_class: Its `Config`.
+        config_class: Its `Config`; one without settings if its recipe takes none.
         function: Its function `recipe`.
     """
 
     name: str
     path: Path
     config_class: type[Config]
-    function: Callable[[Any], Recipe]
+    function: Callable[..., Recipe]
 
     @property
     def origin(self) -> str:
@@ -59,7 +60,7 @@ class RecipeSource:
 
     def build(self, config: Config) -> Recipe:
         """Build the modules and declare the game."""
-        recipe = self.function(config)
+        recipe = self.function(config) if _takes_config(self.function) else self.function()
         if not isinstance(recipe, Recipe):
             raise ConfigError(
                 f"{self.path}: recipe(config) returned {type(recipe).__name__}, not an nvn.Recipe: "
@@ -70,7 +71,8 @@ class RecipeSource:
     def files(self, config: Config) -> dict[str, str]:
         """Return the files that a run folder keeps of its recipe: name → text."""
         return {
-            "recipe.py": self.path.read_text(encoding="utf-8"),
+            # To the byte, whatever its encoding: what is written is encoded in the same way.
+            "recipe.py": self.path.read_bytes().decode("utf-8", "surrogateescape"),
             "config.yaml": as_yaml(config),
         }
 
@@ -122,14 +124,21 @@ def recipe_file(path_or_name: str) -> Path:
         ConfigError: There is none.
     """
     path = Path(path_or_name)
-    if path.suffix == ".py" or len(path.parts) > 1:
+    folder = installed_folder()
+    bare = path.suffix != ".py" and len(path.parts) == 1
+    if bare and folder and (folder / f"{path_or_name}.py").is_file():
+        return folder / f"{path_or_name}.py"
+    if path.is_dir():
+        near = ", ".join(sorted(str(p) for p in path.glob("*.py") if _summary(p)))
+        raise ConfigError(
+            f"{path_or_name or path} is a folder; a recipe is a file. "
+            + (f"Recipes in it: {near}" if near else "There is no recipe in it")
+        )
+    if not bare and path.parts:
         if path.is_file():
             return path
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
-    folder = installed_folder()
-    if folder and (folder / f"{path_or_name}.py").is_file():
-        return folder / f"{path_or_name}.py"
     names = [summary.name for summary in installed_recipes()]
     raise ConfigError(
         f"there is no installed recipe {path_or_name!r}.{did_you_mean(path_or_name, names)} "
@@ -145,13 +154,13 @@ def _module(path: Path) -> ModuleType:
     if installed and installed.resolve() == folder:
         return importlib.import_module(f"{INSTALLED}.{path.stem}")
     name = f"{make_package(folder)}.{path.stem.replace('.', '_')}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = NeighborLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses and pickle look up the module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
@@ -160,6 +169,8 @@ def _module(path: Path) -> ModuleType:
 
 def _source(path: Path, module: ModuleType) -> RecipeSource:
     config_class, function = getattr(module, "Config", None), getattr(module, "recipe", None)
+    if config_class is None and callable(function) and not _takes_config(function):
+        config_class = Config  # a recipe without settings
     problems = []
     if not (isinstance(config_class, type) and issubclass(config_class, Config)):
         problems.append("no class `Config(nvn.Config)`, the settings")
@@ -167,7 +178,36 @@ def _source(path: Path, module: ModuleType) -> RecipeSource:
         problems.append("no function `recipe(config: Config) -> nvn.Recipe`")
     if problems:
         raise ConfigError(f"{path} is not a recipe: it has " + " and ".join(problems))
+    _check_call(path, config_class, function)  # type: ignore[arg-type]
     return RecipeSource(path.stem, path, config_class, function)  # type: ignore[arg-type]
+
+
+def _takes_config(function: Callable[..., object]) -> bool:
+    """Return whether a recipe function has an argument; settings go there."""
+    try:
+        return bool(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # no signature is known: as a recipe function should
+        return True
+
+
+def _check_call(path: Path, config_class: type[Config], function: Callable[..., object]) -> None:
+    """Refuse a recipe function that cannot be called, or that would leave its settings unread."""
+    if not _takes_config(function):
+        if config_class.model_fields:
+            raise ConfigError(
+                f"{path}: recipe() has no argument, so the settings in Config would change "
+                "nothing: write `def recipe(config: Config) -> nvn.Recipe`"
+            )
+        return
+    with suppress(ValueError):  # no signature is known
+        signature = inspect.signature(function)
+        try:
+            signature.bind(None)
+        except TypeError as error:
+            raise ConfigError(
+                f"{path}: recipe{signature} cannot be called as recipe(config): {error}. Write "
+                "`def recipe(config: Config) -> nvn.Recipe`"
+            ) from None
 
 
 def _summary(path: Path) -> Summary | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nvn.errors import ConfigError, RunError, did_you_mean
@@ -67,7 +67,8 @@ class Evaluation:
     Attributes:
         name: Its name in records.
         fn: A function of the engine that returns `{metric: number}`. The modules are in eval mode
-            while it runs, and the random state is restored afterwards.
+            while it runs, gradients are off (`torch.enable_grad()` turns them on), and the random
+            state is restored afterwards.
         every: The interval in steps of the game; only at the end if None.
 
     >>> def slope(engine: Engine) -> Metrics:
@@ -100,6 +101,8 @@ class Preview:
         name: The picture's name.
         fn: A function of the engine that returns a picture, run as an evaluation is.
         every: The interval in steps of the game; only at the end if None.
+        early: The phases before the game in which it is made, too: phase → interval in steps. It
+            is then made before the first step of each of them, and of the game.
 
     >>> def samples(engine: Engine) -> Image:
     ...     import PIL.Image
@@ -113,6 +116,20 @@ class Preview:
     name: str
     fn: Callable[[Engine], Image]
     every: int | None = None
+    early: Mapping[str, int] = field(default_factory=dict)
+
+    def is_due(self, phase: str, step: int) -> bool:
+        """Return whether it is to be made after so many steps of a phase.
+
+        >>> preview = Preview("samples", lambda engine: None, every=50, early={"warmup": 300})
+        >>> [preview.is_due("warmup", step) for step in (0, 50, 300)]
+        [True, False, True]
+        >>> [preview.is_due("main", step) for step in (0, 50, 75)]
+        [True, True, False]
+        """
+        every = self.every if phase == MAIN else self.early.get(phase)
+        begins = step == 0 and (phase in self.early or (phase == MAIN and bool(self.early)))
+        return begins or (every is not None and step > 0 and step % every == 0)
 
     def picture(self, engine: Engine) -> Image:
         """Run it, and check that it returns a picture."""
@@ -143,7 +160,15 @@ class Application:
 
     def result(self, engine: Engine, image: Image) -> Image:
         """Run it on a picture, and check that it returns a picture."""
-        picture = _checked_picture(self.fn(engine, image), f"application {self.name!r}")
+        return self.checked(self.fn(engine, image))
+
+    def checked(self, result: Image) -> Image:
+        """Check that what `fn` returned is a picture, and return it.
+
+        Raises:
+            RunError: It is none.
+        """
+        picture = _checked_picture(result, f"application {self.name!r}")
         if not min(picture.size):
             raise RunError(f"application {self.name!r} returned a picture without pixels")
         return picture
@@ -211,10 +236,10 @@ class Recipe:
     application: Application | None = None
 
     def __post_init__(self) -> None:
-        for field in _LISTS:
+        for group in _LISTS:
             # Lists are accepted; kept as tuples, they cannot change afterwards.
-            if isinstance(given := getattr(self, field), Iterable):
-                object.__setattr__(self, field, tuple(given))
+            if isinstance(given := getattr(self, group), Iterable):
+                object.__setattr__(self, group, tuple(given))
         problems = list(_recipe_problems(self))
         if problems:
             raise ConfigError(f"recipe {self.name!r}:\n  " + "\n  ".join(problems))
@@ -241,8 +266,8 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
         yield f"name: {recipe.name!r} is no valid folder name; use letters, digits, _ - ."
     yield from _type_problems("game", recipe.game, Game)
     unlisted = [f for f in _LISTS if not isinstance(getattr(recipe, f), tuple)]
-    for field in unlisted:
-        yield f"{field}: found {_kind(getattr(recipe, field))}, expected a list"
+    for group in unlisted:
+        yield f"{group}: found {_kind(getattr(recipe, group))}, expected a list"
     if not unlisted:
         yield from _phase_problems(recipe)
         yield from _occasion_problems(recipe)
@@ -267,11 +292,30 @@ def _phase_problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _occasion_problems(recipe: Recipe) -> Iterator[str]:
-    for field, kind in (("evaluations", Evaluation), ("previews", Preview)):
-        for item in getattr(recipe, field):
-            yield from _type_problems(field, item, kind)
+    for group, kind in (("evaluations", Evaluation), ("previews", Preview)):
+        for item in getattr(recipe, group):
+            yield from _type_problems(group, item, kind)
             if isinstance(item, kind) and item.every is not None:
-                yield from _count_problems(f"{field}: {item.name!r}: every", item.every)
+                yield from _count_problems(f"{group}: {item.name!r}: every", item.every)
+    for item in recipe.previews:
+        if isinstance(item, Preview):
+            yield from _early_problems(recipe, item)
+
+
+def _early_problems(recipe: Recipe, preview: Preview) -> Iterator[str]:
+    where = f"previews: {preview.name!r}: early"
+    if not isinstance(preview.early, Mapping):
+        yield f'{where}: found {_kind(preview.early)}, expected {{"phase": steps}}'
+        return
+    known = [phase.name for phase in recipe.phases if isinstance(phase, Phase)]
+    for name, every in preview.early.items():
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            yield (
+                f"{where}: there is no phase {name!r} before the game.{hint} "
+                f"Phases: {', '.join(known) or 'none'}"
+            )
+        yield from _count_problems(f"{where}: {name!r}", every)
 
 
 def _early_stopping_problems(recipe: Recipe) -> Iterator[str]:
@@ -305,13 +349,13 @@ def _count_problems(where: str, found: object) -> Iterator[str]:
 
 
 def _name_problems(recipe: Recipe) -> Iterator[str]:
-    for field in ("all_phases", "evaluations", "previews"):
-        names = [item.name for item in getattr(recipe, field) if hasattr(item, "name")]
+    for group in ("all_phases", "evaluations", "previews"):
+        names = [item.name for item in getattr(recipe, group) if hasattr(item, "name")]
         for name in sorted({name for name in names if names.count(name) > 1}):
             taken = f" ({MAIN!r} is the game itself)" if name == MAIN else ""
-            yield f"{field.removeprefix('all_')}: the name {name!r} is used twice{taken}"
+            yield f"{group.removeprefix('all_')}: the name {name!r} is used twice{taken}"
         for name in names:
-            yield from _file_name_problems(field, name)
+            yield from _file_name_problems(group, name)
 
 
 def _file_name_problems(where: str, name: object) -> Iterator[str]:

@@ -16,11 +16,14 @@ from nvn.game.ops import Gradient, Item, Source, StopGradient
 from nvn.game.players import Player
 from nvn.game.traversal import owner
 from nvn.game.values import Energy, Value, written
+from nvn.show.routing import Column, path
 
-COLUMN, ROW, WIDTH, HEIGHT, CHIP = 216, 56, 156, 40, 84
+ROW, HEIGHT, CHIP = 56, 40, 84
+NARROWEST, WIDE, WIDEST, BETWEEN = 88, 190, 330, 52  # of columns, of energies', between them
 MARGIN, TOP, LABEL = 28, 84, 110
-LINE = 18  # of small text
-SMALLEST, LETTER = 10, 0.6  # a font size, and the width of a letter as a share of it
+LINE, LEGEND = 18, 870  # of small text; the width of the legend
+SCREEN = 1600  # pixels that a picture is shown in at most
+SMALLEST, LETTER = 10, 0.58  # a font size, and the width of a letter as a share of it
 FONT = "ui-sans-serif, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 # Distinguishable for the color-blind: Okabe and Ito's palette without its yellow and black.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5195", "#8C6D31")
@@ -43,8 +46,16 @@ class _Layout:
     graph: LossGraph
     lanes: Mapping[str, _Lane]
     at: Mapping[Value, tuple[float, float]]  # the middle of each node
+    column_of: Mapping[Value, int]
+    columns: Sequence[Column]  # the last one has the energies
+    energies: frozenset[Value]  # those in it
     width: float
     height: float
+
+    def half(self, node: Value) -> float:
+        """Return half the width of a node's box."""
+        column = self.columns[self.column_of[node]]
+        return (column.right - column.left) / 2
 
 
 def svg(graph: LossGraph) -> str:
@@ -67,11 +78,16 @@ def svg(graph: LossGraph) -> str:
 
 def _laid_out(graph: LossGraph) -> _Layout:
     shown = [node for node in graph.nodes if not isinstance(node.op, Item | StopGradient)]
-    columns = _columns(shown)
+    inner = _inner(graph, shown)
+    energies = [node for node in shown if isinstance(node, Energy) and node not in inner]
+    column_of = _columns(shown)
+    last = 1 + max(column for node, column in column_of.items() if node not in energies)
+    column_of |= dict.fromkeys(energies, last)
+    edges = _edges(graph, column_of, last)
     rows: dict[str, dict[int, list[Value]]] = {}
     for node in shown:
-        if not isinstance(node, Energy):
-            rows.setdefault(_lane_of(node), {}).setdefault(columns[node], []).append(node)
+        if node not in energies:
+            rows.setdefault(_lane_of(node), {}).setdefault(column_of[node], []).append(node)
     lanes = _lanes(graph, rows)
     at: dict[Value, tuple[float, float]] = {}
     for name, stacks in rows.items():
@@ -79,15 +95,55 @@ def _laid_out(graph: LossGraph) -> _Layout:
             for i, node in enumerate(stack):
                 middle = lanes[name].top + lanes[name].height / 2
                 y = middle + (i - (len(stack) - 1) / 2) * ROW
-                at[node] = (MARGIN + LABEL + column * COLUMN + WIDTH / 2, y)
+                at[node] = (sum(edges[column]) / 2, y)
     bottom = max(lane.top + lane.height for lane in lanes.values())
-    energies = [node for node in shown if isinstance(node, Energy)]
-    x = MARGIN + LABEL + (1 + max(columns[n] for n in at)) * COLUMN + WIDTH / 2
     height = max(bottom, TOP + len(energies) * ROW)
-    at |= _energy_places(energies, at, x, TOP, height)
+    at |= _energy_places(energies, at, sum(edges[last]) / 2, TOP, height)
+    columns = [
+        Column(left, right, tuple(sorted(at[n][1] for n in at if column_of[n] == number)))
+        for number, (left, right) in enumerate(edges)
+    ]
     chips = max((len(_weights(graph, e)) for e in energies), default=0)
-    width = x + WIDTH / 2 + 24 + chips * (CHIP + 6) + MARGIN
-    return _Layout(graph, lanes, at, width, height + 64 + LINE * len(graph.followers))
+    width = max(edges[last][1] + 24 + chips * (CHIP + 6) + MARGIN, LEGEND)
+    height += 64 + LINE * len(graph.followers)
+    return _Layout(graph, lanes, at, column_of, columns, frozenset(energies), width, height)
+
+
+def _inner(graph: LossGraph, shown: Iterable[Value]) -> frozenset[Value]:
+    """Return the energies that nobody minimizes, but that others are made of: of unrolled steps."""
+    used = {source for node in shown for source, _ in _sources(node)}
+    return frozenset(e for e in used if isinstance(e, Energy) and not _weights(graph, e))
+
+
+def _edges(
+    graph: LossGraph, column_of: Mapping[Value, int], last: int
+) -> list[tuple[float, float]]:
+    """Return the left and right edge of each column: as wide as its longest label."""
+    found, left = [], float(MARGIN + LABEL)
+    for number in range(last + 1):
+        labels = [_needed(graph, node) for node, column in column_of.items() if column == number]
+        most = WIDEST if number == last else WIDE
+        width = float(min(max(NARROWEST, *labels), most)) if labels else 0.0
+        found.append((left, left + width))
+        left += width + (BETWEEN if labels else 0)
+    return found
+
+
+def _needed(graph: LossGraph, node: Value) -> float:
+    """Return the width that a node's label needs."""
+    name, made = _said(graph, node)
+    return 24 + LETTER * max(13 * len(name), 11 * len(made) if made != name else 0)
+
+
+def _said(graph: LossGraph, node: Value) -> tuple[str, str]:
+    """Return a node's name, and how it is made; the same if it has no name of its own."""
+    name = graph.names[node]
+    if isinstance(node, Energy):
+        return name, name
+    if isinstance(node.op, Gradient):
+        name = f"∂{graph.names[node.args[0]]}/∂{graph.names[node.args[1]]}"
+        return name, name
+    return name, written(node)
 
 
 def _columns(nodes: Iterable[Value]) -> dict[Value, int]:
@@ -170,8 +226,10 @@ def _energy_places(
 
 def _frame(layout: _Layout) -> Iterator[str]:
     w, h = round(layout.width), round(layout.height)
+    scale = min(1.0, SCREEN / w)  # what is wider is shown whole, and can be zoomed into
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{scale * w:.0f}" '
+        f'height="{scale * h:.0f}" '
         f'viewBox="0 0 {w} {h}" font-family="{FONT}" font-size="13" fill="{INK}">'
     )
     yield f"<title>{escape(layout.graph.name)}</title>"
@@ -188,14 +246,18 @@ def _frame(layout: _Layout) -> Iterator[str]:
     yield _text(MARGIN + 56, h - 24, "P minimizes this energy, with this weight", color=GRAY)
     yield _chip(MARGIN + 372, h - 28, "P −0.5", GRAY, filled=False, width=60)
     yield _text(MARGIN + 410, h - 24, "P maximizes it", color=GRAY)
+    shown = [node for node in layout.energies if isinstance(node, Energy)]
+    if not all(_weights(layout.graph, energy) for energy in shown):
+        yield _swatch(MARGIN + 520, h - 28)
+        said = "gray: in nobody's objective in the game itself"
+        yield _text(MARGIN + 540, h - 24, said, color=GRAY)
 
 
 def _team_boxes(layout: _Layout) -> Iterator[str]:
     for team in dict.fromkeys(lane.team for lane in layout.lanes.values() if lane.team):
         lanes = [lane for lane in layout.lanes.values() if lane.team == team]
         top, bottom = lanes[0].top, lanes[-1].top + lanes[-1].height
-        right = max(x for node, (x, _) in layout.at.items() if not isinstance(node, Energy))
-        width = right + WIDTH / 2 + 28 - MARGIN
+        width = layout.columns[-2].right + 28 - MARGIN
         yield (
             f'<rect x="{MARGIN - 12}" y="{top - 4:.0f}" width="{width:.0f}"'
             f' height="{bottom - top + 8:.0f}" rx="14" fill="{lanes[0].color}" fill-opacity="0.06"'
@@ -223,54 +285,54 @@ def _arrows(layout: _Layout) -> Iterator[str]:
             if source not in layout.at:
                 continue
             a, b = layout.at[source]
-            start, end = a + WIDTH / 2, x - WIDTH / 2 - 2
-            bend = max(40.0, (end - start) / 2)
+            start, end = a + layout.half(source), x - layout.half(node) - 2
+            between = layout.columns[layout.column_of[source] + 1 : layout.column_of[node]]
+            way = path((start, b), (end, y), between)
             lane = layout.lanes.get(_lane_of(source))
-            color = lane.color if lane and not isinstance(source, Energy) else GRAY
+            color = lane.color if lane and source not in layout.energies else GRAY
             dashes = ' stroke-dasharray="5 4"' if stopped else ""
             yield (
-                f'<path d="M{start:.0f},{b:.0f} C{start + bend:.0f},{b:.0f} '
-                f'{end - bend:.0f},{y:.0f} {end:.0f},{y:.0f}" fill="none" stroke="{color}" '
+                f'<path d="{way}" fill="none" stroke="{color}" '
                 f'stroke-opacity="0.55" stroke-width="1.6"{dashes} marker-end="url(#tip)"/>'
             )
 
 
 def _nodes(layout: _Layout) -> Iterator[str]:
     for node, (x, y) in layout.at.items():
-        if isinstance(node, Energy):
+        if node in layout.energies:
             continue
         lane = layout.lanes[_lane_of(node)]
         radius = 8 if owner(node) else 20
         fill = lane.color if owner(node) and lane.color != GRAY else "#eceef1"
         ink = PAPER if fill == lane.color else INK
-        yield _box(x, y, radius, fill, lane.color)
+        yield _box(x, y, layout.half(node), radius, fill, lane.color)
         yield from _label(node, layout, x, y, ink)
 
 
 def _label(node: Value, layout: _Layout, x: float, y: float, ink: str) -> Iterator[str]:
-    name, made = layout.graph.names[node], written(node)
-    if isinstance(node.op, Gradient):
-        name = made = f"∂{layout.graph.names[node.args[0]]}/∂{layout.graph.names[node.args[1]]}"
+    name, made = _said(layout.graph, node)
+    room = 2 * layout.half(node) - 10
     if name == made:
-        yield _fitted(x, y + 5, name, color=ink)
+        yield _fitted(x, y + 5, name, room, color=ink)
     else:
-        yield _fitted(x, y - 2, name, color=ink, weight=600)
-        yield _fitted(x, y + 13, made, color=ink, size=11)
+        yield _fitted(x, y - 2, name, room, color=ink, weight=600)
+        yield _fitted(x, y + 13, made, room, color=ink, size=11)
 
 
 def _energies(layout: _Layout) -> Iterator[str]:
     colors = _colors(layout.graph.players)
     for node, (x, y) in layout.at.items():
-        if not isinstance(node, Energy):
+        if not isinstance(node, Energy) or node not in layout.energies:
             continue
         weights = _weights(layout.graph, node)
         ink = (
             INK if weights else GRAY
         )  # no objective has it in the game itself: an energy of another phase
-        yield _box(x, y, 4, PAPER, ink)
-        yield _fitted(x, y + 5, layout.graph.names[node], color=ink)
+        half = layout.half(node)
+        yield _box(x, y, half, 4, PAPER, ink)
+        yield _fitted(x, y + 5, layout.graph.names[node], 2 * half - 10, color=ink)
         for i, (player, sign, weight) in enumerate(weights):
-            left = x + WIDTH / 2 + 16 + i * (CHIP + 6)
+            left = x + half + 16 + i * (CHIP + 6)
             label = f"{player} {_short(weight, 9)}"
             yield _chip(left + CHIP / 2, y, label, colors[player], filled=sign > 0, width=CHIP)
 
@@ -288,10 +350,17 @@ def _weights(graph: LossGraph, energy: Energy) -> list[tuple[str, int, str]]:
 # --- shapes -----------------------------------------------------------------------------------
 
 
-def _box(x: float, y: float, radius: int, fill: str, stroke: str) -> str:
+def _box(x: float, y: float, half: float, radius: int, fill: str, stroke: str) -> str:
     return (
-        f'<rect x="{x - WIDTH / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{WIDTH}" '
+        f'<rect x="{x - half:.0f}" y="{y - HEIGHT / 2:.0f}" width="{2 * half:.0f}" '
         f'height="{HEIGHT}" rx="{radius}" fill="{fill}" stroke="{stroke}"/>'
+    )
+
+
+def _swatch(x: float, y: float) -> str:
+    return (
+        f'<rect x="{x:.0f}" y="{y - 8:.0f}" width="14" height="16" rx="3" fill="{PAPER}" '
+        f'stroke="{GRAY}"/>'
     )
 
 
@@ -320,11 +389,13 @@ def _text(
     )
 
 
-def _fitted(x: float, y: float, text: str, *, size: int = 13, weight: int = 400, color: str) -> str:
+def _fitted(
+    x: float, y: float, text: str, room: float, *, size: int = 13, weight: int = 400, color: str
+) -> str:
     """Center text in a box: smaller if it is long, and cut if it is too long."""
-    while size > SMALLEST and len(text) * size * LETTER > WIDTH - 10:
+    while size > SMALLEST and len(text) * size * LETTER > room:
         size -= 1
-    text = _short(text, int((WIDTH - 10) / (size * LETTER)))
+    text = _short(text, int(room / (size * LETTER)))
     return _text(x, y, text, size=size, weight=weight, color=color, anchor="middle")
 
 

@@ -7,7 +7,6 @@ import io
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 
 import nvn
 from nvn.files import atomic_write
+from nvn.packages import version
 from nvn.sweep.grid import as_text
 from nvn.sweep.results import SweepFolder
 from nvn.sweep.tables import Measured, Metric, Table, numbers
@@ -59,7 +59,7 @@ def write_request(folder: SweepFolder, command: str) -> None:
         "max_steps": request.max_steps,
         "precision": request.precision,
         "runs": [place.name for place in folder.places],
-        "nvn": {"version": version("nvn"), "commit": _commit(Path(nvn.__file__))},
+        "nvn": {"version": version(), "commit": _commit(Path(nvn.__file__))},
     }
     text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
     atomic_write(folder.path / "sweep.yaml", text.encode())

@@ -66,6 +66,11 @@ def deterministic(wanted: bool = True) -> Iterator[None]:
         torch.backends.cudnn.benchmark = benchmark
 
 
+def has_no_deterministic_form(error: Exception) -> bool:
+    """Return whether torch refused an operation because it is held to deterministic ones."""
+    return isinstance(error, RuntimeError | GameError) and _explained(error) is not None
+
+
 def _tell_cublas() -> None:
     """Let cuBLAS be deterministic, which it is by what the environment says when it is started."""
     told = os.environ.get(_CONFIG)

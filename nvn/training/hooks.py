@@ -18,6 +18,8 @@ import pluggy
 from nvn.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL.Image import Image
 
     from nvn.engine.engine import Engine
@@ -48,11 +50,12 @@ class Hooks:
 
     @_specification
     def run_started(
-        self, recipe: Recipe, engines: Mapping[str, Engine], seed: int, resumed: str
+        self, recipe: Recipe, engines: Mapping[str, Engine], seed: int, resumed: str, folder: Path
     ) -> None:
         """Before the first step, before data are loaded. `engines` has one engine per phase.
 
-        `resumed` is the name of the checkpoint that an earlier run goes on from, else "".
+        `resumed` is the name of the checkpoint that an earlier run goes on from, else "". `folder`
+        is the run's.
         """
 
     @_specification
@@ -71,8 +74,8 @@ class Hooks:
         """After an evaluation."""
 
     @_specification
-    def previewed(self, step: int, name: str, image: Image) -> None:
-        """After a preview."""
+    def previewed(self, step: int, name: str, image: Image, phase: str, path: Path) -> None:
+        """After a preview, at a step of a phase; `path` is the file that it is written to."""
 
     @_specification
     def phase_finished(self, phase: Phase, step: int, engine: Engine) -> None:

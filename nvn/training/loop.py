@@ -21,7 +21,7 @@ from typing import Any
 from nvn.checkpoint.encoding import EncodingError
 from nvn.checkpoint.folder import encode_parts
 from nvn.engine.engine import Engine
-from nvn.errors import NvnWarning, RunError
+from nvn.errors import IncompleteError, NvnWarning, RunError
 from nvn.recipe.build import check_data, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.training.checkpoints import Checkpoints, Place
@@ -35,6 +35,7 @@ from nvn.training.run_folder import RunFolder
 from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
 from nvn.training.stopping import Stop
+from nvn.training.traces import summary
 from nvn.training.weights import State
 
 __all__ = ["Loop"]
@@ -123,6 +124,7 @@ class Loop:
             engines=self.engines,
             seed=self.seed,
             resumed="" if place is None else place.name,
+            folder=self.folder.path,
         )
         with self.stop.at_once():
             if place is not None:
@@ -163,7 +165,7 @@ class Loop:
         batches = self.state.data.of(phase)
         watched = step_metrics(self.recipe, engine.plan)
         step = self.state.train.iterations.get(phase.name, 0)
-        if 0 < step < phase.steps:  # an earlier part ended before it could look
+        if step < phase.steps:  # it begins; or an earlier part ended before it could look
             self._look(phase, step)
         while not self._is_over(phase) and self.stop.reason is None:
             with self.stop.soon():  # a worker may hang
@@ -184,6 +186,7 @@ class Loop:
     def _look(self, phase: Phase, step: int) -> bool:
         """Run what is due, and return whether a metric was best whose best checkpoint is kept."""
         if phase.name != MAIN:
+            self.evaluations.draw_due(phase.name, step)
             return False
         reached = self.evaluations.run_due(step)
         early = self.recipe.early_stopping
@@ -232,6 +235,9 @@ class Loop:
         self.checkpoints.close()
         progress = self.state.progress
         assert self.weights is not None
+        beside = self._failed_beside()
+        if beside is not None and self.evaluations.missing and outcome == "finished":
+            outcome = "failed"  # so that it is gone on with, which runs what is missing
         run = Run(
             recipe=self.recipe,
             folder=self.folder.path,
@@ -243,12 +249,24 @@ class Loop:
             pictures={name: self.folder.path / file for name, file in progress.pictures.items()},
             best={name: dataclasses.asdict(best) for name, best in progress.best.items()},
             seconds=time.monotonic() - self.started,
-            error=error,
+            error=error or beside,
         )
         self.folder.end(run)
-        self.hook.run_finished(run=run)
+        with contextlib.nullcontext() if beside is None else _with_note_on(beside):
+            self.hook.run_finished(run=run)
         self.folder.raise_lost()
+        if beside is not None and self.stop.reason not in ("interrupted", "preempted"):
+            raise beside from next(iter(self.evaluations.failed.values()), None)
         return run
+
+    def _failed_beside(self) -> IncompleteError | None:
+        """Return what says that evaluations or previews failed, or pictures were not written."""
+        failed = [f"{what} failed: {summary(e)}" for what, e in self.evaluations.failed.items()]
+        missed = [*failed, *self.folder.missed]
+        if not missed:
+            return None
+        then = "; mend what failed, and nvn resume runs it" if self.evaluations.missing else ""
+        return IncompleteError("\n".join([*missed, f"the training went on without it{then}"]))
 
 
 @contextlib.contextmanager

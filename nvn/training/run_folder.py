@@ -4,7 +4,7 @@ recipe.py, config.yaml    the recipe and its configuration (if it was a recipe f
 plan.txt                  the explained plans
 run.yaml                  origin of the recipe, versions, seed, options, parts, outcome, metrics
 metrics.jsonl             one line per step, and one per evaluation
-images/                   previews, <name>-<step>.png
+images/                   previews, <name>-<step>.png; of earlier phases, <name>-<phase>-<step>.png
 checkpoints/              what `nvn resume` goes on from, <phase>-<step>/
 checkpoints/final/        each player's weights, <player>.safetensors
 .lock                     held by the process that trains
@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 
-from nvn.errors import NvnWarning, RunError
+from nvn.errors import IncompleteError, NvnWarning, RunError
 from nvn.files import atomic_write, disk
+from nvn.recipe.recipe import MAIN
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
 from nvn.training.hooks import hook
@@ -119,9 +120,10 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def picture_path(folder: Path, name: str, step: int) -> Path:
+def picture_path(folder: Path, name: str, step: int, phase: str = MAIN) -> Path:
     """Return the file of a preview in a run's folder."""
-    return folder / "images" / f"{name}-{step:06d}.png"
+    before = "" if phase == MAIN else f"{phase}-"
+    return folder / "images" / f"{name}-{before}{step:06d}.png"
 
 
 class RunFolder:
@@ -165,7 +167,7 @@ class RunFolder:
         plans = {name: engine.plan for name, engine in engines.items()}
         explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
         for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
-            self._write_file(name, content.encode())
+            self._write_file(name, content.encode("utf-8", "surrogateescape"))
         self._write_about({"outcome": "running"})  # last: from now on this is a run
         with disk(self.path):
             (self.path / _BEGINNING).unlink(missing_ok=True)
@@ -183,9 +185,8 @@ class RunFolder:
             self.metrics.evaluation(name, step, metrics)
 
     @hook
-    def previewed(self, step: int, name: str, image: Image) -> None:
+    def previewed(self, image: Image, path: Path) -> None:
         """Write the picture."""
-        path = picture_path(self.path, name, step)
         content = io.BytesIO()
         image.save(content, format="PNG")
         with self._tolerated(self.missed):
@@ -217,13 +218,15 @@ class RunFolder:
         Raises:
             RunError: Naming it.
         """
-        if self.missed or self.lost:
+        if self.lost:
             raise RunError("\n".join([*self.lost, *self.missed]))
 
     def _result(self, run: Run) -> dict[str, Any]:
         """Return the final entries of run.yaml; the outcome is "failed" if something was lost."""
         outcome = "failed" if self.lost else run.outcome
-        errors = [*([] if run.error is None else [str(run.error)]), *self.lost, *self.missed]
+        errors = [*([] if run.error is None else [str(run.error)]), *self.lost]
+        if not isinstance(run.error, IncompleteError):  # which names them
+            errors += self.missed
         self._parts[-1] |= {"ended": _now(), "why": outcome}
         return {
             "outcome": outcome,

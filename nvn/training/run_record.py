@@ -6,10 +6,11 @@ import dataclasses
 import platform
 from collections.abc import Mapping
 from datetime import datetime
-from importlib.metadata import version
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from nvn.errors import ConfigError
+from nvn.packages import version
 from nvn.recipe.code import code_of
 from nvn.recipe.loading import recipe_file
 from nvn.recipe.recipe import Recipe
@@ -50,8 +51,11 @@ def run_record(
         "phases": {phase.name: phase.steps for phase in recipe.all_phases},
         "code": _code(origin),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {name: version(name) for name in ("nvn", "torch", "lightning-fabric")}
-        | {"python": platform.python_version()},
+        "versions": {
+            "nvn": version(),
+            **{name: metadata.version(name) for name in ("torch", "lightning-fabric")},
+            "python": platform.python_version(),
+        },
     }
 
 

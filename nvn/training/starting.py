@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
@@ -129,7 +130,7 @@ def train(
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))
         _seed_everything(seed)
-        recipe = recipe if isinstance(recipe, Recipe) else recipe()
+        recipe = _built(recipe)
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
         engines = make_engines(recipe, fabric, seed, compile, skip=on_divergence == "skip")
@@ -163,6 +164,7 @@ def train(
             folder=folder,
             seed=seed,
             device=fabric.device,
+            guard=guard,
         )
         checkpoints = Checkpoints(
             folder / "checkpoints",
@@ -191,6 +193,27 @@ def train(
 
 
 # --- helpers --------------------------------------------------------------------------------------
+
+
+def _built(recipe: Recipe | Callable[[], Recipe]) -> Recipe:
+    """Return a recipe, or what a function of no arguments builds."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not callable(recipe):
+        raise ConfigError(f"recipe: found {type(recipe).__name__}, expected nvn.Recipe")
+    try:
+        inspect.signature(recipe).bind()
+    except TypeError as error:
+        raise ConfigError(
+            f"recipe: {recipe!r} cannot be called without arguments: {error}. Pass what it "
+            "returns, or functools.partial(recipe, Config())"
+        ) from None
+    except ValueError:  # no signature is known
+        pass
+    built = recipe()
+    if not isinstance(built, Recipe):
+        raise ConfigError(f"recipe: {recipe!r} returned {type(built).__name__}, not an nvn.Recipe")
+    return built
 
 
 def _seed_everything(seed: int) -> None:

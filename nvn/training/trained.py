@@ -100,7 +100,7 @@ class Trained:
             NvnError: If there is no application, or if it cannot handle this picture.
         """
         application = self.application
-        with in_eval_mode(self.engine, self.seed, self.device), torch.no_grad():
+        with in_eval_mode(self.engine, self.seed, self.device):
             return application.result(self.engine, rgb(image))
 
 

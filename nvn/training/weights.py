@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -113,9 +113,8 @@ def load_weights(path: Path, module: nn.Module, expected: Expected | None = None
     """
     content = read_regular(path, "weights")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
         tensors = load(content)
+        metadata = _metadata(content)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} is not a complete safetensors file: {error}") from error
     if metadata.get("format", FORMAT) != FORMAT:
@@ -205,3 +204,13 @@ def _warn_of_infinite(path: Path, state: State) -> None:
             NvnWarning,
             stacklevel=3,
         )
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata of a safetensors file: its length, then a header in JSON.
+
+    (`safe_open` would read them, too, but not of a path that is not UTF-8.)
+    """
+    length = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    return found

@@ -239,7 +239,12 @@ class Magnifying:
         pairs, weak, C = self.config.pairs, self.weak, self.C
         extracted = {**features, "C, of the magnified": C.method("extract")(made)}
         return [
-            nvn.Preview("faces", Faces(pairs, weak, made), every=50),
+            nvn.Preview(
+                "faces",
+                Faces(pairs, weak, made),
+                every=50,
+                early={"peaks": self.config.peaks, "warmup": -(-self.config.warmup // 5)},
+            ),
             nvn.Preview("heat_maps", HeatMaps(pairs, weak, made)),
             nvn.Preview("confusion", Confusion(pairs, weak, C(made))),
             nvn.Preview("differences", Differences(pairs, weak, extracted)),

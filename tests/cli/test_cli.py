@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import yaml
 from safetensors.torch import load_file
 
 from nvn.cli import main
-from tests.tiny import FILE, NEIGHBOR
+from nvn.console import Reporter
+from nvn.training.hooks import hook
+from nvn.training.starting import train
+from nvn.training.trained import trained
+from tests.tiny import FILE, NEIGHBOR, tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +107,8 @@ def test_double_precision(nvn: Command) -> None:
         (["game.py", "--set", "stesp=3"], ["no setting 'stesp'. Did you mean 'steps'?"]),
         (["game.py", "--set", "steps"], ["--set steps: expected name=value"]),
         (["game.py", "--set", "lr=-1", "--set", "steps=x"], ["lr = -1", "steps = 'x'"]),
+        (["game.py", "--set", "steps=true"], ["steps = True: Input should not be true or false"]),
+        (["game.py", "--set", "lr=false"], ["lr = False: Input should not be true or false"]),
         (["game.py", "--config", "none.yaml"], ["cannot read none.yaml: No such file"]),
         (["game.py", "--max-time", "soon"], ["--max-time soon: expected seconds"]),
         (["game.py", "--devices", "2"], ["--devices 2: only 1 is supported"]),
@@ -132,6 +139,41 @@ def test_a_recipe_with_a_syntax_error(nvn: Command) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import nothing_of_this_name", "the package nothing_of_this_name is needed, and is not"),
+        ("from nothing_of_this_name.a import b", "the package nothing_of_this_name is needed"),
+        ("import sklearn_.svm", "the package sklearn_ is needed"),
+        ("import json.decodr", "the package json, which is installed, has no module json.decodr"),
+        ("from .neighbro import x", "neighbro.py to import. Did you mean 'neighbor'?"),
+        ("import importlib; importlib.import_module('not_there')", "the package not_there is"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_error(nvn: Command, line: str, said: str) -> None:
+    late = FILE.replace("-> nvn.Recipe:\n", f"-> nvn.Recipe:\n    {line}\n")
+    assert late != FILE
+    early = FILE.replace("import nvn\n", f"import nvn\n{line}\n")  # after that of __future__
+    for text in (early, late):
+        Path("other.py").write_text(text)
+        code, _, error = nvn("check", "other.py")
+        assert code == 1
+        assert "Traceback" not in error
+        assert error.count("error") == 1
+        number = [row.strip() for row in text.splitlines()].index(line) + 1
+        assert error.startswith(f"error: other.py, line {number}: "), error
+        assert said in error
+
+
+def test_an_extra_that_is_missing_is_told_with_how_to_install_it(
+    nvn: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
+    Path("other.py").write_text(FILE.replace("import nvn\n", "import nvn\nimport torchmetrics\n"))
+    _, _, error = nvn("check", "other.py")
+    assert f'pip install -e ".[recipes]" in {ROOT}' in error
+
+
 def test_a_folder_that_is_not_writable(nvn: Command) -> None:
     code, _, error = nvn("run", "game.py", "--out", "/proc/run")
     assert code == 1
@@ -157,6 +199,15 @@ def test_check_finds_nothing(nvn: Command) -> None:
     code, said, _ = nvn("check", "game.py")
     assert (code, said) == (0, "game: no problems\n")
     assert not Path("runs").exists()
+
+
+def test_check_tries_what_comes_late(nvn: Command) -> None:
+    late = FILE.replace("made(config)", "made(config).replace(previews=[nvn.Preview('p', draw)])")
+    Path("late.py").write_text(late + "\ndef draw(engine):\n    return engine.modlues\n")
+    code, _, error = nvn("check", "late.py")
+    assert code == 1
+    assert error.startswith("error: recipe 'tiny': 1 problem:\n  preview 'p': AttributeError:")
+    assert "late.py, line 28)" in error
 
 
 BROKEN = """
@@ -283,6 +334,133 @@ def test_graph_draws_a_picture(nvn: Command) -> None:
     code, _, error = nvn("graph", "game.py", "--svg", "nowhere/game.svg")
     assert code == 1
     assert "nowhere" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--svg", "game.png"], "--svg game.png: an SVG picture is written, so its name must"),
+        (["--svg", ""], "must end in .svg: --svg game.svg"),
+        (["--svg", "/"], "must end in .svg: --svg game.svg"),
+        (["--svg", "."], "must end in .svg: --svg game.svg"),
+        (["--svg", "folder.svg"], "cannot write folder.svg: it is a folder"),
+        (["--svg", "game.svg", "--mermaid"], "--svg and --mermaid: give one of them"),
+        (["--svg", f"{'a' * 5000}.svg"], "File name too long"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_so_is_one_error(
+    nvn: Command, arguments: list[str], message: str
+) -> None:
+    Path("folder.svg").mkdir()
+    code, _, error = nvn("graph", "game.py", *arguments)
+    assert code == 1
+    assert error.startswith("error: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert not Path("game.png").exists()
+
+
+LONG = "a" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", LONG), ("run", f"{LONG}.py"), ("resume", LONG), ("sweep", LONG),
+        ("resume", f"runs/{LONG}/b"), ("apply", LONG, "game.py", "--out", "y"),
+        ("run", "game.py", "--out", LONG), ("run", "game.py", "--config", LONG),
+        ("eject", "game.py", "--out", LONG),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_too_long_is_one_error(nvn: Command, arguments: tuple[str, ...]) -> None:
+    code, _, error = nvn(*arguments)
+    assert code == 1
+    assert error.startswith("error: ")
+    assert "File name too long" in error or "there are no pictures" in error
+
+
+# --- what was probably meant ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no command 'trian'. Did you mean 'run'?"),
+        (["chekc"], "Did you mean 'check'?"),
+        (["xyz"], "no command 'xyz'. Commands: run, resume"),
+        (["run", "game.py", "--lr", "1"], "given as --set lr=1."),
+        (["run", "game.py", "--lr=1"], "given as --set lr=1."),
+        (["sweep", "game.py", "--lr"], "given as --set lr=…."),
+        (["run", "game.py", "--sede", "3"], "(Possible options: --seed, --set)"),
+    ],
+)
+def test_what_is_not_understood_gets_what_was_meant(
+    nvn: Command, arguments: list[str], message: str
+) -> None:
+    code, _, error = nvn(*arguments)
+    assert code == 2
+    assert message in " ".join(error.replace("│", " ").split())
+
+
+def test_a_folder_is_no_recipe(nvn: Command) -> None:
+    for folder in (".", "", "sub/.."):
+        Path("sub").mkdir(exist_ok=True)
+        code, _, error = nvn("run", folder)
+        assert code == 1
+        assert "is a folder; a recipe is a file. Recipes in it: " in error
+        assert "game.py" in error
+    Path("gaussians").mkdir()  # beside it, an installed recipe is found all the same
+    assert nvn("check", "gaussians")[0] == 0
+
+
+def test_options_with_one_value_are_not_offered(nvn: Command) -> None:
+    said = nvn("run", "--help")[1]
+    assert "--accelerator" in said
+    assert not [name for name in ("--devices", "--num-nodes", "--strategy") if name in said]
+
+
+# --- names and texts that are not UTF-8 ---
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names are UTF-8")
+def test_a_recipe_and_its_folder_may_be_in_any_encoding(nvn: Command) -> None:
+    folder = Path("caf\udce9")
+    folder.mkdir()
+    text = f"# coding: latin-1\r\n{FILE}\nE_ACUTE = '\xe9'\n".encode("latin-1")
+    (folder / "game.py").write_bytes(text)
+    (folder / "neighbor.py").write_text(NEIGHBOR)
+    assert nvn("run", folder / "game.py", "--out", folder / "run")[0] == 0
+    assert (folder / "run" / "recipe.py").read_bytes() == text
+    code, said, error = nvn("resume", folder / "run", "--more-steps", 1)
+    assert (code, error) == (0, "")
+    assert "main 7" in said
+    code, _, error = nvn("apply", folder / "run", "game.py", "--out", "y")
+    assert "there are no pictures" in error or "no application" in error
+    assert trained(folder / "run").engine.modules["G"] is not None
+
+
+def test_a_deleted_folder_is_one_error(nvn: Command) -> None:
+    Path("gone").mkdir()
+    os.chdir("gone")
+    Path("../gone").rmdir()
+    code, _, error = nvn("graph", "gaussians")
+    assert code == 1
+    assert error.startswith("error: the current folder cannot be read (No such file")
+
+
+def test_a_folder_that_is_deleted_meanwhile_costs_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+
+    class Deleted:
+        @hook
+        def phase_started(self) -> None:
+            (tmp_path / "gone").rmdir() if (tmp_path / "gone").exists() else None
+
+    train(tiny(), out=tmp_path / "run", plugins=[Reporter(), Deleted()])
+    assert f"results are in {tmp_path / 'run'}" in capsys.readouterr().out
 
 
 def test_a_player_to_compile_must_be_there(nvn: Command) -> None:

@@ -159,6 +159,21 @@ def test_ctrl_c_before_anything_was_learned(folder: Path, start: Start) -> None:
 
 
 def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: Start) -> None:
+    mine = "\ndef broken():\n    yield from DATA[:2]\n    1 / 0\n"
+    changed = FILE.replace("return made(config)", "return made(config).replace(data=broken)")
+    (folder / "game.py").write_text(changed + mine + "from tests.tiny import DATA\n")
+    process = start("run", "game.py", "--out", "run")
+    code, said, error = end_of(process)
+    assert code == 1
+    assert "in broken\n    1 / 0" in error
+    assert "ZeroDivisionError: division by zero" in error.splitlines()
+    assert "nvn/" not in error
+    assert "typer" not in error
+    assert "failed: the weights so far are saved (steps: warmup 2;" in said
+    assert (folder / "run" / "checkpoints" / "final" / "G.safetensors").exists()
+
+
+def test_an_evaluation_that_fails_costs_the_exit_code(folder: Path, start: Start) -> None:
     mine = "\ndef broken(engine):\n    return 1 / 0\n"
     changed = FILE.replace(
         "return made(config)",
@@ -167,12 +182,13 @@ def test_an_error_of_the_recipes_own_keeps_its_traceback(folder: Path, start: St
     (folder / "game.py").write_text(changed + mine)
     process = start("run", "game.py", "--out", "run")
     code, said, error = end_of(process)
-    assert code == 1
+    assert code == 3
+    assert "warning: evaluation 'mine' failed at step 2 of phase 'main'" in error
     assert "in broken\n    return 1 / 0" in error
-    assert error.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert "error: evaluation 'mine' failed: ZeroDivisionError: division by zero" in error
     assert "nvn/" not in error
     assert "typer" not in error
-    assert "failed: the weights so far are saved (steps: warmup 3, main 2;" in said
+    assert "trained, but something failed beside it (steps: warmup 3, main 6;" in said
     assert (folder / "run" / "checkpoints" / "final" / "G.safetensors").exists()
 
 

@@ -8,11 +8,11 @@ import rich
 from rich.console import Console
 
 import nvn
-from nvn.console import Reporter, bars, crash, fail, show, show_settings, warn
+from nvn.console import Reporter, bars, crash, fail, saying, show, show_settings, warn
 from nvn.errors import NvnError, NvnWarning
 from nvn.recipe.loading import load_recipe
 from nvn.training.hooks import hook
-from tests.tiny import tiny
+from tests.tiny import gray, tiny
 
 
 @pytest.fixture
@@ -146,6 +146,48 @@ def test_a_run_is_shown(where: str, request: pytest.FixtureRequest, tmp_path: Pa
     assert f"picture: {run.folder}/images/gray-000006.png" in said
     assert "finished (steps: warmup 3, main 6;" in said
     assert f"results are in {run.folder}" in said
+
+
+def test_a_sign_of_life_is_for_terminals_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with saying("loading"):
+        pass
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # taken for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    with saying("loading"):
+        assert "loading" in capsys.readouterr().err
+    assert capsys.readouterr() == ("", "\x1b[2K")
+
+
+def test_pictures_are_named_as_they_are_written(plain: io.StringIO, tmp_path: Path) -> None:
+    early = nvn.Preview("gray", gray, every=4, early={"warmup": 3})
+    nvn.train(tiny(previews=[early]), out=tmp_path / "run", plugins=[Reporter()])
+    lines = plain.getvalue().splitlines()
+    assert lines[0].endswith(f"seed 0; into {tmp_path / 'run'}")
+    pictures = [line for line in lines if "picture: " in line]
+    images = tmp_path / "run" / "images"
+    assert pictures == [
+        f"warmup, step 0: picture: {images / 'gray-warmup-000000.png'}",
+        f"main, step 0: picture: {images / 'gray-000000.png'}",
+        f"main, step 4: picture: {images / 'gray-000004.png'}",
+        f"picture: {images / 'gray-000006.png'} (before the game: {images / 'gray-000000.png'})",
+    ]
+
+
+def test_the_closing_losses_are_those_of_the_last_step(plain: io.StringIO, tmp_path: Path) -> None:
+    records = []
+
+    class Kept:
+        @hook
+        def step_done(self, record: nvn.Record) -> None:
+            records.append(record)
+
+    nvn.train(tiny(), out=tmp_path / "run", plugins=[Kept(), Reporter()])
+    (closing,) = (line for line in plain.getvalue().splitlines() if line.startswith("main: 6/6"))
+    losses = records[-1].objectives
+    assert closing.endswith("  ".join(f"{name} {value:.3g}" for name, value in losses.items()))
 
 
 def test_a_warning_stands_above_the_bar(

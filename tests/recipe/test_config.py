@@ -164,3 +164,17 @@ def test_settings_that_do_not_fit_together_are_said_in_the_recipes_words() -> No
     with pytest.raises(ConfigError) as error:
         Pair.build(settings={"low": 2})
     assert str(error.value) == "low = 2: more than high\nchange one"
+
+
+def test_true_is_no_number() -> None:
+    class Numbers(Config):
+        steps: int = 1
+        lr: float | None = None
+        flag: bool = False
+        either: bool | int = 0
+        words: str = ""
+
+    for name in ("steps", "lr"):
+        with pytest.raises(ConfigError, match=f"{name} = True: Input should not be true or false"):
+            Numbers.build(settings={name: True})
+    assert Numbers.build(settings={"flag": True, "either": True, "lr": 1}).flag

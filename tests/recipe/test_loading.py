@@ -1,10 +1,11 @@
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nvn.errors import ConfigError
+from nvn.errors import ConfigError, DataError
 from nvn.recipe.loading import installed_recipes, load_recipe
 from nvn.recipe.recipe import Recipe
 from tests.tiny import FILE, NEIGHBOR
@@ -105,3 +106,93 @@ def test_a_recipe_that_returns_something_else(tmp_path: Path) -> None:
     source = load_recipe(str(tmp_path / "game.py"))
     with pytest.raises(ConfigError, match="returned int, not an nvn.Recipe"):
         source.build(source.config_class())
+
+
+# --- neighbors ---
+
+BARE = """
+import nvn
+from {how} import number
+class Config(nvn.Config):
+    n: int = number
+def recipe(config):
+    from {how} import late
+    raise nvn.DataError(str(late))
+"""
+
+
+def with_common(folder: Path, number: int, how: str = "common") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "common.py").write_text("from deeper import number\nlate = number\n")
+    (folder / "deeper.py").write_text(f"number = {number}\n")
+    (folder / "game.py").write_text(BARE.format(how=how))
+    return folder / "game.py"
+
+
+@pytest.mark.parametrize("how", ["common", ".common"])
+def test_a_neighbor_is_imported_by_its_bare_name_and_relatively(tmp_path: Path, how: str) -> None:
+    source = load_recipe(str(with_common(tmp_path, 3, how)))
+    assert source.config_class().model_dump() == {"n": 3}
+    assert "common" not in sys.modules
+    assert "deeper" not in sys.modules
+
+
+def test_two_folders_have_a_neighbor_of_one_name_each(tmp_path: Path) -> None:
+    sources = [load_recipe(str(with_common(tmp_path / str(n), n))) for n in (1, 2)]
+    assert [source.config_class().model_dump()["n"] for source in sources] == [1, 2]
+    for source, late in zip(sources, "12", strict=True):  # imports made later, too
+        with pytest.raises(DataError, match=late):
+            source.build(source.config_class())
+
+
+def test_both_ways_are_one_module(tmp_path: Path) -> None:
+    path = with_common(tmp_path, 1)
+    path.write_text(
+        "import nvn, common, inside.part, loose.part as p\nfrom . import common as relative\n"
+        "assert common is relative and inside.part.common is common and p.common is common\n"
+        "import random, torch\nassert random.random and torch.nn\n"
+        "class Config(nvn.Config): ...\ndef recipe(config): ...\n"
+    )
+    for name in ("inside", "loose"):  # the second has no __init__.py
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part.py").write_text("import common\n")
+    (tmp_path / "inside" / "__init__.py").write_text("")
+    for name in ("torch", "nvn"):  # a checkout of something lies beside it
+        (tmp_path / name).mkdir()
+    (tmp_path / "nvn" / "__init__.py").write_text("raise AssertionError")
+    load_recipe(str(path))
+
+
+# --- what a recipe function takes ---
+
+NO_SETTINGS = """
+import nvn, torch
+from tests.tiny import tiny
+def recipe():
+    return tiny()
+"""
+
+
+def test_a_recipe_without_settings(tmp_path: Path) -> None:
+    (tmp_path / "game.py").write_text(NO_SETTINGS)
+    source = load_recipe(str(tmp_path / "game.py"))
+    config = source.config_class.build()
+    assert source.build(config).name == "tiny"
+    assert not yaml.safe_load(source.files(config)["config.yaml"])
+    with pytest.raises(ConfigError, match="no setting 'a'. Settings: none"):
+        source.config_class.build(settings={"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", r"recipe\(\) has no argument, so the settings in Config would change nothing"),
+        ("a, b", r"recipe\(a, b\) cannot be called as recipe\(config\): .*'b'"),
+        ("*, a", "cannot be called as recipe"),
+    ],
+)
+def test_a_recipe_that_takes_something_else(tmp_path: Path, arguments: str, message: str) -> None:
+    settings = "class Config(nvn.Config):\n    a: int = 1\n"
+    (tmp_path / "game.py").write_text(f"import nvn\n{settings}def recipe({arguments}): ...\n")
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(str(tmp_path / "game.py"))

@@ -1,12 +1,15 @@
 """The SVG picture: well-formed, and everybody is in it."""
 
+import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
+
+import pytest
 
 import nvn
 from nvn import energies as en
 from nvn.checks import loss_graph
-from nvn.show.svg import HEIGHT, WIDTH, svg
+from nvn.show.svg import HEIGHT, svg
 from tests.small import linear, mean
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -58,13 +61,83 @@ def test_a_constant_is_reached_by_a_dashed_line() -> None:
     assert len(dashed) == 1
 
 
-def test_nothing_lies_on_top_of_anything_else() -> None:
-    boxes = [
-        (float(box.get("x", 0)), float(box.get("y", 0)))
-        for box in drawn().iter(f"{SVG}rect")
-        if box.get("width") == str(WIDTH)
-    ]
-    assert len(boxes) >= 8
-    for i, (x, y) in enumerate(boxes):
-        for u, v in boxes[:i]:
-            assert abs(x - u) >= WIDTH or abs(y - v) >= HEIGHT
+Box = tuple[float, float, float]
+
+
+def boxes(picture: ET.Element) -> list[Box]:
+    """The left edge, the top and the width of each box."""
+    found = [box for box in picture.iter(f"{SVG}rect") if box.get("height") == str(HEIGHT)]
+    return [tuple(float(box.get(name, 0)) for name in ("x", "y", "width")) for box in found]  # type: ignore[misc]
+
+
+def unrolled(steps: int) -> ET.Element:
+    game = nvn.Game("unrolled")
+    x = game.batch("x")
+    w, judge = game.player("w", linear()), game.player("judge", linear())
+    inner = nvn.energy(lambda a, b: (a - b).square().mean(), name="inner")
+    descend = nvn.value(lambda a, b: a - 0.1 * b, name="descend")
+    y = w(x)
+    for _ in range(steps):
+        y = descend(y, nvn.gradient(inner(y, x), y))
+    w.minimizes(inner(judge(y), x))
+    judge.minimizes(inner(judge(y), x))
+    return ET.fromstring(svg(loss_graph(game, [nvn.alternating(w, judge)])))
+
+
+@pytest.mark.parametrize("picture", [drawn(), unrolled(1), unrolled(3)])
+def test_nothing_lies_on_top_of_anything_else(picture: ET.Element) -> None:
+    found = boxes(picture)
+    assert len(found) >= 6
+    for i, (x, y, width) in enumerate(found):
+        for u, v, other in found[:i]:
+            assert x >= u + other or u >= x + width or abs(y - v) >= HEIGHT
+
+
+@pytest.mark.parametrize("picture", [drawn(), unrolled(1), unrolled(3)])
+def test_no_line_runs_behind_a_box(picture: ET.Element) -> None:
+    found = boxes(picture)
+    lines = [way for way in picture.iter(f"{SVG}path") if way.get("marker-end")]
+    assert any(" L" in line.get("d", "") for line in lines)
+    for line in lines:
+        # Where it is straight, it passes a column; in between, there are no boxes.
+        straight = re.findall(r" ([\d.]+),([\d.]+) L([\d.]+),([\d.]+)", line.get("d", ""))
+        for left, height, right, same in straight:
+            assert height == same
+            for x, y, width in found:
+                beside = float(right) <= x or x + width <= float(left)
+                assert beside or not y < float(height) < y + HEIGHT, line.get("d")
+
+
+def test_lines_run_from_left_to_right() -> None:
+    for way in unrolled(3).iter(f"{SVG}path"):
+        xs = [float(x) for x in re.findall(r"([\d.]+),[\d.]+(?= C| L|$)", way.get("d", ""))]
+        if way.get("marker-end"):
+            assert xs == sorted(xs)
+
+
+def test_names_of_energies_are_whole() -> None:
+    game = nvn.Game("names")
+    x, label = game.batch("x", "label")
+    E = game.player("E", linear())
+    E.minimizes(en.cross_entropy(E.method("forward", training=False)(E(x)), label))
+    said = texts(ET.fromstring(svg(loss_graph(game, [nvn.alternating(E)]))))
+    assert "cross_entropy(E.eval(E(x)), label)" in said
+
+
+def test_gray_energies_are_explained_where_there_are_some() -> None:
+    gray = "gray: in nobody's objective in the game itself"
+    assert gray not in texts(drawn())
+    game = nvn.Game("two")
+    x = game.batch("x")
+    f = game.player("f", linear())
+    f.minimizes(mean(f(x)))
+    early = nvn.alternating(nvn.move(f, toward=en.mse(f(x), x)))
+    graph = loss_graph(game, [early, nvn.alternating(f)])
+    assert gray in texts(ET.fromstring(svg(graph)))
+
+
+def test_a_wide_picture_is_shown_whole() -> None:
+    picture = unrolled(3)
+    _, _, width, height = map(float, picture.get("viewBox", "").split())
+    assert width > 1600 >= float(picture.get("width", 0))
+    assert float(picture.get("height", 0)) == pytest.approx(height * 1600 / width, abs=1)

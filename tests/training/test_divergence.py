@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import nvn
-from nvn.errors import ConfigError, NvnWarning, RunError
+from nvn.errors import ConfigError, IncompleteError, NvnWarning, RunError
 from nvn.training.hooks import hook
 from nvn.training.saving import Saving
 from tests.tiny import DATA
@@ -208,8 +208,12 @@ def test_an_error_that_has_nothing_to_do_with_it_is_raised_as_it_is(tmp_path: Pa
         raise ZeroDivisionError
 
     looks = [nvn.Evaluation("broken", broken, every=3)]
-    with pytest.raises(ZeroDivisionError):
+    with (
+        pytest.warns(NvnWarning, match="'broken' failed at step 3 .*\n.*\n.*\nZeroDivisionError"),
+        pytest.raises(IncompleteError) as error,
+    ):
         nvn.train(partial(game, evaluations=looks), out=tmp_path / "run")
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
 
 
 def test_an_evaluation_that_fails_on_nan_is_not_what_is_told(tmp_path: Path) -> None:

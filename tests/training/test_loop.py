@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import nvn
-from nvn.errors import ConfigError, DataError, GameError, NvnWarning, RunError
+from nvn.errors import ConfigError, DataError, GameError, IncompleteError, NvnWarning, RunError
 from nvn.training import stopping
 from nvn.training.fabric import make_fabric
 from nvn.training.hooks import hook
@@ -298,11 +298,13 @@ def test_a_signal_while_the_data_are_made(out: Path) -> None:
 
 
 def test_an_error_in_the_recipes_code_is_raised_after_saving(out: Path) -> None:
-    def broken(engine: nvn.Engine) -> dict[str, float]:
+    def data() -> Iterator[dict[str, Tensor]]:
+        for _ in range(3 + 4):  # the warm-up's, and four of the game
+            yield DATA[0]
         raise ZeroDivisionError("mine")
 
     diary = Diary()
-    recipe = tiny(evaluations=[nvn.Evaluation("broken", broken, every=4)])
+    recipe = tiny(data=data)
     with pytest.raises(ZeroDivisionError, match="mine"):
         nvn.train(recipe, out=out, plugins=[diary])
     assert diary.told[-1] == "failed"
@@ -363,7 +365,8 @@ def test_weights_that_cannot_be_saved_are_said(out: Path) -> None:
 
 
 def test_a_second_error_does_not_hide_the_first(out: Path) -> None:
-    def broken(engine: nvn.Engine) -> dict[str, float]:
+    def broken() -> Iterator[dict[str, Tensor]]:
+        yield DATA[0]
         raise ZeroDivisionError
 
     class Unkind:
@@ -371,10 +374,123 @@ def test_a_second_error_does_not_hide_the_first(out: Path) -> None:
         def run_finished(self) -> None:
             raise OSError("gone")
 
-    recipe = tiny(evaluations=[nvn.Evaluation("broken", broken)])
     with pytest.raises(ZeroDivisionError) as error:
-        nvn.train(recipe, out=out, plugins=[Unkind()])
+        nvn.train(tiny(data=broken), out=out, plugins=[Unkind()])
     assert error.value.__notes__ == ["then: gone"]
+    looks = [nvn.Evaluation("broken", fails)]
+    with (
+        pytest.warns(NvnWarning, match="evaluation 'broken' failed"),
+        pytest.raises(IncompleteError) as incomplete,
+    ):
+        nvn.train(tiny(evaluations=looks), out=out / "other", plugins=[Unkind()])
+    assert incomplete.value.__notes__ == ["then: gone"]
+
+
+# --- what fails beside the training ---
+
+
+def fails(engine: nvn.Engine) -> Any:
+    raise ZeroDivisionError("mine")
+
+
+def test_an_evaluation_that_fails_is_named_and_the_run_goes_on(out: Path) -> None:
+    looks = [nvn.Evaluation("broken", fails, every=2), *tiny().evaluations]
+    diary = Diary()
+    with (
+        pytest.warns(NvnWarning, match="evaluation 'broken' failed at step 2 of") as told,
+        pytest.raises(IncompleteError, match="evaluation 'broken' failed: Zero.*mine") as error,
+    ):
+        nvn.train(tiny(evaluations=looks), out=out, plugins=[diary])
+    assert len(told) == 1  # not at every look
+    assert "in fails\n    raise ZeroDivisionError" in str(told[0].message)
+    assert "evaluating.py" not in str(told[0].message)
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
+    assert {"size at 4", "gray at 4", "main 6", "size at 6"} <= set(diary.told)
+    about = yaml.safe_load((out / "run.yaml").read_text())
+    assert (about["outcome"], about["steps"]["main"]) == ("failed", 6)
+    assert "evaluation 'broken' failed" in about["error"]
+    # Mended, it goes on: what is missing is done, and nothing else.
+    again = Diary()
+    looks = [nvn.Evaluation("broken", lambda _: {"a": 1}), *tiny().evaluations]
+    run = nvn.train(tiny(evaluations=looks), resume=out, plugins=[again])
+    assert (run.outcome, run.metrics["broken"]) == ("finished", {"a": 1.0})
+    assert not [told for told in again.told if told.startswith("main 6")]
+
+
+def test_a_preview_that_fails_once_leaves_a_finished_run_and_is_told(out: Path) -> None:
+    def first(engine: nvn.Engine) -> Image.Image:
+        if engine.state.iterations["main"] == 4:
+            raise ValueError("not yet")
+        return Image.new("L", (2, 2))
+
+    with (
+        pytest.warns(NvnWarning, match="preview 'early' failed at step 4"),
+        pytest.raises(IncompleteError, match="preview 'early' failed: ValueError: not yet"),
+    ):
+        nvn.train(tiny(previews=[nvn.Preview("early", first, every=4)]), out=out)
+    assert yaml.safe_load((out / "run.yaml").read_text())["outcome"] == "finished"
+    assert [path.name for path in (out / "images").iterdir()] == ["early-000006.png"]
+
+
+def test_what_returns_something_else_is_named_too(out: Path) -> None:
+    looks = [nvn.Evaluation("odd", lambda _: [1])]  # type: ignore[arg-type, return-value]
+    with (
+        pytest.warns(NvnWarning, match="expected a dict of numbers"),
+        pytest.raises(IncompleteError, match="evaluation 'odd' failed"),
+    ):
+        nvn.train(tiny(evaluations=looks), out=out)
+
+
+def test_evaluations_and_previews_have_no_gradients_unless_they_ask(out: Path) -> None:
+    seen = []
+
+    def look(engine: nvn.Engine) -> dict[str, float]:
+        seen.append(torch.is_grad_enabled())
+        with torch.enable_grad():
+            seen.append(torch.is_grad_enabled())
+        gradients = engine.gradients(DATA[0], ["G"])["G"]
+        return {"norm": float(gradients["by"].norm())}
+
+    def draw(engine: nvn.Engine) -> Image.Image:
+        seen.append(torch.is_grad_enabled())
+        return Image.new("L", (2, 2))
+
+    looks: dict[str, Any] = {
+        "evaluations": [nvn.Evaluation("look", look)],
+        "previews": [nvn.Preview("draw", draw)],
+    }
+    assert nvn.train(tiny(**looks), out=out).metrics["look"]["norm"] > 0
+    assert seen == [False, True, False]
+    assert torch.is_grad_enabled()
+
+
+# --- pictures of earlier phases ---
+
+
+def test_a_preview_is_made_in_earlier_phases_and_as_the_game_begins(out: Path) -> None:
+    seen: list[tuple[str, int, str]] = []
+
+    class Seen:
+        @hook
+        def previewed(self, phase: str, step: int, path: Path) -> None:
+            seen.append((phase, step, path.name))
+            assert path.is_file()
+
+    early = nvn.Preview("gray", tiny().previews[0].fn, every=4, early={"warmup": 2})
+    run = nvn.train(tiny(previews=[early]), out=out, plugins=[Seen()])
+    assert seen == [
+        ("warmup", 0, "gray-warmup-000000.png"),
+        ("warmup", 2, "gray-warmup-000002.png"),
+        ("main", 0, "gray-000000.png"),
+        ("main", 4, "gray-000004.png"),
+        ("main", 6, "gray-000006.png"),
+    ]
+    assert run.pictures == {"gray": out / "images" / "gray-000006.png"}
+    assert (
+        nvn.train(partial(tiny, previews=[early]), out=out / "more", seed=1)
+        .weights["G"]["by"]
+        .equal(nvn.train(tiny, out=out / "without", seed=1).weights["G"]["by"])
+    )
 
 
 def test_a_folder_in_use_is_never_written_to(out: Path) -> None:
@@ -500,3 +616,16 @@ def test_what_an_evaluation_draws_changes_no_training(tmp_path: Path) -> None:
     assert steps[0] == steps[1]
     drawn = {x["metrics"]["drawn"] for x in lines(tmp_path / "a") if "evaluation" in x}
     assert len(drawn) == 1
+
+
+def test_a_function_that_builds_a_recipe_is_called_without_arguments(tmp_path: Path) -> None:
+    def of_config(config: nvn.Config) -> nvn.Recipe:
+        return tiny()
+
+    with pytest.raises(ConfigError, match=r"cannot be called without arguments: .*'config'"):
+        nvn.train(of_config, out=tmp_path / "a")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="returned int, not an nvn.Recipe"):
+        nvn.train(lambda: 3, out=tmp_path / "a")  # type: ignore[arg-type, return-value]
+    with pytest.raises(ConfigError, match="found str, expected nvn.Recipe"):
+        nvn.train("game.py", out=tmp_path / "a")  # type: ignore[arg-type]
+    assert not (tmp_path / "a").exists()

@@ -44,13 +44,8 @@ def lbp(pictures: Tensor, cells: int, *, points: int = 8, radius: int = 2) -> Te
 
 def lbp_codes(pictures: Tensor, points: int, radius: int) -> Tensor:
     """Return the code of each pixel, (N, H − 2R, W − 2R) int64, of pictures (N, C, H, W) uint8."""
-    try:
-        from skimage.feature import local_binary_pattern
-    except ImportError as error:
-        found = "local binary patterns need scikit-image"
-        raise nvn.ConfigError(f'{found}: pip install "nvn[photographs]"') from error
-
+    feature = nvn.packages.needed("skimage.feature", "local binary patterns")
     # "nri_uniform" is the u2 of the papers: uniform, not made invariant to rotation.
-    coded = partial(local_binary_pattern, P=points, R=radius, method="nri_uniform")
+    coded = partial(feature.local_binary_pattern, P=points, R=radius, method="nri_uniform")
     codes = np.stack([coded(levels) for levels in gray(pictures).numpy()]).astype(np.int64)
     return torch.from_numpy(codes)[:, radius:-radius, radius:-radius]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -93,9 +91,5 @@ def fitted(table: Table, C: float) -> LinearSVC:
     return machine.fit(table.features.numpy(), table.label.numpy())
 
 
-def _sklearn(module: str) -> ModuleType:
-    try:
-        return import_module(f"sklearn.{module}")
-    except ImportError as error:
-        found = "a linear SVM needs scikit-learn"
-        raise nvn.ConfigError(f'{found}: pip install "nvn[photographs]"') from error
+def _sklearn(module: str) -> Any:
+    return nvn.packages.needed(f"sklearn.{module}", "a linear SVM")

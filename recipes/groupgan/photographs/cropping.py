@@ -153,12 +153,7 @@ class Cropper:
 
 
 def _new_cascade() -> Any:
-    try:
-        import skimage.data
-        import skimage.feature
-    except ImportError as error:
-        raise nvn.ConfigError(
-            'finding faces needs scikit-image: pip install "nvn[photographs]"'
-        ) from error
-    modules: Any = skimage  # its annotations are partial
-    return modules.feature.Cascade(modules.data.lbp_frontal_face_cascade_filename())
+    data, feature = (
+        nvn.packages.needed(f"skimage.{part}", "finding faces") for part in ("data", "feature")
+    )
+    return feature.Cascade(data.lbp_frontal_face_cascade_filename())

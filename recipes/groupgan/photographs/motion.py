@@ -11,7 +11,6 @@ All places are (row, column) in units of the window, the square that is seen: fr
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -144,9 +143,4 @@ def _gray(picture: Tensor) -> Any:
 
 
 def _scikit_image(part: str) -> Any:
-    try:
-        return importlib.import_module(f"skimage.{part}")
-    except ImportError as error:
-        raise nvn.ConfigError(
-            'the motion between photographs needs scikit-image: pip install "nvn[photographs]"'
-        ) from error
+    return nvn.packages.needed(f"skimage.{part}", "the motion between photographs")

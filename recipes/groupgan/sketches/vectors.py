@@ -108,12 +108,6 @@ def rasterized(vectors: Vectors, side: int) -> Tensor:
 
 def _rasterized(svg: str, side: int) -> NDArray[np.uint8]:
     """An SVG document on white paper, (side, side)."""
-    try:
-        import resvg_py
-    except ImportError as error:
-        raise nvn.ConfigError(
-            "the drawings that ship are vectors, and resvg-py, which rasterizes them, is not "
-            'installed: pip install "nvn[recipes]"'
-        ) from error
+    resvg_py = nvn.packages.needed("resvg_py", "the drawings that ship are vectors")
     png = resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side, background="white")
     return np.array(Image.open(io.BytesIO(bytes(png))).convert("L"))

@@ -109,7 +109,7 @@ def test_without_scikit_image_it_is_the_middle_with_a_warning(
 
     def refuse(self: Cropper, image: Image.Image) -> Any:
         if self.crop == "face":
-            raise ConfigError('finding faces needs scikit-image: pip install "nvn[photographs]"')
+            raise ConfigError('finding faces needs scikit-image: pip install "nvn-games[recipes]"')
         return choose(self, image)
 
     monkeypatch.setattr(applying.Cropper, "choose", refuse)

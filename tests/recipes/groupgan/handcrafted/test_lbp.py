@@ -60,5 +60,5 @@ def test_the_border_is_left_out() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
-    with pytest.raises(ConfigError, match=r'need scikit-image: pip install "nvn\[photographs\]"'):
+    with pytest.raises(ConfigError, match=r'scikit-image.*pip install -e "\.\[recipes\]" in '):
         lbp(texture(), 2)

@@ -131,5 +131,5 @@ def test_a_single_expression_is_told() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
-    with pytest.raises(ConfigError, match=r'needs scikit-learn: pip install "nvn\[photographs\]"'):
+    with pytest.raises(ConfigError, match=r'needs scikit-learn.*: pip install -e "\.\[svm\]" in '):
         fitted(table(), 1.0)

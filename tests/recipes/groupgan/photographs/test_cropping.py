@@ -93,7 +93,7 @@ def test_without_scikit_image_it_says_what_to_install(monkeypatch: pytest.Monkey
     missing: Any = None
     monkeypatch.setitem(sys.modules, "skimage", missing)
     monkeypatch.setitem(sys.modules, "skimage.data", missing)
-    with pytest.raises(ConfigError, match=r"pip install \"nvn\[photographs\]\""):
+    with pytest.raises(ConfigError, match=r'scikit-image.*pip install -e "\.\[recipes\]" in '):
         Cropper("face").choose(halves())
 
 

@@ -107,5 +107,5 @@ def test_going_back_along_a_motion_undoes_it() -> None:
 def test_without_scikit_image_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     missing: Any = None
     monkeypatch.setitem(sys.modules, "skimage.registration", missing)
-    with pytest.raises(ConfigError, match=r"pip install \"nvn\[photographs\]\""):
+    with pytest.raises(ConfigError, match=r'scikit-image.*pip install -e "\.\[recipes\]" in '):
         flow(texture(8), texture(8))
