@@ -133,7 +133,7 @@ class Engine:
         self.state = TrainState.of(plan.graph.players, seed) if state is None else state
         if state is None:
             self._place_modules()
-        self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
+        self._parameters = self.state.flags.present
         operations = Operations(self.state.modules, self._precision)
         self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
         forwards = compiled_forwards(plan, self.state.modules, compile)
@@ -191,6 +191,7 @@ class Engine:
         Raises:
             GameError: The first batch does not fit the game (what `check` tells).
             DataError: The iteration takes more batches than there are.
+            RunError: A layer was unfrozen that no optimizer has, or all of a player's are frozen.
             StopIteration: The iterator was empty.
         """
         if torch.is_inference_mode_enabled():
@@ -213,7 +214,10 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        self._noted.append(self._around.before_playing(run))
+        before = self._around.before_playing(run)
+        state.flags.follow(before.flags)
+        state.flags.require(playing.players)
+        self._noted.append(before)
         try:
             self._active = True
             steps = self._chosen()
@@ -270,7 +274,10 @@ class Engine:
             self._settle()
         depth = len(self._noted)
         undo = (Attributes(self.state.modules.values()).restore, *undo)
-        self._noted.append(self._around.before_looking(*undo))
+        before = self._around.before_looking(*undo)
+        if not active:  # else somebody's move has flags of its own
+            self.state.flags.follow(before.flags)
+        self._noted.append(before)
         try:
             self._active = True
             found = compute()
@@ -354,9 +361,10 @@ class Engine:
         state, done = self.state, self.state.iterations.get(self.phase, 0)
         pattern = self.plan.pattern(done, state.records.get(self.phase))
         turns = self.plan.turns(pattern)
+        state.flags.follow(state.flags.now())
         interpreter = WatchedInterpreter(
             state.modules,
-            state.parameters,
+            state.flags.named(),
             Operations(state.modules, self._precision),
             state.optimizers,
         )
@@ -402,11 +410,12 @@ class Engine:
             players: Whose gradients: players or their names.
 
         Returns:
-            For each player, the gradient of each of its parameters, zero where the objective does
-            not depend on it.
+            For each player, the gradient of each of its parameters that learn at present, zero
+            where the objective does not depend on it.
 
         Raises:
             GameError: A player is unknown, frozen, or has no objective.
+            RunError: Parameters of one have been frozen or unfrozen as they can't be.
         """
         names = self._names(players)
         iteration = self.state.iterations.get(self.phase, 0)
@@ -416,6 +425,7 @@ class Engine:
         look = self._looking(terms, batch)
 
         def compute() -> Outcome:
+            self.state.flags.require(terms)
             self._chosen()
             return look(run)
 
@@ -582,8 +592,8 @@ class Engine:
         moving = dict.fromkeys(p.name for move in self.plan.schedule.moves for p in move.players)
         return Surroundings(
             self.state.modules.values(),
-            [p for own in self._parameters.values() for p in own],
-            [p for name in moving for p in self._parameters[name]],
+            self.state.flags.every,
+            [p for name in moving for p in self.state.parameters[name].values()],
             self._precision.back,
         )
 
@@ -631,7 +641,7 @@ class Engine:
         return tuple(term for term in terms if term.weight.known_at(iteration) != 0.0)
 
     def _filled(self, name: str, gradients: Sequence[Tensor | None] | None) -> dict[str, Tensor]:
-        parameters = self.state.parameters[name]
+        parameters = self.state.flags.named()[name]
         found = gradients or [None] * len(parameters)
         return {
             key: torch.zeros_like(parameter) if gradient is None else gradient

@@ -159,6 +159,12 @@ class NoGradientError(RuntimeError):
 class PlayerOptimizer:
     """One player's optimizer at work.
 
+    Args:
+        spec: How the player steps.
+        parameters: What the optimizer is made for.
+        correction: Of its learning rate (see `corrected`).
+        learning: Those of them that learn at present, if they may rest: a list that changes.
+
     Attributes:
         skipped: How many steps were dropped, because their gradients were not finite.
     """
@@ -168,10 +174,12 @@ class PlayerOptimizer:
         spec: Optimizer,
         parameters: Sequence[nn.Parameter] | Mapping[str, nn.Parameter],
         correction: float = 1.0,
+        learning: Sequence[nn.Parameter] | None = None,
     ) -> None:
         named = parameters if isinstance(parameters, Mapping) else _numbered(parameters)
         self._spec = spec
         self._parameters = [*named.values()]
+        self._learning = self._parameters if learning is None else learning
         self._strides = [parameter.stride() for parameter in self._parameters]
         self._clips = spec.clip_value is not None or spec.clip_norm is not None
         self.optimizer = corrected(spec.made(named), correction)
@@ -203,7 +211,7 @@ class PlayerOptimizer:
         norm: bool = True,
         skip: bool = False,
     ) -> Pending | None:
-        """Step along `gradients`, one for each parameter (None: untouched); return their norm.
+        """Step along `gradients`, one for each that learns (None: untouched); return their norm.
 
         Without `gradients`, along what has been added up in the parameters' `.grad`. The norm costs
         a kernel a parameter; without `norm`, None is returned. With `skip`, nothing happens but
@@ -213,7 +221,8 @@ class PlayerOptimizer:
             NoGradientError: There is nothing to step along.
         """
         if gradients is not None:
-            assign(self._parameters, gradients, self._strides)
+            some = len(self._learning) < len(self._parameters)
+            assign(self._learning, gradients, None if some else self._strides)
         found = [p.grad for p in self._parameters if p.grad is not None]
         if not found:
             raise NoGradientError
