@@ -29,6 +29,7 @@ from nvn.engine.dry_run import check_batch
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
+from nvn.engine.kinds import Kinds, require_samples
 from nvn.engine.module_state import Attributes, modes, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
@@ -38,7 +39,8 @@ from nvn.engine.saving import parts_of, state_of
 from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
-from nvn.errors import GameError, Problem, RunError, did_you_mean
+from nvn.engine.wanted import values_of
+from nvn.errors import DataError, GameError, NvnError, Problem, RunError, did_you_mean
 from nvn.game.ops import Batch as InBatch
 from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
@@ -168,7 +170,8 @@ class Engine:
         self._around = self._surroundings()
         self._noted: list[Before] = []  # while something is computed
         self._active = False
-        self._checked = False
+        self._entries = tuple(entries)
+        self._first: Kinds | None = None  # of the batch that was checked
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -190,7 +193,8 @@ class Engine:
 
         Raises:
             GameError: The first batch does not fit the game (what `check` tells).
-            DataError: The iteration takes more batches than there are.
+            DataError: The iteration takes more batches than there are; or one has no samples, or is
+                not like the first, and fails.
             RunError: A layer was unfrozen that no optimizer has, or all of a player's are frozen.
             StopIteration: The iterator was empty.
         """
@@ -223,8 +227,10 @@ class Engine:
             steps = self._chosen()
             outcome = self._played(playing, run)
             self._follow(playing.players, run, steps)
-        except BaseException:
+        except BaseException as error:
             self._settle()
+            if isinstance(error, Exception) and not isinstance(error, NvnError | StopIteration):
+                self._explain(error, run.batch, done + 1)
             raise
         finally:
             self._active = False
@@ -235,6 +241,23 @@ class Engine:
         earlier = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(earlier)
         return record
+
+    def _explain(self, error: Exception, batch: Batch, step: int) -> None:
+        """Tell what is wrong with a batch that something fails on, if it is not as the first was.
+
+        Raises:
+            DataError: It is of another kind, and does not fit the game.
+        """
+        changes = [] if self._first is None else [*self._first.changes(batch)]
+        if not changes:
+            return
+        try:
+            self._check_placed(batch)
+        except GameError as found:
+            told = "\n".join(map(str, found.problems))
+            raise DataError(
+                f"the batch of step {step} is not like the first: {'; '.join(changes)}\n{told}"
+            ) from error
 
     def _chosen(self) -> list[int]:
         """Let players be the earlier selves of others that they are next; return how old these are.
@@ -345,7 +368,8 @@ class Engine:
     def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision; the first one is checked."""
         placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
-        if not self._checked:
+        require_samples(placed, self._entries)
+        if self._first is None:
             self._check_placed(placed)
         return placed
 
@@ -451,33 +475,40 @@ class Engine:
             self._looks[key] = self._compiled(program)
         return self._looks[key]
 
-    def values(self, batch: Minibatch, wanted: Sequence[Value], *, training: bool = False) -> Any:
+    def values(
+        self, batch: Minibatch, wanted: Sequence[Value | str], *, training: bool = False
+    ) -> Any:
         """Return the values of `wanted`, as constants, in the same order.
 
         A sample or noise is drawn, unless `batch` has an entry of its name.
 
         Args:
             batch: The minibatch; it needs only the names that `wanted` is computed from.
-            wanted: Values of the game, energies among them.
+            wanted: Values of the game, energies among them; or their names, given with `.named` or
+                as records and plans have them.
             training: Whether modules run in training mode (their buffers stay as they are).
 
         Raises:
-            GameError: A value is of another game.
+            GameError: A value is of another game, or there is none of a name.
         """
-        self._refuse_foreign(wanted)
+        nodes = values_of(wanted, self.plan.graph)
+        self._refuse_foreign(nodes)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
-        look = partial(self._interpreter.values, wanted, placed, counters, training=training)
+        look = partial(self._interpreter.values, nodes, placed, counters, training=training)
         values = self._only_looking(look)
-        return [values[value] for value in wanted]
+        return [values[node] for node in nodes]
 
     def check(self, batch: Minibatch) -> None:
         """Check the game against a batch: names, shapes, scalars, hidden parameters, purity.
 
         Raises:
             GameError: Listing every problem.
+            DataError: The batch has no samples.
         """
-        self._check_placed(self._precision.batch(batch))
+        placed = self._precision.batch(batch)
+        require_samples(placed, self._entries)
+        self._check_placed(placed)
 
     def _check_placed(self, batch: Minibatch) -> None:
         # Also the terms that don't depend on their player: one may hide the player's module.
@@ -487,7 +518,7 @@ class Engine:
         self._only_looking(
             partial(check_batch, graph, needed, self._interpreter, parameters, batch)
         )
-        self._checked = True
+        self._first = Kinds(batch)
 
     def costs(self, batch: Minibatch) -> dict[str, Costs]:
         """Return what an iteration costs in which every move happens, without changing anything.

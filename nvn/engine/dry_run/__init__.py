@@ -52,7 +52,8 @@ def check_batch(
             no scalars, hidden parameters, inputs changed in place.
 
     Warns:
-        GameWarning: A module counts something in Python while it runs.
+        GameWarning: A module counts something in Python while it runs; pictures are in the range of
+            bytes.
     """
     problems, counting = _problems(DryRun(graph, needed, interpreter, parameters), batch)
     for problem in counting:
@@ -110,8 +111,9 @@ def _problems(run: DryRun, batch: Mapping[str, Any]) -> tuple[list[Problem], lis
     ):
         before = _numbers(modules)
         problems = [*_missing_names(run.needed, batch), *run.problems(batch)]
+        unlikely = [] if problems else [*run.unlikely(batch)]
         changed = [key for key, number in _numbers(modules).items() if before.get(key) != number]
-    return problems, [_counted(*key) for key in changed if key in before]
+    return problems, [*unlikely, *(_counted(*key) for key in changed if key in before)]
 
 
 def _numbers(modules: Mapping[str, nn.Module]) -> dict[tuple[str, str, str], float]:
