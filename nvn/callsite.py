@@ -1,4 +1,4 @@
-"""Where a person wrote something: the nearest line of code that is not nvn's own."""
+"""Where a person wrote something: the nearest line of code that is no library's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CallSite:
 
 
 def call_site() -> CallSite:
-    """Return the nearest line up the stack that is not nvn's own."""
+    """Return the nearest line up the stack that is not nvn's, nor of torch or NumPy."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
@@ -26,4 +26,5 @@ def call_site() -> CallSite:
 
 
 def _is_ours(module: str) -> bool:
-    return module == "nvn" or module.startswith("nvn.")
+    # A value that is given to a function of torch's comes back to nvn from the depths of that.
+    return module.partition(".")[0] in ("nvn", "torch", "numpy")
