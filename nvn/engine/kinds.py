@@ -27,7 +27,8 @@ class Kinds:
 
     def __init__(self, batch: Mapping[str, Any]) -> None:
         self._was = {name: (_key(value), kind_of(value)) for name, value in batch.items()}
-        self._even = len({*_lengths(batch).values()}) <= 1
+        self._lengths = _lengths(batch)
+        self._even = len({*self._lengths.values()}) <= 1
 
     def changes(self, batch: Mapping[str, Any]) -> Iterator[str]:
         """Yield what is of another kind now: type, dtype, device, or the shape of a sample."""
@@ -36,6 +37,9 @@ class Kinds:
             if _key(value) != key:
                 yield f"{name!r} is {kind_of(value)}, and was {kind}"
         lengths = _lengths(batch)
+        if 1 in lengths.values() and 1 not in self._lengths.values():
+            name = next(name for name, length in lengths.items() if length == 1)
+            yield f"{name!r} has one sample, and had {self._lengths.get(name, 'none')}"
         if self._even and len({*lengths.values()}) > 1:
             told = ", ".join(f"{length} ({name!r})" for name, length in lengths.items())
             yield f"its entries have {told} samples, and had one number"

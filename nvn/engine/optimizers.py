@@ -13,6 +13,7 @@ from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nvn.engine.groups import Groups, check_options, check_patterns, grouped
+from nvn.engine.making import FACTORY, SCHEDULE, made_by
 from nvn.engine.runtime import assign
 from nvn.engine.warmup import step_in_part
 from nvn.errors import ConfigError
@@ -122,15 +123,18 @@ class Optimizer:
         [(1, 0.01), (1, 0.0)]
         """
         if not self.groups:
-            return self.factory([*parameters.values()])
+            return self._made([*parameters.values()])
         check_patterns(parameters, self.groups)
         try:
-            optimizer = self.factory(grouped(parameters, self.groups))  # type: ignore[arg-type]
+            optimizer = self._made(grouped(parameters, self.groups))
         except Exception as error:
             error.add_note("with groups, a factory is given a list of groups, as torch.optim takes")
             raise
         check_options(optimizer, self.groups)
         return optimizer
+
+    def _made(self, given: Any) -> torch.optim.Optimizer:
+        return made_by(self.factory, given, "optimizer", "param_groups", FACTORY)
 
 
 Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
@@ -350,7 +354,9 @@ def _scheduler(spec: Optimizer, optimizer: torch.optim.Optimizer) -> LRScheduler
         return ReduceLROnPlateau(
             optimizer, watch.mode, watch.factor, watch.patience, min_lr=watch.min_lr
         )
-    scheduler = spec.schedule(optimizer) if spec.schedule is not None else None
+    if spec.schedule is None:
+        return None
+    scheduler = made_by(spec.schedule, optimizer, "learning-rate schedule", "step", SCHEDULE)
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ConfigError(
             "a learning-rate schedule returns a ReduceLROnPlateau, which needs to know its metric; "

@@ -104,7 +104,7 @@ def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> Non
     """Make the optimizers that a plan steps with and that its state does not have yet.
 
     Raises:
-        ConfigError: A player that moves has no optimizer.
+        ConfigError: A player that moves has no optimizer, or one that cannot be made.
     """
     for move in plan.schedule.moves:
         for player in move.players:
@@ -113,7 +113,14 @@ def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> Non
                 spec, correction = stepping(plan, optimizers, player, move)
                 parameters = state.parameters[player.name]
                 learning = state.flags.present[player.name]
-                state.optimizers[key] = PlayerOptimizer(spec, parameters, correction, learning)
+                try:
+                    made = PlayerOptimizer(spec, parameters, correction, learning)
+                except ConfigError as error:
+                    raise ConfigError(f"`{key}`: {error}") from error
+                except Exception as error:
+                    error.add_note(f"while making the optimizer of `{key}`")
+                    raise
+                state.optimizers[key] = made
 
 
 def stepping(

@@ -20,6 +20,7 @@ __all__ = [
     "asked_of_sum",
     "asked_of_value",
     "given_to_torch",
+    "not_a_module",
     "taken_as_number",
 ]
 
@@ -155,6 +156,26 @@ def taken_as_number(what: str, written: str, edit: str = "") -> Problem:
         or f"compute with it in a function of tensors, `nvn.value(fn)({written})`; to look at its "
         f"numbers, ask an engine: `engine.values(batch, [{written}])`",
     )
+
+
+def not_a_module(player: str, given: object) -> Problem | None:
+    """Return the problem of a player that is given something else than a module; None for one."""
+    if hasattr(given, "named_buffers") and not isinstance(given, type):  # told without torch
+        return None
+    found = f"the player {player!r} is given a {type(given).__name__}"
+    if isinstance(given, type):
+        found = f"the player {player!r} is given the class {given.__name__} itself"
+        edit = f"call it: `{given.__name__}(…)`"
+    elif isinstance(given, dict | list | tuple):
+        edit = "put the parts together, as torch.nn.Sequential or a module of your own does"
+    elif callable(given):
+        edit = (
+            "a function of tensors without parameters is no player: give it a value, "
+            "`nvn.value(fn)(v)`; one with parameters is the `forward` of an nn.Module"
+        )
+    else:
+        edit = "give it a module, such as torch.nn.Linear(8, 3)"
+    return Problem(str(call_site()), found, "a torch.nn.Module", edit)
 
 
 def asked_of_player(name: str, player: str, module: object) -> Problem | None:

@@ -225,6 +225,23 @@ def test_a_batch_some_of_which_is_empty_fits_or_does_not_as_ever() -> None:
         classifying().step({"x": X, "y": Y[:0]})
 
 
+# --- one sample ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_one_sample_is_too_few_for_batch_norm(later: bool) -> None:
+    game = nvn.Game("game")
+    f = game.player("f", nn.Sequential(linear(), nn.BatchNorm1d(3)))
+    f.minimizes(nvn.energy(torch.mean)(f(game.batch("x"))))
+    engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), sgd)
+    said = r"`f\(x\)` fails: Expected more than 1 value per(.|\n)*fix: .*drop_last=True"
+    if later:
+        engine.step({"x": X})
+        said = f"the batch of step 2 is not like the first: 'x' has one sample, and had 6\n.*{said}"
+    with pytest.raises((GameError, DataError), match=said):
+        engine.step({"x": X[:1]})
+
+
 # --- memory -------------------------------------------------------------------------------------
 
 

@@ -135,6 +135,21 @@ def test_players_are_no_modules(game: nvn.Game, used: Used, said: str) -> None:
     assert said in told(used, E, AttributeError)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda x: x, r"'G' is given a function.*`nvn\.value\(fn\)\(v\)`"),
+        (nn.Linear, r"the class Linear itself.*call it: `Linear\(…\)`"),
+        ([linear()], r"'G' is given a list.*torch\.nn\.Sequential"),
+        (None, r"'G' is given a NoneType.*give it a module"),
+    ],
+)
+@pytest.mark.parametrize("way", ["player", "frozen", "team"])
+def test_what_is_no_module_is_no_player(game: nvn.Game, given: Any, said: str, way: str) -> None:
+    with pytest.raises(GameError, match=f"(?s){said}"):
+        game.team("both", G=given) if way == "team" else getattr(game, way)("G", given)
+
+
 def test_looking_at_values_and_players_works_as_ever(v: Value, G: nvn.Player) -> None:
     for thing in (v, G(v), G):
         assert not hasattr(thing, "shape")

@@ -40,8 +40,18 @@ def misfit(
         str(node.where),
         f"`{graph.names[node]}` fails: {_first_line(error)}{inside}",
         f"{what} to accept {' and '.join(shapes) or 'no arguments'}",
-        "make the shapes fit, or pass other values",
+        _fix(error),
     )
+
+
+def _fix(error: Exception) -> str:
+    """Say what to do about what fails."""
+    if "more than 1 value per channel" in str(error):  # how torch's batch norms tell it
+        return (
+            "let the data yield two samples at least: drop_last=True in a DataLoader leaves out a "
+            "last, smaller batch"
+        )
+    return "make the shapes fit, or pass other values"
 
 
 def _given(name: str, value: Any) -> str:
