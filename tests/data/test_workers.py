@@ -144,6 +144,9 @@ def test_an_error_in_a_worker_ends_the_command(place: Path, fails: str) -> None:
     code, _, error = end_of(process)
     assert code == 1
     assert "OSError: row 7 cannot be read" in error
+    assert "in __getitem__" in error
+    assert "nvn/" not in error
+    assert "torch/" not in error
     assert_gone(process)
 
 
