@@ -20,7 +20,12 @@ from typing import Any, Protocol
 from torch.utils.data import DataLoader
 
 from nvn.data.loaders import Batch, Loader, Position, Seekable, Stateful
-from nvn.data.torch_loader import PositionedLoader, can_be_positioned, with_deaf_workers
+from nvn.data.torch_loader import (
+    PositionedLoader,
+    can_be_positioned,
+    let_be_killed,
+    with_deaf_workers,
+)
 from nvn.errors import DataError
 from nvn.streams import keyed
 
@@ -130,6 +135,7 @@ class _ReadOn:
     def open(self, epoch: int) -> Iterator[Batch]:
         with keyed(self._key, epoch, 0):
             batches = iter(self._loader)
+        let_be_killed(batches)
         self._begun = True
         for index in count(1):
             with keyed(self._key, epoch, index):

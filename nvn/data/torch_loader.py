@@ -20,7 +20,7 @@ from nvn.data.loaders import Batch
 from nvn.folder_package import made_packages, make_package
 from nvn.streams import cpu_streams, keyed, mixed, set_streams
 
-__all__ = ["PositionedLoader", "can_be_positioned", "with_deaf_workers"]
+__all__ = ["PositionedLoader", "can_be_positioned", "let_be_killed", "with_deaf_workers"]
 
 _IGNORED = ("SIGINT", "SIGHUP", "SIGTERM", "SIGUSR1", "SIGXCPU")
 
@@ -68,7 +68,7 @@ class PositionedLoader:
         self._order.begin(epoch, start)
         with keyed(0):  # a DataLoader draws seeds for its workers; ours do not need them
             batches = iter(self._loader)
-        _be_killed(batches)
+        let_be_killed(batches)
         return batches
 
 
@@ -185,10 +185,14 @@ def with_deaf_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
     return loader
 
 
-def _be_killed(batches: Any) -> None:
+def let_be_killed(batches: Any) -> None:
     """Let workers that do not end be killed: they do not hear when they are asked to."""
     for worker in getattr(batches, "_workers", ()):
         worker.terminate = worker.kill
+        # Of those that are left when the process ends, multiprocessing asks what is behind them.
+        behind: Any = getattr(worker, "_popen", None)
+        if hasattr(behind, "kill"):
+            behind.terminate = behind.kill
 
 
 _END = object()

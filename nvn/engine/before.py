@@ -25,8 +25,8 @@ class Surroundings:
 
     Args:
         modules: The players' modules.
-        parameters: All parameters that learn.
-        moving: Those of players who move.
+        parameters: All parameters.
+        moving: Those that learn, of players who move.
         more: Returns what restores the rest, as it is now.
     """
 
@@ -60,9 +60,12 @@ class Before:
         around: Where to look.
         moving: Whose gradients are cleared, since some of them may have been taken.
         back: What restores the rest, such as the random streams; each may be called again.
+
+    Attributes:
+        flags: Which of the parameters required gradients.
     """
 
-    __slots__ = ("_around", "_back", "_buffers", "_flags", "_grad", "_modes", "_moving")
+    __slots__ = ("_around", "_back", "_buffers", "_grad", "_modes", "_moving", "flags")
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Before:
         self._moving = moving
         self._back = back
         self._grad = torch.is_grad_enabled()
-        self._flags = [parameter.requires_grad for parameter in around.parameters]
+        self.flags = [parameter.requires_grad for parameter in around.parameters]
         self._modes = [part.training for part in around.parts]
         self._buffers = [getattr(owner, name) for owner, name in around.places]
 
@@ -82,7 +85,7 @@ class Before:
         """Let things be as they were; what is interrupted itself may be called again."""
         around = self._around
         torch.set_grad_enabled(self._grad)
-        for parameter, flag in zip(around.parameters, self._flags, strict=True):
+        for parameter, flag in zip(around.parameters, self.flags, strict=True):
             if parameter.requires_grad is not flag:
                 parameter.requires_grad = flag
         for part, training in zip(around.parts, self._modes, strict=True):

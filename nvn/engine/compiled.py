@@ -133,7 +133,7 @@ def _namespace(
         places = runtime.places_of(modules_with_buffers[player])
         space[f"{program.players[player]}_places"] = places
     for player, own in parameters.items():
-        space[f"{program.players[player]}_params"] = [*own]
+        space[f"{program.players[player]}_params"] = own  # itself: it follows who learns
     return space | dict(program.constants)
 
 

@@ -31,6 +31,7 @@ from nvn.engine.dry_run.purity import Untouched
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
+from nvn.engine.kinds import Kinds, require_samples
 from nvn.engine.module_state import Attributes, modes, modes_of, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
@@ -40,7 +41,8 @@ from nvn.engine.saving import parts_of, state_of
 from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
-from nvn.errors import GameError, Problem, RunError, did_you_mean
+from nvn.engine.wanted import values_of
+from nvn.errors import DataError, GameError, NvnError, Problem, RunError, did_you_mean
 from nvn.game.ops import Batch as InBatch
 from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
@@ -134,7 +136,7 @@ class Engine:
         self.state = TrainState.of(plan.graph.players, seed) if state is None else state
         if state is None:
             self._place_modules()
-        self._parameters = {n: list(ps.values()) for n, ps in self.state.parameters.items()}
+        self._parameters = self.state.flags.present
         operations = Operations(self.state.modules, self._precision)
         self._recomputing: frozenset[str] = frozenset()
         self._interpreter = Interpreter(self.state.modules, self._parameters, operations)
@@ -171,7 +173,8 @@ class Engine:
         self._around = self._surroundings()
         self._noted: list[Before] = []  # while something is computed
         self._active = False
-        self._checked = False
+        self._entries = tuple(entries)
+        self._first: Kinds | None = None  # of the batch that was checked
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -193,14 +196,16 @@ class Engine:
 
         Raises:
             GameError: The first batch does not fit the game (what `check` tells).
-            DataError: The iteration takes more batches than there are.
+            DataError: The iteration takes more batches than there are; or one has no samples, or is
+                not like the first, and fails.
+            RunError: A layer was unfrozen that no optimizer has, or all of a player's are frozen.
             StopIteration: The iterator was empty.
         """
         if torch.is_inference_mode_enabled():
             raise RunError("engine.step in torch.inference_mode: nothing can be learned there")
         if self._noted:
             self._settle()
-        if not self._checked:
+        if self._first is None:
             batch = self._check_first(batch)
         state = self.state
         done = state.iterations.get(self.phase, 0)
@@ -218,14 +223,19 @@ class Engine:
                 norms[player] = norm
 
         run = self._iteration(feed, state.counters, done, step)
-        self._noted.append(self._around.before_playing(run))
+        before = self._around.before_playing(run)
+        state.flags.follow(before.flags)
+        state.flags.require(playing.players)
+        self._noted.append(before)
         try:
             self._active = True
             steps = self._chosen()
             outcome = self._played(playing, run)
             self._follow(playing.players, run, steps)
-        except BaseException:
+        except BaseException as error:
             self._settle()
+            if isinstance(error, Exception) and not isinstance(error, NvnError | StopIteration):
+                self._explain(error, run.batch, done + 1)
             raise
         finally:
             self._active = False
@@ -236,6 +246,23 @@ class Engine:
         earlier = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(earlier)
         return record
+
+    def _explain(self, error: Exception, batch: Batch, step: int) -> None:
+        """Tell what is wrong with a batch that something fails on, if it is not as the first was.
+
+        Raises:
+            DataError: It is of another kind, and does not fit the game.
+        """
+        changes = [] if self._first is None else [*self._first.changes(batch)]
+        if not changes:
+            return
+        try:
+            self._check_placed(batch)
+        except GameError as found:
+            told = "\n".join(map(str, found.problems))
+            raise DataError(
+                f"the batch of step {step} is not like the first: {'; '.join(changes)}\n{told}"
+            ) from error
 
     def _chosen(self) -> list[int]:
         """Let players be the earlier selves of others that they are next; return how old these are.
@@ -275,8 +302,13 @@ class Engine:
             self._settle()
         depth = len(self._noted)
         undo = (Attributes(self.state.modules.values()).restore, *undo)
-        unknown = {} if self._checked else {n: Untouched(m) for n, m in self.state.modules.items()}
-        self._noted.append(self._around.before_looking(*undo))
+        unknown = {}
+        if self._first is None:
+            unknown = {name: Untouched(module) for name, module in self.state.modules.items()}
+        before = self._around.before_looking(*undo)
+        if not active:  # else somebody's move has flags of its own
+            self.state.flags.follow(before.flags)
+        self._noted.append(before)
         try:
             self._active = True
             found = compute()
@@ -354,7 +386,9 @@ class Engine:
 
     def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision."""
-        return Batch(batch if self._fabric is None else self._precision.batch(batch))
+        placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
+        require_samples(placed, self._entries)
+        return placed
 
     def diagnose(self, batch: Minibatch | Iterator[Minibatch]) -> Finding | None:
         """Play the next iteration slowly, and return the first thing in it that is not finite.
@@ -368,9 +402,10 @@ class Engine:
         state, done = self.state, self.state.iterations.get(self.phase, 0)
         pattern = self.plan.pattern(done, state.records.get(self.phase))
         turns = self.plan.turns(pattern)
+        state.flags.follow(state.flags.now())
         interpreter = WatchedInterpreter(
             state.modules,
-            state.parameters,
+            state.flags.named(),
             Operations(state.modules, self._precision),
             state.optimizers,
         )
@@ -416,14 +451,15 @@ class Engine:
             players: Whose gradients: players or their names.
 
         Returns:
-            For each player, the gradient of each of its parameters, zero where the objective does
-            not depend on it.
+            For each player, the gradient of each of its parameters that learn at present, zero
+            where the objective does not depend on it.
 
         Raises:
             GameError: A player is unknown, frozen, or has no objective.
+            RunError: Parameters of one have been frozen or unfrozen as they can't be.
         """
         names = self._names(players)
-        if not self._checked and all(name in batch for name in batch_names(self._needed())):
+        if self._first is None and all(name in batch for name in batch_names(self._needed())):
             self.check(batch)
         iteration = self.state.iterations.get(self.phase, 0)
         terms = {name: self._objective_terms(name, iteration) for name in names}
@@ -432,6 +468,7 @@ class Engine:
         look = self._looking(terms, batch)
 
         def compute() -> Outcome:
+            self.state.flags.require(terms)
             self._chosen()
             return look(run)
 
@@ -457,25 +494,29 @@ class Engine:
             self._looks[key] = self._compiled(program)
         return self._looks[key]
 
-    def values(self, batch: Minibatch, wanted: Sequence[Value], *, training: bool = False) -> Any:
+    def values(
+        self, batch: Minibatch, wanted: Sequence[Value | str], *, training: bool = False
+    ) -> Any:
         """Return the values of `wanted`, as constants, in the same order.
 
         A sample or noise is drawn, unless `batch` has an entry of its name.
 
         Args:
             batch: The minibatch; it needs only the names that `wanted` is computed from.
-            wanted: Values of the game, energies among them.
+            wanted: Values of the game, energies among them; or their names, given with `.named` or
+                as records and plans have them.
             training: Whether modules run in training mode (their buffers stay as they are).
 
         Raises:
-            GameError: A value is of another game.
+            GameError: A value is of another game, or there is none of a name.
         """
-        self._refuse_foreign(wanted)
+        nodes = values_of(wanted, self.plan.graph)
+        self._refuse_foreign(nodes)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
-        look = partial(self._interpreter.values, wanted, placed, counters, training=training)
+        look = partial(self._interpreter.values, nodes, placed, counters, training=training)
         values = self._only_looking(look)
-        return [values[value] for value in wanted]
+        return [values[node] for node in nodes]
 
     def check(self, batch: Minibatch) -> None:
         """Check the game against a batch: names, shapes, scalars, hidden parameters, purity.
@@ -485,14 +526,19 @@ class Engine:
 
         Raises:
             GameError: Listing every problem.
+            DataError: The batch has no samples.
         """
-        batch = self._precision.batch(batch)
+        placed = self._precision.batch(batch)
+        require_samples(placed, self._entries)
+        self._check_placed(placed)
+
+    def _check_placed(self, batch: Minibatch) -> None:
         needed = self._needed()
         graph, parameters = self.plan.graph, self.state.parameters
         found = self._only_looking(
             partial(check_batch, graph, needed, self._interpreter, parameters, batch)
         )
-        self._checked = True
+        self._first = Kinds(batch)
         if found.nonlinear or found.recomputing:
             self._heed(found)
 
@@ -632,8 +678,8 @@ class Engine:
         moving = dict.fromkeys(p.name for move in self.plan.schedule.moves for p in move.players)
         return Surroundings(
             self.state.modules.values(),
-            [p for own in self._parameters.values() for p in own],
-            [p for name in moving for p in self._parameters[name]],
+            self.state.flags.every,
+            [p for name in moving for p in self.state.parameters[name].values()],
             self._precision.back,
         )
 
@@ -684,7 +730,7 @@ class Engine:
         return tuple(term for term in terms if term.weight.known_at(iteration) != 0.0)
 
     def _filled(self, name: str, gradients: Sequence[Tensor | None] | None) -> dict[str, Tensor]:
-        parameters = self.state.parameters[name]
+        parameters = self.state.flags.named()[name]
         found = gradients or [None] * len(parameters)
         return {
             key: torch.zeros_like(parameter) if gradient is None else gradient

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
+
+from torch import Tensor
 
 from nvn.errors import DataError
 
@@ -50,7 +52,7 @@ class BatchFeed:
             self._single = source
             source = iter(())
         elif not isinstance(source, Iterator):
-            raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}")
+            raise DataError(f"engine.step got a {type(source).__name__}; {EXPECTED}{_hint(source)}")
         self._source = source
         self._place = place
         self._taken = 0
@@ -73,6 +75,28 @@ class BatchFeed:
                 raise
             raise DataError(f"a move with fresh=True found no further batch: {MORE}") from None
         if not isinstance(batch, Mapping):
-            raise DataError(f"engine.step took a {type(batch).__name__} as a batch; {EXPECTED}")
+            found = f"engine.step took a {type(batch).__name__} as a batch"
+            raise DataError(f"{found}; {EXPECTED}{_naming(batch)}")
         self._taken += 1
         return self._place(batch)
+
+
+def _hint(source: object) -> str:
+    """Say how to make what was given a batch, or an iterator of batches."""
+    if naming := _naming(source):
+        return naming
+    if isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        return (
+            ". Make it an iterator once, before the loop: `batches = iter(loader)`, or "
+            "`nvn.data.batches(loader)`, which never ends; then `engine.step(batches)`"
+        )
+    return ""
+
+
+def _naming(batch: object) -> str:
+    """Say how to make a dict of tensors, if that is what something lacks."""
+    inside = [*batch] if isinstance(batch, list | tuple) else []
+    if isinstance(batch, Tensor) or any(isinstance(x, Tensor) for x in inside):
+        first = "batch" if isinstance(batch, Tensor) else "batch[0]"
+        return f'. Name its tensors as game.batch(…) does: `{{"x": {first}, …}}`'
+    return ""

@@ -166,13 +166,17 @@ def set_modes(wanted: Modes) -> None:
 
 
 class learning:
-    """Lets only the movers' parameters require gradients: autograd then stores no one else's."""
+    """Lets only the movers' parameters require gradients: autograd then stores no one else's.
+
+    Those that did not before still don't.
+    """
 
     def __init__(
         self, parameters: Mapping[str, Iterable[nn.Parameter]], movers: Iterable[str]
     ) -> None:
         movers = set(movers)
-        self._idle = [p for name, own in parameters.items() if name not in movers for p in own]
+        idle = (p for name, own in parameters.items() if name not in movers for p in own)
+        self._idle = [p for p in idle if p.requires_grad]
 
     def __enter__(self) -> None:
         for parameter in self._idle:

@@ -13,6 +13,7 @@ from torch.autograd.graph import increment_version
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from nvn.engine.groups import Groups, check_options, check_patterns, grouped
+from nvn.engine.making import FACTORY, SCHEDULE, made_by
 from nvn.engine.runtime import assign
 from nvn.engine.warmup import step_in_part
 from nvn.errors import ConfigError
@@ -122,15 +123,18 @@ class Optimizer:
         [(1, 0.01), (1, 0.0)]
         """
         if not self.groups:
-            return self.factory([*parameters.values()])
+            return self._made([*parameters.values()])
         check_patterns(parameters, self.groups)
         try:
-            optimizer = self.factory(grouped(parameters, self.groups))  # type: ignore[arg-type]
+            optimizer = self._made(grouped(parameters, self.groups))
         except Exception as error:
             error.add_note("with groups, a factory is given a list of groups, as torch.optim takes")
             raise
         check_options(optimizer, self.groups)
         return optimizer
+
+    def _made(self, given: Any) -> torch.optim.Optimizer:
+        return made_by(self.factory, given, "optimizer", "param_groups", FACTORY)
 
 
 Optimizers = Mapping[str, OptimizerFactory | Optimizer] | OptimizerFactory | Optimizer
@@ -159,6 +163,12 @@ class NoGradientError(RuntimeError):
 class PlayerOptimizer:
     """One player's optimizer at work.
 
+    Args:
+        spec: How the player steps.
+        parameters: What the optimizer is made for.
+        correction: Of its learning rate (see `corrected`).
+        learning: Those of them that learn at present, if they may rest: a list that changes.
+
     Attributes:
         skipped: How many steps were dropped, because their gradients were not finite.
     """
@@ -168,10 +178,12 @@ class PlayerOptimizer:
         spec: Optimizer,
         parameters: Sequence[nn.Parameter] | Mapping[str, nn.Parameter],
         correction: float = 1.0,
+        learning: Sequence[nn.Parameter] | None = None,
     ) -> None:
         named = parameters if isinstance(parameters, Mapping) else _numbered(parameters)
         self._spec = spec
         self._parameters = [*named.values()]
+        self._learning = self._parameters if learning is None else learning
         self._strides = [parameter.stride() for parameter in self._parameters]
         self._clips = spec.clip_value is not None or spec.clip_norm is not None
         self.optimizer = corrected(spec.made(named), correction)
@@ -203,7 +215,7 @@ class PlayerOptimizer:
         norm: bool = True,
         skip: bool = False,
     ) -> Pending | None:
-        """Step along `gradients`, one for each parameter (None: untouched); return their norm.
+        """Step along `gradients`, one for each that learns (None: untouched); return their norm.
 
         Without `gradients`, along what has been added up in the parameters' `.grad`. The norm costs
         a kernel a parameter; without `norm`, None is returned. With `skip`, nothing happens but
@@ -213,7 +225,8 @@ class PlayerOptimizer:
             NoGradientError: There is nothing to step along.
         """
         if gradients is not None:
-            assign(self._parameters, gradients, self._strides)
+            some = len(self._learning) < len(self._parameters)
+            assign(self._learning, gradients, None if some else self._strides)
         found = [p.grad for p in self._parameters if p.grad is not None]
         if not found:
             raise NoGradientError
@@ -341,7 +354,9 @@ def _scheduler(spec: Optimizer, optimizer: torch.optim.Optimizer) -> LRScheduler
         return ReduceLROnPlateau(
             optimizer, watch.mode, watch.factor, watch.patience, min_lr=watch.min_lr
         )
-    scheduler = spec.schedule(optimizer) if spec.schedule is not None else None
+    if spec.schedule is None:
+        return None
+    scheduler = made_by(spec.schedule, optimizer, "learning-rate schedule", "step", SCHEDULE)
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ConfigError(
             "a learning-rate schedule returns a ReduceLROnPlateau, which needs to know its metric; "

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nvn.engine.counters import Counters
+from nvn.engine.flags import Flags
 from nvn.engine.optimizers import Optimizer, Optimizers, PlayerOptimizer, as_optimizer
 from nvn.engine.past_selves import Pool
 from nvn.engine.state_check import state_problems
@@ -29,6 +30,7 @@ class TrainState:
         modules: Each player's module.
         parameters: Each player's parameters that can learn, by their names in the module: those
             that require gradients at the start. (A frozen player's never do.)
+        flags: Which of them learn at present.
         counters: The seed, and how far the run has come.
         optimizers: The optimizers at work: a player's own by its name, others by "player:name".
         iterations: How many iterations each phase has done.
@@ -38,6 +40,7 @@ class TrainState:
 
     modules: dict[str, nn.Module]
     parameters: dict[str, dict[str, nn.Parameter]]
+    flags: Flags
     counters: Counters
     optimizers: dict[str, PlayerOptimizer] = field(default_factory=dict)
     iterations: dict[str, int] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class TrainState:
         """Return the state before the first step."""
         modules = {player.name: player.module for player in players}
         parameters = {name: _learning(module) for name, module in modules.items()}
-        return TrainState(modules, parameters, Counters(seed))
+        return TrainState(modules, parameters, Flags(modules, parameters), Counters(seed))
 
     def next_counters(self) -> Counters:
         """Return the counters that the next iteration's first batch will have."""
@@ -101,7 +104,7 @@ def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> Non
     """Make the optimizers that a plan steps with and that its state does not have yet.
 
     Raises:
-        ConfigError: A player that moves has no optimizer.
+        ConfigError: A player that moves has no optimizer, or one that cannot be made.
     """
     for move in plan.schedule.moves:
         for player in move.players:
@@ -109,7 +112,15 @@ def add_optimizers(plan: Plan, optimizers: Optimizers, state: TrainState) -> Non
             if key not in state.optimizers:
                 spec, correction = stepping(plan, optimizers, player, move)
                 parameters = state.parameters[player.name]
-                state.optimizers[key] = PlayerOptimizer(spec, parameters, correction)
+                learning = state.flags.present[player.name]
+                try:
+                    made = PlayerOptimizer(spec, parameters, correction, learning)
+                except ConfigError as error:
+                    raise ConfigError(f"`{key}`: {error}") from error
+                except Exception as error:
+                    error.add_note(f"while making the optimizer of `{key}`")
+                    raise
+                state.optimizers[key] = made
 
 
 def stepping(

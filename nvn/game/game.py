@@ -20,6 +20,7 @@ from nvn.callsite import call_site
 from nvn.errors import Problem
 from nvn.game.averages import Average
 from nvn.game.followers import check_player, copied_module, problems_of
+from nvn.game.habits import not_a_module
 from nvn.game.ops import Batch, Noise, Sample
 from nvn.game.past import Past
 from nvn.game.players import Player, Team
@@ -221,6 +222,8 @@ class Game:
             expected = "letters, digits and . _ - only, at most 100, starting with a letter"
             found, edit = f"a player named {name!r:.130}", "rename it: files bear its name"
             self.table.note(Problem(str(call_site()), found, expected, edit))
+        if (problem := not_a_module(name, module)) is not None:
+            raise self.table.error(problem)
         self._taken[name] += 1
         called = name
         if self._taken[name] > 1:

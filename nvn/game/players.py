@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nvn import pytree
 from nvn.callsite import call_site
 from nvn.errors import GameError, Problem
+from nvn.game.habits import NotThereError, asked_of_player
 from nvn.game.ops import Call
 from nvn.game.values import Declared, Energy, Maximized, Value, ValueTable, WeightedSum, as_sum
 
@@ -134,6 +135,15 @@ class Player(Declared):
         """What this player minimizes."""
         return self._objective
 
+    if not TYPE_CHECKING:  # type checkers refuse these by themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if "module" in self.__dict__:  # not while it is copied or unpickled
+                problem = asked_of_player(name, self.name, self.module)
+                if problem is not None:
+                    raise self.table.error(problem, NotThereError)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __repr__(self) -> str:
         return f"<Player {self.name}>"
 
@@ -185,4 +195,6 @@ class Team:
 
 
 def _is_tensor(x: object) -> bool:
-    return hasattr(x, "requires_grad")  # told without importing torch
+    return not isinstance(x, Declared) and hasattr(
+        x, "requires_grad"
+    )  # told without importing torch

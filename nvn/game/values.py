@@ -24,6 +24,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeGuard
 from nvn import pytree
 from nvn.callsite import CallSite, call_site
 from nvn.errors import GameError, Problem
+from nvn.game.habits import (
+    NotThatKindError,
+    NotThereError,
+    asked_of_sum,
+    asked_of_value,
+    given_to_torch,
+    taken_as_number,
+)
 from nvn.game.ops import Item, Op, StopGradient
 
 StepFunction = Callable[[int], float]
@@ -42,6 +50,17 @@ class Declared:
 
     table: ValueTable
     where: CallSite
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> NoReturn:
+        given = tuple(pytree.leaves((args, dict(kwargs or {}))))
+        raise NotThatKindError(given_to_torch(function, given))
 
 
 class Value(Declared):
@@ -109,10 +128,28 @@ class Value(Declared):
         return self.table.node(Item(_constant_index(index)), (self,))
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(f"a value cannot be unpacked; write v[0], v[1], … for the parts of {self}")
+        edit = f"write v[0], v[1], … for the parts of {self}"
+        raise self._no("cannot be unpacked, nor stepped through", edit)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self} has no truth value: it is declared, not computed")
+        raise self._no("has no truth value")
+
+    def __contains__(self, _: object) -> NoReturn:
+        raise self._no("contains nothing")
+
+    def __len__(self) -> NoReturn:
+        raise self._no("has no length")
+
+    def __float__(self) -> NoReturn:
+        raise self._no("is no number")
+
+    __int__ = __complex__ = __round__ = __float__
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        raise self._no("is no array")
+
+    def _no(self, what: str, edit: str = "") -> GameError:
+        return self.table.error(taken_as_number(what, str(self), edit), NotThatKindError)
 
     def __mul__(self, other: object) -> WeightedSum:
         """Weigh an energy by this (scalar) value, as a constant."""
@@ -134,6 +171,14 @@ class Value(Declared):
         return -self._join(other)
 
     if not TYPE_CHECKING:  # type checkers refuse these by themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if "table" in self.__dict__:  # not while it is copied or unpickled
+                problem = asked_of_value(name, str(self))
+                if problem is not None:
+                    raise self.table.error(problem, NotThereError)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
         __add__ = __radd__ = __rsub__ = _join
         __sub__ = _join_negative
         __rmul__ = __truediv__ = __rtruediv__ = _refuse
@@ -270,6 +315,21 @@ class WeightedSum:
     terms: tuple[Term, ...] = ()
 
     __array_ufunc__ = None  # numpy scalars leave multiplication to us
+
+    __torch_function__ = Declared.__torch_function__
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            problem = asked_of_sum(name, str(self)) if "terms" in self.__dict__ else None
+            if problem is not None:
+                raise NotThereError(problem)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __float__(self) -> NoReturn:
+        problem = asked_of_sum("item", str(self))
+        assert problem is not None
+        raise NotThatKindError(problem)
 
     @property
     def energies(self) -> tuple[Energy, ...]:
@@ -494,9 +554,9 @@ class ValueTable:
         edit = "rename one of the two"
         self.note(Problem(str(call_site()), found, "every name used once", edit))
 
-    def error(self, problem: Problem) -> GameError:
+    def error(self, problem: Problem, kind: type[GameError] = GameError) -> GameError:
         """Return the error of a declaration that can't go on: it tells what was noted, too."""
-        return GameError([*self.notes.problems, problem], self.game)
+        return kind([*self.notes.problems, problem], self.game)
 
 
 def hashable(x: object) -> Hashable:

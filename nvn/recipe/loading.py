@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,10 +98,16 @@ def load_recipe(path_or_name: str) -> RecipeSource:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         line = (error.text or "").strip()
-        raise ConfigError(f"{path}, line {error.lineno}: {error.msg}: `{line}`") from None
+        told = f"{path}, line {error.lineno}: {error.msg}: `{line}`"
+        raise ConfigError("\n".join([told, *_marked(error)])) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     return _source(path, _module(path))
+
+
+def _marked(error: SyntaxError) -> list[str]:
+    """Return the lines in which Python shows where an error is."""
+    return "".join(traceback.format_exception_only(error)).splitlines()[1:-1]
 
 
 def installed_recipes() -> tuple[Summary, ...]:

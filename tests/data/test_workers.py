@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 import nvn
 from nvn import energies as en
 
-from .rows import Rows, stacked
+from .rows import Rows, Streamed, stacked
 
 
 class Config(nvn.Config):
@@ -30,6 +30,7 @@ class Config(nvn.Config):
     workers: int = 2
     context: str = "fork"
     hangs: bool = False
+    fails: str = ""
 
 
 def recipe(config: Config) -> nvn.Recipe:
@@ -38,7 +39,9 @@ def recipe(config: Config) -> nvn.Recipe:
     f = game.player("f", torch.nn.Linear(1, 1))
     f.minimizes(en.mse(f(x), x))
     loader = DataLoader(
-        Rows(config.hangs), batch_size=4, shuffle=True, num_workers=config.workers,
+        Streamed() if config.fails == "streamed" else Rows(config.hangs, config.fails),
+        batch_size=4, shuffle=None if config.fails == "streamed" else True,
+        num_workers=config.workers,
         collate_fn=stacked,
         multiprocessing_context=config.context if config.workers else None,
     )
@@ -55,8 +58,8 @@ import torch
 
 
 class Rows:
-    def __init__(self, hangs):
-        self.hangs = hangs
+    def __init__(self, hangs, fails):
+        self.hangs, self.fails = hangs, fails
 
     def __len__(self):
         return 40
@@ -65,7 +68,15 @@ class Rows:
         if self.hangs and index == 7:
             open("hanging", "w").write("x")
             time.sleep(3600)
+        if self.fails and index == 7:
+            raise OSError("row 7 cannot be read")
         return torch.tensor([float(index) / 40 + random.random()])
+
+
+class Streamed(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        for index in range(40):
+            yield Rows(False, True)[index]
 
 
 def stacked(rows):
@@ -123,6 +134,19 @@ def test_one_ctrl_c_ends_the_waiting_for_a_worker_that_hangs(place: Path) -> Non
     os.killpg(process.pid, signal.SIGINT)
     code, _, error = end_of(process)
     assert (code, error) == (130, "")
+    assert_gone(process)
+
+
+@pytest.mark.parametrize("fails", ["indexed", "streamed"])
+def test_an_error_in_a_worker_ends_the_command(place: Path, fails: str) -> None:
+    """It went on forever: workers do not hear when they are asked to end."""
+    process = nvn("--out", "run", "--set", f"fails={fails}")
+    code, _, error = end_of(process)
+    assert code == 1
+    assert "OSError: row 7 cannot be read" in error
+    assert "in __getitem__" in error
+    assert "nvn/" not in error
+    assert "torch/" not in error
     assert_gone(process)
 
 

@@ -234,6 +234,14 @@ def test_only_the_movers_learn() -> None:
     assert flags(G, D, C) == [True, True, True]
 
 
+def test_who_did_not_learn_before_does_not_afterwards() -> None:
+    G = linear()
+    G.bias.requires_grad_(False)
+    with learning({"G": [*G.parameters()]}, movers=[]):
+        assert flags(G) == [False]
+    assert [p.requires_grad for p in G.parameters()] == [True, False]
+
+
 # --- random streams -----------------------------------------------------------------------------
 
 

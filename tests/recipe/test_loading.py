@@ -82,6 +82,26 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str, message: str) -> No
     assert any(part in str(error.value) for part in message.split("|"))
 
 
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        (
+            "x = 1\ndef recipe(config)\n    pass\n",
+            "    def recipe(config)\n                      ^",
+        ),
+        ("def f():\n    x = (1,\n    return x\n", "    x = (1,\n        ^"),
+        ("def f():\nreturn 1\n", "    return 1\n    ^"),
+        ("if x:\n\ty\n        z\n", ""),
+    ],
+)
+def test_a_syntax_error_is_shown_as_python_shows_it(tmp_path: Path, text: str, marked: str) -> None:
+    (tmp_path / "game.py").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_recipe(str(tmp_path / "game.py"))
+    assert marked in str(error.value)
+    assert "File" not in str(error.value)
+
+
 def test_an_error_of_the_files_own_code_is_not_hidden(tmp_path: Path) -> None:
     (tmp_path / "game.py").write_text("import nothing_of_this_name\n")
     for _ in range(2):  # nor does the first failure leave half a module behind

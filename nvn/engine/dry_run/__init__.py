@@ -69,7 +69,8 @@ def check_batch(
             nothing seeds.
 
     Warns:
-        GameWarning: A module counts something in Python while it runs.
+        GameWarning: A module counts something in Python while it runs; pictures are in the range of
+            bytes.
     """
     run = DryRun(graph, needed, interpreter, parameters)
     problems, counting = _problems(run, batch)
@@ -133,8 +134,9 @@ def _problems(run: DryRun, batch: Mapping[str, Any]) -> tuple[list[Problem], lis
     ):
         before = _numbers(modules)
         problems = [*_missing_names(run.needed, batch), *run.problems(batch)]
+        unlikely = [] if problems else [*run.unlikely(batch)]
         changed = [key for key, number in _numbers(modules).items() if before.get(key) != number]
-    return problems, [_counted(*key) for key in changed if key in before]
+    return problems, [*unlikely, *(_counted(*key) for key in changed if key in before)]
 
 
 def _numbers(modules: Mapping[str, nn.Module]) -> dict[tuple[str, str, str], float]:

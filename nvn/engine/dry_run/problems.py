@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nvn import pytree
+from nvn.engine.dry_run.conversions import Conversion, looks_like_bytes
 from nvn.engine.dry_run.inspection import hides_tensors, is_tensor
+from nvn.engine.kinds import kind_of
 from nvn.engine.operations import describe
 from nvn.errors import Problem
 from nvn.game.graph import LossGraph
 from nvn.game.ops import Apply, Call, Sample
 from nvn.game.values import Energy, Value
 
+INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 Owners = Mapping[Tensor, tuple[str, str]]  # a parameter → whose it is, and what it is called
 
 
@@ -22,15 +26,99 @@ def misfit(
     graph: LossGraph, node: Value, values: dict[Value, Any], error: Exception, inside: str
 ) -> Problem:
     """Return the problem of what fails on what it is given."""
-    shapes = [f"{graph.names[v]} of shape {describe(values[v])}" for v in node.inputs]
-    message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    shapes = [_given(graph.names[v], values[v]) for v in node.inputs]
     what = "the module" if isinstance(node.op, Call) else "the function"
+    if is_lack_of_memory(error):
+        return Problem(
+            str(node.where),
+            f"memory runs out in `{graph.names[node]}`, given {' and '.join(shapes) or 'nothing'}: "
+            f"{_first_line(error)}{inside}",
+            "memory for a whole batch, and for what is computed from it",
+            f"let the data yield smaller batches, or make {what} smaller",
+        )
     return Problem(
         str(node.where),
-        f"`{graph.names[node]}` fails: {message}{inside}",
+        f"`{graph.names[node]}` fails: {_first_line(error)}{inside}",
         f"{what} to accept {' and '.join(shapes) or 'no arguments'}",
-        "make the shapes fit, or pass other values",
+        _fix(error),
     )
+
+
+def _fix(error: Exception) -> str:
+    """Say what to do about what fails."""
+    if "more than 1 value per channel" in str(error):  # how torch's batch norms tell it
+        return (
+            "let the data yield two samples at least: drop_last=True in a DataLoader leaves out a "
+            "last, smaller batch"
+        )
+    return "make the shapes fit, or pass other values"
+
+
+def _given(name: str, value: Any) -> str:
+    """Say what is given to a module or a function."""
+    if any(is_tensor(leaf) for leaf in pytree.leaves(value)):
+        return f"{name} of shape {describe(value)}"
+    return f"{name}, {kind_of(value)}"
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Tell whether memory has run out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # How torch tells it of the CPU's.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def ill_made(
+    graph: LossGraph,
+    node: Value,
+    entry: Value,
+    given: Any,
+    conversion: Conversion,
+    error: Exception,
+) -> Problem:
+    """Return the problem of an entry of the batch that a node fails on, and converted does not."""
+    name = graph.names[entry]
+    range_ = ""
+    if is_tensor(given) and given.dtype in INTEGERS and given.numel():
+        range_ = f", with numbers from {given.min().item()} to {given.max().item()}"
+    return Problem(
+        str(entry.where),
+        f"the batch's {name!r} is {kind_of(given)}{range_}, on which `{graph.names[node]}` fails: "
+        f"{_first_line(error)}",
+        kind_of(conversion.value),
+        f"let the data yield `{conversion.written}` for {name!r}",
+    )
+
+
+def no_tensor(graph: LossGraph, node: Value, entry: Value, given: Any, error: Exception) -> Problem:
+    """Return the problem of an entry of the batch that is no tensor, which a node fails on."""
+    name = graph.names[entry]
+    return Problem(
+        str(entry.where),
+        f"the batch's {name!r} is {kind_of(given)}, on which `{graph.names[node]}` fails: "
+        f"{_first_line(error)}",
+        "a tensor, of one length with the batch's others",
+        f"let the data yield a tensor for {name!r}",
+    )
+
+
+def unscaled(graph: LossGraph, entry: Value, given: Any) -> Iterator[Problem]:
+    """Tell of pictures whose numbers are those of their bytes: legal, and seldom meant."""
+    if looks_like_bytes(given):
+        name = graph.names[entry]
+        yield Problem(
+            str(entry.where),
+            f"the batch's {name!r} is {kind_of(given)}, with numbers from {given.min():g} to "
+            f"{given.max():g}, all whole: those of a picture's bytes",
+            "numbers of about 0 to 1, or -1 to 1, which is what networks and energies are made for",
+            f"let the data yield `{name} / 255` for {name!r}; a module that scales them itself may "
+            "take bytes (uint8)",
+        )
 
 
 def independent(graph: LossGraph, node: Value) -> Problem:

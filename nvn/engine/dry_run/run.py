@@ -11,6 +11,7 @@ from torch.utils.checkpoint import CheckpointError
 
 from nvn import pytree
 from nvn.engine.dry_run.backward import computes_again, is_linear
+from nvn.engine.dry_run.entries import Entries
 from nvn.engine.dry_run.inspection import constant, is_tensor, leaves_behind, versions
 from nvn.engine.dry_run.problems import (
     Owners,
@@ -21,9 +22,11 @@ from nvn.engine.dry_run.problems import (
     hidden,
     in_place,
     independent,
+    is_lack_of_memory,
     misfit,
     not_scalar,
     opaque,
+    unscaled,
 )
 from nvn.engine.dry_run.purity import Untouched, floating, same
 from nvn.engine.dry_run.submodules import innermost
@@ -66,6 +69,7 @@ class DryRun:
         self.needed = needed
         self.modules = {player.name: player.module for player in graph.players}
         self._graph = graph
+        self._exhausted = False  # whether memory has run out
         self._interpreter = interpreter
         players = [player for player in graph.players if not player.frozen]
         self.recomputing: set[str] = set()
@@ -81,26 +85,39 @@ class DryRun:
     def problems(self, batch: Mapping[str, Any]) -> list[Problem]:
         """Return every problem that shows while the nodes are computed."""
         # Copies, because what works in place is about to be found.
-        batch = pytree.map_leaves(lambda x: x.clone() if is_tensor(x) else x, dict(batch))
+        batch = dict(pytree.map_leaves(lambda x: x.clone() if is_tensor(x) else x, dict(batch)))
+        entries = Entries(
+            self._graph, self.needed, self.modules, lambda *given: self._computed(*given)[0], batch
+        )
         problems: list[Problem] = []
         values: Values = {}
         complete = all(name in batch for name in batch_names(self.needed))
         with torch.enable_grad():
             for node in self.needed:
+                if self._exhausted:  # whatever comes next would fail of it too
+                    break
                 # What takes something that is missing, or that failed, is told already.
                 missing = isinstance(node.op, Batch) and node.op.name not in batch
                 blind = isinstance(node.op, Sample) and not complete
                 if not missing and not blind and all(v in values for v in node.inputs):
-                    problems += self._visit(node, values, batch)
-        return problems
+                    problems += self._visit(node, values, batch, entries)
+        return [*entries.problems.values(), *problems]
 
-    def _visit(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Iterator[Problem]:
+    def unlikely(self, batch: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is legal in a batch, but hardly what was meant."""
+        for entry in self.needed:
+            if isinstance(entry.op, Batch):
+                yield from unscaled(self._graph, entry, batch[entry.op.name])
+
+    def _visit(
+        self, node: Value, values: Values, batch: dict[str, Any], entries: Entries
+    ) -> Iterator[Problem]:
         graph = self._graph
         given = {graph.names[v]: values[v] for v in node.inputs}
         if isinstance(node.op, Sample):
             given = dict(batch)
         before = {name: versions(value) for name, value in given.items()}
-        untouched = Untouched(self._module(node))
+        untouched, mended = Untouched(self._module(node)), False
         with (
             learning(self._parameters, self._others(node)),
             innermost(self._module(node)) as failing,
@@ -111,8 +128,17 @@ class DryRun:
                 yield from error.problems
                 return
             except Exception as error:  # noqa: BLE001  (whatever the user's code raises)
-                yield misfit(graph, node, values, error, failing())
-                return
+                inside = failing()
+                if is_lack_of_memory(error):
+                    yield misfit(graph, node, values, error, inside)
+                    self._exhausted = True
+                    return
+                mended = entries.mended(node, values, batch, error)
+                if not mended:
+                    if not entries.refused(node, values, error):
+                        yield misfit(graph, node, values, error, inside)
+                    return
+                result, leaves = values[node], []
         changed = [name for name, value in given.items() if versions(value) != before[name]]
         yield from (in_place(graph, node, name) for name in changed)
         if leaves and not isinstance(node.op, Batch):
@@ -120,11 +146,11 @@ class DryRun:
         if isinstance(node, Energy) or node in graph.weights:
             yield from not_scalar(graph, node, result)
         yield from opaque(graph, node, result)
-        impure = [] if changed else self._impure(node, values, batch, result, untouched)
-        yield from impure
-        if not (changed or impure):  # else it is another one the second time
-            yield from self._backward(node, values, batch)
+        if not (changed or mended):  # else it is another one the second time
+            impure = self._impure(node, values, batch, result, untouched)
+            yield from impure or self._backward(node, values, batch)
         values[node] = constant(result)
+        entries.taken.update(node.inputs)
 
     def _impure(
         self,
