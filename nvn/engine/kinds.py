@@ -11,7 +11,7 @@ from torch import Tensor
 from nvn import pytree
 from nvn.errors import DataError
 
-__all__ = ["Kinds", "kind_of", "require_samples"]
+__all__ = ["Kinds", "kind_of", "require_samples", "with_article"]
 
 
 class Kinds:
@@ -77,9 +77,16 @@ def kind_of(value: Any) -> str:
         inside = [*(value.values() if isinstance(value, dict) else value)]
         kinds = [*dict.fromkeys(type(x).__name__ for x in inside)]
         return f"a {type(value).__name__} of {len(inside)} ({', '.join(kinds[:3])})"
-    name = type(value).__name__
-    article = "an" if name[0] in "aeiouAEIOU" else "a"
-    return "nothing (None)" if value is None else f"{article} {name}"
+    return "nothing (None)" if value is None else with_article(type(value).__name__)
+
+
+def with_article(name: str) -> str:
+    """Return a type's name with its article.
+
+    >>> with_article("Out"), with_article("Normal")
+    ('an Out', 'a Normal')
+    """
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def require_samples(batch: Mapping[str, Any], names: tuple[str, ...]) -> None:

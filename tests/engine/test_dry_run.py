@@ -804,3 +804,51 @@ def test_a_hidden_player_in_a_term_that_cannot_move_it() -> None:
     engine = nvn.Engine(nvn.plan(game, nvn.alternating(D)), sgd)
     with pytest.raises(nvn.GameError, match="uses the player `D` inside"):
         engine.check({"x": torch.randn(4, 3)})
+
+
+# --- one cause is one problem -------------------------------------------------------------------
+
+
+class Returning(nn.Linear):
+    """Returns an object."""
+
+    def forward(self, x: Tensor) -> Wrapped:
+        return Wrapped(super().forward(x))
+
+
+class Moving(nn.Linear):
+    """Changes a parameter of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.bias.mul_(0.9)
+        return super().forward(x)
+
+
+class InPlace(nn.Linear):
+    """Changes what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mul_(2))
+
+
+class Refusing(nn.Linear):
+    """Fails whatever it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError("no way")
+
+
+@pytest.mark.parametrize("kind", [Returning, Moving, InPlace, Refusing])
+def test_what_a_module_does_is_told_once_and_nothing_of_what_takes_it(
+    kind: type[nn.Linear],
+) -> None:
+    small = gan(critic=kind(3, 1))
+    assert len(problems(small.game, small.D, small.G, batch=BATCH)) == 1
+
+
+def test_two_modules_are_two_causes() -> None:
+    small = gan(generator=Returning(3, 3), critic=Moving(3, 1))
+    first, second = problems(small.game, small.D, small.G, batch=BATCH)
+    assert first.found.startswith("`G(z)` returns a Wrapped")
+    assert second.found.startswith("`D(x)`: the module changes its parameter 'bias'")

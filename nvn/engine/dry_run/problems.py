@@ -11,7 +11,7 @@ from torch import Tensor
 from nvn import pytree
 from nvn.engine.dry_run.conversions import Conversion, looks_like_bytes
 from nvn.engine.dry_run.inspection import hides_tensors, is_tensor
-from nvn.engine.kinds import kind_of
+from nvn.engine.kinds import kind_of, with_article
 from nvn.engine.operations import describe
 from nvn.errors import Problem
 from nvn.game.graph import LossGraph
@@ -223,7 +223,7 @@ def opaque(graph: LossGraph, node: Value, result: Any) -> Iterator[Problem]:
     for kind in dict.fromkeys(type(x).__name__ for x in pytree.leaves(result) if hides_tensors(x)):
         yield Problem(
             str(node.where),
-            f"`{graph.names[node]}` returns a {kind}, an object with tensors inside",
+            f"`{graph.names[node]}` returns {with_article(kind)}, an object with tensors inside",
             "tensors, or tuples, lists and dicts of them: gradients are stopped and followed "
             "in these alone",
             f"return its tensors in a dict, and make the {kind} in the function that takes it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -70,6 +70,7 @@ class DryRun:
         self.modules = {player.name: player.module for player in graph.players}
         self._graph = graph
         self._exhausted = False  # whether memory has run out
+        self._told: set[Hashable] = set()  # causes
         self._interpreter = interpreter
         players = [player for player in graph.players if not player.frozen]
         self.recomputing: set[str] = set()
@@ -135,20 +136,31 @@ class DryRun:
                     return
                 mended = entries.mended(node, values, batch, error)
                 if not mended:
-                    if not entries.refused(node, values, error):
+                    refused = entries.refused(node, values, error)
+                    if not refused and self._is_new(node, misfit, str(error), inside):
                         yield misfit(graph, node, values, error, inside)
                     return
                 result, leaves = values[node], []
         changed = [name for name, value in given.items() if versions(value) != before[name]]
-        yield from (in_place(graph, node, name) for name in changed)
-        if leaves and not isinstance(node.op, Batch):
+        for name in changed:
+            if self._is_new(node, in_place, [*given].index(name)):
+                yield in_place(graph, node, name)
+        used = leaves and not isinstance(node.op, Batch)
+        if used and self._is_new(node, hidden, *map(id, leaves)):
             yield hidden(graph, node, leaves, self._owners)
         if isinstance(node, Energy) or node in graph.weights:
             yield from not_scalar(graph, node, result)
-        yield from opaque(graph, node, result)
+        objects = [*opaque(graph, node, result)]
+        if objects:  # what takes them would fail because of that
+            yield from objects if self._is_new(node, opaque) else []
+            return
         if not (changed or mended):  # else it is another one the second time
             impure = self._impure(node, values, batch, result, untouched)
-            yield from impure or self._backward(node, values, batch)
+            for problem, *detail in impure:
+                if self._is_new(node, problem, *detail):
+                    yield problem(graph, node, *detail)
+            if not impure:
+                yield from self._backward(node, values, batch)
         values[node] = constant(result)
         entries.taken.update(node.inputs)
 
@@ -159,17 +171,27 @@ class DryRun:
         batch: Mapping[str, Any],
         result: Any,
         untouched: Untouched,
-    ) -> list[Problem]:
-        """Tell of what a node changes or draws from, beside its result; one problem for a cause."""
+    ) -> list[tuple[Any, ...]]:
+        """Return what a node changes or draws from, beside its result: problems, with details."""
         if not isinstance(node.op, Call | Apply | Sample):
             return []
-        told = [changes_parameter(self._graph, node, name) for name in untouched.changed()]
-        told += [draws(self._graph, node, stream) for stream in untouched.drawn()]
-        if not told:
+        found: list[tuple[Any, ...]] = [
+            *((changes_parameter, name) for name in untouched.changed()),
+            *((draws, stream) for stream in untouched.drawn()),
+        ]
+        if not found:
             with untouched.again(), learning(self._parameters, self._others(node)):
                 again = self._tried(node, values, batch)
-            told += [] if same(again, result) else [differs(self._graph, node)]
-        return told
+            found = [] if same(again, result) else [(differs,)]
+        return found
+
+    def _is_new(self, node: Value, *problem: Hashable) -> bool:
+        """Tell whether something has not been told; of a module or a function it is, once."""
+        op = node.op
+        cause = op.player if isinstance(op, Call) else id(op.fn if isinstance(op, Apply) else node)
+        new = (cause, problem) not in self._told
+        self._told.add((cause, problem))
+        return new
 
     def _backward(self, node: Value, values: Values, batch: Mapping[str, Any]) -> Iterator[Problem]:
         """Look at the backward pass of a node, if gradients flow through it."""
@@ -192,7 +214,8 @@ class DryRun:
             if module is not None and player is not None:
                 again = computes_again(module, outputs, wanted)
                 if again and _in_eval_mode(node):
-                    yield computes_again_in_training(graph, node)
+                    if self._is_new(node, computes_again_in_training):
+                        yield computes_again_in_training(graph, node)
                 elif again:
                     self.recomputing.add(player)
             if not is_linear(outputs, wanted):
