@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import nvn.files as files
     import nvn.folders as folders
     import nvn.images as images
+    import nvn.lettering as lettering
     import nvn.packages as packages
     import nvn.plugins as plugins
     from nvn.console import Bar, progress
@@ -104,7 +105,7 @@ _HOME = {
     "trained": "training.trained",
     "value": "game",
 }
-_SUBMODULES = ("data", "energies", "files", "folders", "images", "packages", "plugins")
+_SUBMODULES = ("data", "energies", "files", "folders", "images", "lettering", "packages", "plugins")
 
 # Spelled out for type checkers; tests/test_layers.py holds it equal to the two above.
 __all__ = [
@@ -150,6 +151,7 @@ __all__ = [
     "folders",
     "gradient",
     "images",
+    "lettering",
     "move",
     "packages",
     "plan",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from PIL.ImageFile import ImageFile
 
 from nvn.errors import DataError
 
-__all__ = ["decoded", "drawable", "endings", "printable", "read_picture", "rgb"]
+__all__ = ["decoded", "endings", "printable", "read_picture", "rgb"]
 
 # Of what Pillow knows: not pictures, or drawn by programs of others that a picture must not start.
 _NOT_READ = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"))
@@ -253,14 +252,3 @@ def printable(path: Path | str) -> str:
     """
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
-def drawable(text: str) -> str:
-    """Return text in the letters of Pillow's own font, ASCII: no accents, `?` for all others.
-
-    >>> drawable("Ärger, 怒")
-    'Arger, ?'
-    """
-    letters = unicodedata.normalize("NFKD", text)
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in bare)

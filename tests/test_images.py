@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageFont
+from PIL import Image, ImageCms
 
 from nvn.errors import DataError
-from nvn.images import drawable, printable, read_picture, rgb
+from nvn.images import printable, read_picture, rgb
 
 Y, X = np.mgrid[0:12, 0:16]
 COLORS = Image.fromarray(np.stack([X * 16, Y * 20, X + Y], axis=-1).astype(np.uint8))
@@ -376,10 +376,3 @@ def test_a_name_of_any_bytes_can_be_printed() -> None:
     printable(os.fsdecode(b"\xff.png")).encode("utf-8")
     assert printable(Path("ä.png")) == "ä.png"
     assert printable("a\x1b[2J\n.png") == "a\ufffd[2J\ufffd.png"  # nor does it move the cursor
-
-
-def test_text_is_in_letters_that_the_font_has() -> None:
-    assert drawable("Ärger, é 怒\n") == "Arger, e ??"
-    font = ImageFont.load_default(20)
-    missing = bytes(font.getmask("\uffff"))
-    assert not [chr(n) for n in range(33, 127) if bytes(font.getmask(chr(n))) == missing]

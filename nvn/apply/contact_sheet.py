@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from nvn.images import drawable
+from nvn.lettering import drawable, font
 
 __all__ = ["PAGE", "Pair", "beside", "contact_sheet", "small"]
 
@@ -90,10 +90,10 @@ def _fit(image: Image.Image, side: int) -> Image.Image:
 def _write(sheet: Image.Image, place: tuple[int, int], text: str, width: int, size: int) -> None:
     """Write a line of text; if too long, only its end, where file names differ."""
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size)
+    letters = font(size)
     shown = text = drawable(text)
     start = 0
-    while draw.textlength(shown, font=font) > width and start < len(text):
+    while draw.textlength(shown, font=letters) > width and start < len(text):
         start += 1
-        shown = f"...{text[start:]}"
-    draw.text(place, shown, fill=_INK, font=font)
+        shown = f"…{text[start:]}"
+    draw.text(place, shown, fill=_INK, font=letters)

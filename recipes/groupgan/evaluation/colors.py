@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+import nvn
 
 from .lettering import LINE, TEXT
 
@@ -71,7 +73,7 @@ def scale(colors: Callable[[Tensor], Tensor], marks: Sequence[str], said: str) -
         marks: Two or more, evenly spaced below the colors; the first at 0, the last at 1.
         said: What stands beside it.
     """
-    font = ImageFont.load_default(TEXT)
+    font = nvn.lettering.font(TEXT)
     width = LONG + TEXT + round(font.getlength(said)) + 1
     image = Image.new("RGB", (width, 2 * LINE), "white")
     pen = ImageDraw.Draw(image)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
@@ -98,7 +98,7 @@ def _cell(share: float) -> Image.Image:
         (CELL // 2, CELL // 2),
         f"{100 * share:.1f}" if known else "-",
         fill="black" if luminance(color) > MIDDLE else "white",
-        font=ImageFont.load_default(TEXT),
+        font=nvn.lettering.font(TEXT),
         anchor="mm",
     )
     return cell

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from nvn.images import drawable
+import nvn
 
 from .lettering import LINE, TEXT, written
 
@@ -46,7 +46,10 @@ def grid(
     tops = list(accumulate((height + gap for height in heights), initial=first))
     below = tops[-1] - gap + 2 * GAP
 
-    words = [(MARGIN, MARGIN + LINE * number, drawable(line)) for number, line in enumerate(head)]
+    words = [
+        (MARGIN, MARGIN + LINE * number, nvn.lettering.drawable(line))
+        for number, line in enumerate(head)
+    ]
     pasted = [(foot, left, below)] if foot else []
     for title, x, width in zip(titles, lefts, widths, strict=False):
         pasted.append((title, x + (width - title.width) // 2, first - GAP - title.height))
@@ -68,7 +71,7 @@ def _painted(
     pasted: Sequence[tuple[Image.Image, int, int]], words: Sequence[tuple[int, int, str]]
 ) -> Image.Image:
     """A white page as large as what is on it asks for: images and lines, where they belong."""
-    font = ImageFont.load_default(TEXT)
+    font = nvn.lettering.font(TEXT)
     right = max([x + image.width for image, x, _ in pasted] +
                 [x + round(font.getlength(text)) for x, _, text in words])  # fmt: skip
     bottom = max(y + image.height for image, _, y in pasted)

@@ -1,14 +1,10 @@
-"""Text on pictures, in the one font that comes with Pillow."""
+"""Text on pictures, in the font that comes with nvn."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from PIL import Image, ImageDraw, ImageFont
 
-from nvn.images import drawable
-
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+import nvn
 
 TEXT = 16  # the size of letters, in pixels
 LINE = 22  # from one line to the next
@@ -20,17 +16,17 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def fitting(text: str, size: float, width: float) -> Font:
+def fitting(text: str, size: float, width: float) -> ImageFont.FreeTypeFont:
     """Return a font of a size in pixels, or of the smaller one at which text fits a width."""
-    font = ImageFont.load_default(size)
+    font = nvn.lettering.font(size)
     needed = font.getlength(text)
-    return font if needed <= width else ImageFont.load_default(max(1.0, size * width / needed))
+    return font if needed <= width else nvn.lettering.font(max(1.0, size * width / needed))
 
 
 def written(text: str) -> Image.Image:
     """Return lines of text as an image that they just fill."""
-    font = ImageFont.load_default(TEXT)
-    lines = [drawable(line) for line in text.splitlines() or [""]]
+    font = nvn.lettering.font(TEXT)
+    lines = [nvn.lettering.drawable(line) for line in text.splitlines() or [""]]
     width = 2 + max(round(font.getlength(line)) for line in lines)
     image = Image.new("RGB", (width, LINE * len(lines)), "white")
     pen = ImageDraw.Draw(image)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from nvn.images import drawable
+import nvn
 
 from .lettering import fitting
 
@@ -44,7 +44,7 @@ def _block(name: str, columns: Mapping[str, Tensor]) -> Image.Image:
     size = (len(columns) * (side + gap) - gap, 2 * line + rows * (tall + gap))
     block = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(block)
-    name = drawable(name)
+    name = nvn.lettering.drawable(name)
     pen.text((0, 0), name, fill="black", font=fitting(name, 0.8 * line, size[0]))
     for column, (title, pictures) in enumerate(columns.items()):
         left = column * (side + gap)
