@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, TypeGuard
 
@@ -191,8 +192,14 @@ def let_be_killed(batches: Any) -> None:
         worker.terminate = worker.kill
         # Of those that are left when the process ends, multiprocessing asks what is behind them.
         behind: Any = getattr(worker, "_popen", None)
-        if hasattr(behind, "kill"):
-            behind.terminate = behind.kill
+        if hasattr(behind, "kill") and hasattr(signal, "SIGCHLD"):
+            behind.terminate = partial(_end_quietly, behind.kill)
+
+
+def _end_quietly(kill: Callable[[], object]) -> None:
+    # For torch, a worker that is killed has failed, also while the process ends: it would raise.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kill()
 
 
 _END = object()

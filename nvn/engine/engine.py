@@ -205,11 +205,12 @@ class Engine:
             raise RunError("engine.step in torch.inference_mode: nothing can be learned there")
         if self._noted:
             self._settle()
-        if self._first is None:
-            batch = self._check_first(batch)
         state = self.state
         done = state.iterations.get(self.phase, 0)
         playing = self._steady or self._next(done)
+        if self._first is None and playing.players:  # else no batch is taken
+            batch = self._check_first(batch)
+            playing = self._steady or self._next(done)  # what was found may change the plan
         feed = BatchFeed(batch, playing.batches, self._placed)
         norms: dict[str, Scalar] = {}
 
@@ -565,7 +566,7 @@ class Engine:
     def _check_first(
         self, batch: Minibatch | Iterator[Minibatch]
     ) -> Minibatch | Iterator[Minibatch]:
-        """Check the first batch, before the iteration is planned that takes it; return it, too."""
+        """Check the first batch, before the iteration that takes it; return it, too."""
         if isinstance(batch, Mapping):
             self.check(batch)
         elif isinstance(batch, Iterator):

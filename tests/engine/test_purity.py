@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 import nvn
 from nvn import energies as en
+from nvn.engine.dry_run.purity import same
 from nvn.errors import GameError, RunError
 from tests.small import BATCH, Gan, adam, gan, linear, mean, problem, sgd
 
@@ -250,3 +251,24 @@ def test_parts_keep_the_modes_that_they_were_given(looked: bool) -> None:
     assert generator[2].num_batches_tracked == 2
     engine.modules["G"].train()
     assert engine.modules["G"][1].training
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan")])
+def test_numbers_that_are_none_are_the_same_again(odd: float) -> None:
+    one = torch.tensor([odd, 1.0])
+    assert same(one, one.clone())
+    assert same(one[:1], one[:1].clone())
+    assert not same(one, torch.tensor([odd, 2.0]))
+    assert not same(one, torch.tensor([1.0, odd]))
+
+
+def test_an_iteration_without_moves_takes_no_batch_for_the_check() -> None:
+    small = gan()
+    plan = nvn.plan(small.game, nvn.alternating(nvn.move(small.D, small.G, every=2)))
+    first, second = nvn.Engine(plan, sgd), nvn.Engine(plan, sgd)
+    first.step(BATCH)
+    second.load_state_dict(first.state_dict())
+    batches = iter([BATCH])
+    second.step(batches)  # nobody moves in the second iteration
+    second.step(batches)
+    assert next(batches, None) is None

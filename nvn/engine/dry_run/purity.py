@@ -77,7 +77,7 @@ def _same(x: Tensor, y: Tensor, close: float) -> bool:
     x, y = dense(x.detach()), dense(y.detach())
     if not (x.is_floating_point() or x.is_complex()) or not x.numel():
         return bool(torch.equal(x, y))
-    scale = float(x.abs().max())
+    scale = float(x.abs().nan_to_num(nan=0.0, posinf=0.0).max())
     return bool(torch.allclose(x, y, rtol=close, atol=close * scale, equal_nan=True))
 
 
