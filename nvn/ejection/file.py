@@ -152,13 +152,13 @@ class _File:
     def __init__(
         self, plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any], steps: int
     ) -> None:
-        self.plan = plan
+        engine, self.values = _tried(plan, optimizers, batch)
+        self.plan = plan = engine.plan  # as its check made it
         self.batch = batch
         self.stepping = Stepping.of(plan, optimizers)
-        self.values = _values(plan, optimizers, batch)
         self.patterns = patterns(plan, steps)
         self.followers = Followers.of(plan.graph, batch)
-        self.problems: dict[Problem, None] = {}
+        self.problems = dict.fromkeys(map(_recomputes, sorted(engine.recomputing)))
         self.taken = Taken(TAKEN)
         self.helpers = Taken()
         self.distinct = [*dict.fromkeys(self.patterns.of.values())]
@@ -443,8 +443,20 @@ class _File:
 # --- what a plan computes -----------------------------------------------------------------------
 
 
-def _values(plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the values of a game are, of a batch, by their names; everything else stays."""
+def _recomputes(player: str) -> Problem:
+    return Problem(
+        f"the module of `{player}`",
+        "it computes forward again in its backward passes (activation checkpointing), and changes "
+        "its buffers there",
+        "a forward pass for each call: in opponents' moves, the engine keeps such buffers apart",
+        "leave what has buffers out of what is checkpointed",
+    )
+
+
+def _tried(
+    plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any]
+) -> tuple[Engine, dict[str, Any]]:
+    """Try a game on a batch; return its values by name, too. Everything else stays."""
     modules = [player.module for player in plan.graph.players]
     followers = plan.graph.followers  # engines let them begin anew
     follow = [player.module for player in plan.graph.players if player.name in followers]
@@ -461,7 +473,7 @@ def _values(plan: Plan, optimizers: Optimizers, batch: Mapping[str, Any]) -> dic
             module.load_state_dict(state)
         for part, training in modes:
             part.training = training
-    return {plan.graph.names[node]: value for node, value in zip(nodes, found, strict=True)}
+    return engine, dict(zip((plan.graph.names[node] for node in nodes), found, strict=True))
 
 
 def _things(program: Program, batch: Mapping[str, Any]) -> Iterator[tuple[Any, Formula | None]]:

@@ -177,6 +177,11 @@ class Engine:
         self._first: Kinds | None = None  # of the batch that was checked
 
     @property
+    def recomputing(self) -> frozenset[str]:
+        """Players whose modules change buffers in backward passes: known when it was checked."""
+        return self._recomputing
+
+    @property
     def modules(self) -> Mapping[str, nn.Module]:
         """Each player's module: the very one that was declared."""
         return self.state.modules

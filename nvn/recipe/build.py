@@ -120,10 +120,10 @@ def loop_source(recipe: Recipe, phase: str = MAIN) -> str:
     """Return the loop of a recipe's phase, as the engine runs it where every move happens.
 
     Raises:
-        GameError: Listing every problem with the game.
+        GameError: Listing every problem with the game, those of the first batch among them.
         ConfigError: If there is no such phase.
     """
-    plan = make_plans(recipe)[_phase(recipe, phase).name]
+    plan = _checked(recipe, phase, seed=0)[0].plan
     return Emitter(plan.program(plan.whole)).emit().text
 
 
@@ -146,11 +146,17 @@ def explain_recipe(recipe: Recipe, phase: str = MAIN, seed: int = 0) -> Explaine
         GameError: Listing every problem with the game.
         ConfigError: If there is no such phase.
     """
+    engine, batch = _checked(recipe, phase, seed)
+    return explain(engine.plan, engine.costs(batch))
+
+
+def _checked(recipe: Recipe, phase: str, seed: int) -> tuple[Engine, Mapping[str, Any]]:
+    """Return the engine of a phase, which knows what its first batch tells, and that batch."""
     found = _phase(recipe, phase)
-    engine = make_engines(recipe, seed=seed)[phase]
+    engine = make_engines(recipe, seed=seed)[found.name]
     batch = PhaseData(recipe, sampled=True).of(found).peek()
     engine.check(batch)
-    return explain(engine.plan, engine.costs(batch))
+    return engine, batch
 
 
 def check_data(engines: Mapping[str, Engine], data: PhaseData, phases: Iterable[Phase]) -> None:

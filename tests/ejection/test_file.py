@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import nvn
 from nvn import energies as en
@@ -140,3 +141,45 @@ def test_noise_has_the_dtype_that_the_engine_gives_it() -> None:
     plan = nvn.plan(game, nvn.alternating(G))
     source = play_both(plan, sgd, lambda: iter([{"label": torch.arange(4)}] * 4), steps=3)
     assert "dtype=torch.get_default_dtype()" in source
+
+
+class Clipping(nn.Module):
+    """Clips the gradient of what it is given: passes through it cannot be shared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = linear(3, 3, seed=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * 1
+        if x.requires_grad:
+            x.register_hook(lambda gradient: gradient.clamp(-1e-3, 1e-3))
+        made: Tensor = self.inner(x)
+        return made
+
+
+def test_where_gradients_are_clipped_the_loop_shares_no_passes() -> None:
+    game, x, A, B = described()
+    C = game.player("C", Clipping())
+    apart = en.mse(C(B(A(x))), x)
+    A.minimizes(3 * apart)
+    B.minimizes(apart)
+    C.minimizes(apart)
+    plan = nvn.plan(game, nvn.simultaneous(A, B, C))
+    play_both(plan, sgd, lambda: iter([BATCH] * 9), steps=4)
+
+
+class Checkpointed(nn.Sequential):
+    """Computes forward again in its backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = checkpoint(super().forward, x, use_reentrant=False)
+        return made
+
+
+def test_checkpointing_around_buffers_cannot_be_taken_along() -> None:
+    game, x, A, B = described()
+    D = game.player("D", Checkpointed(linear(), nn.BatchNorm1d(3)))
+    A.minimizes(en.mse(D(B(A(x))), x))
+    with pytest.raises(GameError, match="the module of `D`.*computes forward again"):
+        eject(nvn.plan(game, nvn.alternating(A), partial=True))

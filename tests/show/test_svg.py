@@ -84,10 +84,10 @@ def unrolled(steps: int) -> ET.Element:
     return ET.fromstring(svg(loss_graph(game, [nvn.alternating(w, judge)])))
 
 
-@pytest.mark.parametrize("picture", [drawn(), unrolled(1), unrolled(3)])
-def test_nothing_lies_on_top_of_anything_else(picture: ET.Element) -> None:
+@pytest.mark.parametrize(("picture", "least"), [(drawn(), 8), (unrolled(1), 6), (unrolled(3), 10)])
+def test_nothing_lies_on_top_of_anything_else(picture: ET.Element, least: int) -> None:
     found = boxes(picture)
-    assert len(found) >= 6
+    assert len(found) >= least
     for i, (x, y, width) in enumerate(found):
         for u, v, other in found[:i]:
             assert x >= u + other or u >= x + width or abs(y - v) >= HEIGHT
