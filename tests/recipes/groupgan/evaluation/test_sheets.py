@@ -8,7 +8,9 @@ import torch
 from nvn_recipes.groupgan.evaluation.grid import MARGIN, grid
 from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, shortened, written
 from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
-from PIL import Image, ImageFont
+from PIL import Image
+
+from nvn.lettering import font
 
 
 @pytest.mark.parametrize("size", [8, 48, 128, 256])
@@ -42,7 +44,7 @@ def test_blocks_may_have_fewer_pictures_than_others() -> None:
 def test_long_names_get_smaller() -> None:
     long = "a very long name of a column"
     assert fitting(long, 20, 100).getlength(long) <= 101
-    assert fitting("a", 20, 100).getlength("a") == ImageFont.load_default(20).getlength("a")
+    assert fitting("a", 20, 100).getlength("a") == font(20).getlength("a")
 
 
 def test_of_names_that_are_too_long_the_start_is_kept() -> None:
