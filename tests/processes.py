@@ -1,5 +1,7 @@
 """The command as a process of its own, and waiting for what it does, however slow the machine."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -34,3 +36,40 @@ def end_of(process: Process) -> tuple[int, str, str]:
     """Wait for the end; return the exit code, and what was said on stdout and stderr."""
     said, error = process.communicate(timeout=HANG)
     return process.returncode, said, error
+
+
+def together(count: int, module: str, *arguments: str) -> list[str]:
+    """Run a module in several processes, as torchrun would; return what each said.
+
+    All end with code 0, or the first that did not is shown.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "tests",
+        "OMP_NUM_THREADS": "1",
+    }
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    try:
+        ends = [end_of(process) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    for code, said, error in ends:
+        assert code == 0, f"{said}\n{error}"
+    return [said for _, said, _ in ends]

@@ -41,12 +41,12 @@ class Averaging:
         """Begin as a copy."""
         self._own.load_state_dict(self._followed.state_dict())
 
-    def update(self, batch: Mapping[str, Any]) -> None:
-        """Take in the weights of now, after an iteration of this batch."""
+    def update(self, batch: Mapping[str, Any], processes: int = 1) -> None:
+        """Take in the weights of now, after an iteration of such a batch in each process."""
         taken = 1
         if self._average.unit == "samples":
             entry = sampled(batch, self._entries)
-            taken = 1 if entry is None else len(tensors(batch[entry])[0])
+            taken = processes * (1 if entry is None else len(tensors(batch[entry])[0]))
         decay = self._average.decay(taken)
         follow(self._own, self._followed, decay, buffers=self._average.buffers == "average")
 

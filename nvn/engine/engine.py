@@ -37,12 +37,13 @@ from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.past_selves import PastSelves
 from nvn.engine.precision import Precision
+from nvn.engine.processes import ALONE, Processes
 from nvn.engine.saving import parts_of, state_of
 from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.engine.wanted import values_of
-from nvn.errors import DataError, GameError, NvnError, Problem, RunError, did_you_mean
+from nvn.errors import ConfigError, DataError, GameError, NvnError, Problem, RunError, did_you_mean
 from nvn.game.ops import Batch as InBatch
 from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
@@ -129,7 +130,10 @@ class Engine:
         plain: bool = False,
         skip: bool = False,
     ) -> None:
-        self.plan = plan
+        self._processes = Processes.of(fabric)
+        if plain and self._processes.together:
+            raise ConfigError("plain=True plays in one process; expected a Fabric of one device")
+        self.plan = replace(plan, together=self._processes.together)
         self.phase = phase
         self._fabric = fabric
         self._precision = Precision(fabric)
@@ -161,6 +165,7 @@ class Engine:
         entries = [node.op.name for node in plan.graph.nodes if isinstance(node.op, InBatch)]
         self._averages = [Averaging(a, self.state.modules, entries) for a in averages]
         if state is None:
+            self._agree()
             for averaging in self._averages:
                 averaging.begin()
         self._pasts = [
@@ -228,7 +233,7 @@ class Engine:
             if norm is not None:
                 norms[player] = norm
 
-        run = self._iteration(feed, state.counters, done, step)
+        run = self._iteration(feed, state.counters, done, step, self._processes)
         before = self._around.before_playing(run)
         state.flags.follow(before.flags)
         state.flags.require(playing.players)
@@ -237,6 +242,8 @@ class Engine:
             self._active = True
             steps = self._chosen()
             outcome = self._played(playing, run)
+            if self._processes.together:
+                self._agree_on_buffers()
             self._follow(playing.players, run, steps)
         except BaseException as error:
             self._settle()
@@ -270,6 +277,19 @@ class Engine:
                 f"the batch of step {step} is not like the first: {'; '.join(changes)}\n{told}"
             ) from error
 
+    def _agree(self) -> None:
+        """Let the players of all processes begin as those of the first."""
+        if self._processes.together:
+            modules = self.state.modules.values()
+            tensors = (t for m in modules for t in (*m.parameters(), *m.buffers()))
+            self._processes.copy_first([*{id(t): t for t in tensors}.values()])
+
+    def _agree_on_buffers(self) -> None:
+        # As everywhere in torch, statistics that each process makes of its own samples are those of
+        # the first process; other buffers are the same in all.
+        buffers = (b for m in self.state.modules.values() for b in m.buffers())
+        self._processes.copy_first([*{id(b): b for b in buffers}.values()])
+
     def _chosen(self) -> list[int]:
         """Let players be the earlier selves of others that they are next; return how old these are.
 
@@ -284,7 +304,7 @@ class Engine:
         """Bring averages and pools up to date with who has moved, from `steps` on."""
         for averaging in self._averages:
             if averaging.of in moved:
-                averaging.update(run.batch)
+                averaging.update(run.batch, self._processes.count)
         for past, before in zip(self._pasts, steps, strict=True):
             past.keep(before, self.state.counters.steps.get(past.of, 0))
 
@@ -352,7 +372,12 @@ class Engine:
         return playing.play(run)
 
     def _iteration(
-        self, feed: BatchFeed, counters: Counters, number: int, step: Stepping
+        self,
+        feed: BatchFeed,
+        counters: Counters,
+        number: int,
+        step: Stepping,
+        processes: Processes = ALONE,
     ) -> Iteration:
         return Iteration(
             feed,
@@ -362,6 +387,7 @@ class Engine:
             self._generators,
             self._computing,
             step,
+            processes,
         )
 
     def _playing_of(self, pattern: Pattern) -> _Playing:

@@ -7,11 +7,12 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nvn import pytree
 from nvn.engine.counters import Counters
 from nvn.engine.feed import Batch, BatchFeed
+from nvn.engine.processes import ALONE, Arriving, Processes
 from nvn.engine.seeding import Generators, Streams
 from nvn.errors import RunError
 from nvn.records import Scalar
@@ -49,16 +50,19 @@ class Iteration:
         generators: For noise and samples.
         computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.
+        processes: Who plays along; nobody, where one only looks.
 
     Attributes:
         draws: Whether any call may draw from the global streams.
     """
 
     __slots__ = (
+        "_arriving",
         "_batch",
         "_computing",
         "_feed",
         "_generators",
+        "_processes",
         "_saved",
         "_step",
         "_streams",
@@ -76,6 +80,7 @@ class Iteration:
         generators: Generators,
         computing: Callable[[], Any] | None,
         step: Stepping,
+        processes: Processes = ALONE,
     ) -> None:
         self.counters = counters
         self.number = number
@@ -87,6 +92,13 @@ class Iteration:
         self._step = step
         self._batch = Batch()
         self._saved = False
+        self._processes = processes
+        self._arriving: dict[str, tuple[Sequence[nn.Parameter], bool, Arriving]] = {}
+
+    @property
+    def processes(self) -> Processes:
+        """Who plays along."""
+        return self._processes
 
     def next_batch(self) -> Batch:
         """Take the next batch. Data may draw from the global streams: they go on as before."""
@@ -115,7 +127,7 @@ class Iteration:
 
     def seed(self, key: int, *players: str) -> None:
         """Start the global random streams for a call that reads these players' parameters."""
-        self._streams.start(self.counters.call_seed(key, *players))
+        self._streams.start(self._processes.own(self.counters.call_seed(key, *players)))
 
     def noise(self, name: str, shape: tuple[int, ...], like: Tensor, key: int) -> Any:
         """Return standard normal noise (N, *shape), N the length of `like`.
@@ -126,17 +138,45 @@ class Iteration:
             return self._batch[name]
         generator = self._generator(like.device, key)
         if self._computing is None:
-            return standard_normal(shape, like, generator)
+            return standard_normal(shape, like, generator, self._processes)
         with self._computing():
-            return standard_normal(shape, like, generator)
+            return standard_normal(shape, like, generator, self._processes)
 
     def sample(self, name: str, function: Callable[..., Any], key: int) -> Any:
         """Return `function(generator, batch)`; an entry of the batch called `name` replaces it."""
         if name in self._batch:
             return self._batch[name]
-        batch = dict(self._batch)
         with self._computing() if self._computing is not None else nullcontext():
-            return function(self._generator(device_of(batch), key), batch)
+            generator = self._generator(device_of(dict(self._batch)), key)
+            return sampled(function, generator, self._batch, self._processes)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Return the mean of a constant over all processes."""
+        return self._processes.mean(x)
+
+    def means(self, numbers: Sequence[Tensor]) -> list[Tensor]:
+        """Return the means of recorded numbers over all processes."""
+        return self._processes.means(numbers)
+
+    def average(
+        self,
+        player: str,
+        parameters: Sequence[nn.Parameter],
+        gradients: Gradients | None = None,
+    ) -> None:
+        """Begin to average a player's gradients over all processes; None: what `.grad` has."""
+        own = [p.grad for p in parameters] if gradients is None else gradients
+        arriving = self._processes.averaging(parameters, own)
+        self._arriving[player] = (parameters, gradients is None, arriving)
+
+    def arrive(self, player: str) -> Gradients:
+        """Wait for a player's averaged gradients; those from `.grad` go there."""
+        parameters, added_up, arriving = self._arriving.pop(player)
+        gradients = arriving.wait()
+        if added_up:
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+        return gradients
 
     @staticmethod
     def require_path(player: str, gradients: Gradients) -> None:
@@ -165,11 +205,39 @@ class Iteration:
         return self._generators.at(device, self.counters.draw_seed(key))
 
 
-def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw noise (N, *shape) for `like`, of length N; in its dtype, if that is a floating one."""
+def standard_normal(
+    shape: tuple[int, ...],
+    like: Tensor,
+    generator: torch.Generator,
+    processes: Processes = ALONE,
+) -> Tensor:
+    """Draw noise (N, *shape) for `like`, of length N; in its dtype, if that is a floating one.
+
+    Of several processes, each has its part of what one would draw for all.
+    """
     dtype = like.dtype if like.dtype.is_floating_point else torch.get_default_dtype()
-    size = (len(like), *shape)
-    return torch.randn(size, generator=generator, dtype=dtype, device=like.device)
+    size = (len(like) * processes.count, *shape)
+    drawn = torch.randn(size, generator=generator, dtype=dtype, device=like.device)
+    part: Tensor = processes.share(drawn, len(like))
+    return part
+
+
+def sampled(
+    function: Callable[..., Any],
+    generator: torch.Generator,
+    batch: Mapping[str, Any],
+    processes: Processes = ALONE,
+) -> Any:
+    """Return `function(generator, batch)`.
+
+    Of several processes, each has its part of what one would draw for the batch of all.
+    """
+    if not processes.together:
+        return function(generator, dict(batch))
+    length = next(
+        (len(x) for x in pytree.leaves(dict(batch)) if isinstance(x, Tensor) and x.ndim), 0
+    )
+    return processes.share(function(generator, processes.gathered(batch)), length)
 
 
 def device_of(tensors: Any) -> torch.device:

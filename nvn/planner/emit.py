@@ -113,6 +113,15 @@ class Emitter:
                 yield f"{out} = accumulate({total}, {amount(scale)}, {part})"
             case ir.Record():
                 yield from self.record(x)
+            case ir.Mean(out, source):
+                yield f"{out} = run.mean({source})"
+            case ir.Average(player, gradients):
+                along = "" if gradients is None else f", {gradients}"
+                yield f"run.average({quoted(player)}, {self.name(player)}_params{along})"
+            case ir.Arrive(player, out):
+                yield f"{'' if out is None else f'{out} = '}run.arrive({quoted(player)})"
+            case ir.Means(outs, sources):
+                yield from folded(f"{_list(outs)} = run.means({_list(sources)})")
             case ir.RequirePaths():
                 yield from self.require_paths(x)
             case ir.Step():

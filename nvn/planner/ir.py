@@ -459,6 +459,78 @@ class Record(Conversion):
 
 
 @dataclass(frozen=True)
+class Mean(Conversion):
+    """Take the mean of a constant over all processes: what weighs energies is the same in each."""
+
+    def __str__(self) -> str:
+        return f"{self.out} = mean of {self.source} over all processes"
+
+
+@dataclass(frozen=True)
+class Average(Instruction):
+    """Begin to average a player's gradients over all processes: they are complete now.
+
+    Attributes:
+        player: Whose.
+        gradients: Which; None for what has been added up in `.grad`.
+    """
+
+    player: str
+    gradients: Slot | None
+
+    @property
+    def reads(self) -> tuple[Slot, ...]:
+        return () if self.gradients is None else (self.gradients,)
+
+    def __str__(self) -> str:
+        return f"begin to average {self.gradients or f'gradients of {self.player}'}"
+
+
+@dataclass(frozen=True)
+class Arrive(Instruction):
+    """Wait for a player's averaged gradients.
+
+    Attributes:
+        player: Whose.
+        out: Where they go; None for `.grad`.
+    """
+
+    player: str
+    out: Slot | None
+
+    @property
+    def writes(self) -> tuple[Slot, ...]:
+        return () if self.out is None else (self.out,)
+
+    def __str__(self) -> str:
+        return f"{self.out or f'gradients of {self.player}'} = averages, arrived"
+
+
+@dataclass(frozen=True)
+class Means(Instruction):
+    """Take the means of recorded numbers over all processes, all at once.
+
+    Attributes:
+        outs: Where they go.
+        sources: The numbers.
+    """
+
+    outs: tuple[Slot, ...]
+    sources: tuple[Slot, ...]
+
+    @property
+    def reads(self) -> tuple[Slot, ...]:
+        return self.sources
+
+    @property
+    def writes(self) -> tuple[Slot, ...]:
+        return self.outs
+
+    def __str__(self) -> str:
+        return f"{_listed(self.outs)} = means of {_listed(self.sources)} over all processes"
+
+
+@dataclass(frozen=True)
 class Step(Instruction):
     """Step a player along its gradients.
 

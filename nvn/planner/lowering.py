@@ -36,6 +36,7 @@ from nvn.planner import ir
 from nvn.planner.analysis import IterationAnalysis, Part
 from nvn.planner.backward import EdgeKind
 from nvn.planner.basis import Coefficient, Pass
+from nvn.planner.distribution import distributed
 from nvn.planner.ir import Factor, Instruction, Program, Scale, Slot
 from nvn.planner.liveness import freed
 from nvn.planner.names import RESERVED, Names
@@ -60,6 +61,7 @@ def lower(
     steps: bool = True,
     large: int = LARGE,
     apart: bool = False,
+    together: bool = False,
     taken: Collection[str] = (),
     named: Mapping[int, str] | None = None,
 ) -> tuple[Program, tuple[TurnPlan, ...]]:
@@ -71,13 +73,14 @@ def lower(
         steps: Whether players step; else gradients are only taken.
         large: Parameters from which on passes that share no graph are calls of their own.
         apart: Whether each player's gradient takes passes of its own, each whole.
+        together: Whether several processes play, each on its share of a batch.
         taken: Names that nothing in the program may have.
         named: Names that constants must have, by the id of what they stand for.
     """
     analysis = IterationAnalysis(graph, turns, steps=steps, large=large, apart=apart)
     lowering = _Iteration(analysis, taken=taken, named=named or {})
     plans = tuple(_Turn(lowering, index).lowered() for index in range(len(turns)))
-    return lowering.program(), plans
+    return lowering.program(together=together and steps), plans
 
 
 # --- an iteration -----------------------------------------------------------------------------
@@ -151,7 +154,7 @@ class _Iteration:
             self.requires_grad[player] = value
             self.emit(ir.RequiresGrad(player, value))
 
-    def program(self) -> Program:
+    def program(self, *, together: bool) -> Program:
         """Return the program, once all turns are lowered."""
         for player in self.requires_grad:
             self.require_grad(player, True)  # as they were found
@@ -159,9 +162,12 @@ class _Iteration:
         # A number that a later turn's stands in place of is not recorded at all.
         kept = {*returned.reads}
         out = [x for x in self.out if not isinstance(x, ir.Record) or x.out in kept]
+        out.append(returned)
+        if together:
+            out = distributed(out, self.names)
         moves = " → ".join(str(turn.move) for turn in self.turns) or "nobody moves"
         title = f"{self.graph.name}: {moves}"
-        return Program(title, tuple(freed([*out, returned])), self.constants, self.players)
+        return Program(title, tuple(freed(out)), self.constants, self.players)
 
 
 # --- a turn -----------------------------------------------------------------------------------

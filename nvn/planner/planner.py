@@ -63,6 +63,7 @@ class Plan:
         large: Parameters from which on a player's passes that share no graph are taken apart.
         nonlinear: The players through whom gradients do not flow linearly, as an engine has found.
             Then no passes are shared: each player's gradient takes its own.
+        together: Whether several processes play, each on its share of every batch.
 
     >>> import nvn, torch
     >>> from nvn import energies as en
@@ -82,6 +83,7 @@ class Plan:
     moves: tuple[MovePlan, ...]
     large: int = LARGE
     nonlinear: tuple[str, ...] = ()
+    together: bool = False
 
     @cached_property
     def whole(self) -> Pattern:
@@ -138,6 +140,7 @@ class Plan:
             steps=steps,
             large=self.large,
             apart=bool(self.nonlinear),
+            together=self.together,
             taken=taken,
             named=named,
         )
