@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ __all__ = ["REPEATS", "SEED", "Axis", "Cell", "Grid", "Request", "as_text", "mak
 
 SEED = "seed"  # not a setting: the run's own seed
 REPEATS = (SEED, "fold")  # means are over these
+MOST = 10_000  # runs: each has a folder, and is checked before the first one starts
 _FLOW = 1_000_000  # characters per line: YAML must not wrap
 
 
@@ -39,6 +41,7 @@ class Request:
         file: Settings read from a file.
         seed: The seed of all runs, unless swept; None for 0.
         max_steps: Maximum number of steps of each phase.
+        max_time: Maximum number of seconds of each run.
         precision: As in `nvn run`.
     """
 
@@ -50,6 +53,7 @@ class Request:
     file: Mapping[str, object] = field(default_factory=dict)
     seed: int | None = None
     max_steps: int | None = None
+    max_time: float | None = None
     precision: str = "32-true"
 
 
@@ -127,12 +131,14 @@ def make_grid(request: Request) -> Grid:
     """Expand a request into runs, and check the configuration of each.
 
     Raises:
-        ConfigError: Naming every problem of the swept values, the recipes and the settings.
+        ConfigError: Naming every problem of the swept values, the recipes and the settings; or
+            that there are too many runs.
     """
     problems: list[str] = []
     axes = _axes(request, problems)
     fixed = _fixed(request, axes, problems)
     recipes = _recipes(request, problems)
+    _check_size(axes, len(request.recipes))
     cells: list[Cell] = []
     for given, recipe in recipes:
         cells += _cells(request, given, recipe, axes, fixed, problems)
@@ -154,6 +160,16 @@ def as_text(value: object) -> str:
     return text.removesuffix("...\n").strip()
 
 
+def _check_size(axes: Sequence[Axis], recipes: int) -> None:
+    count = recipes * prod(len(axis.values) for axis in axes)
+    if count > MOST:
+        sizes = " × ".join([f"{recipes} recipes", *(f"{len(a.values)} {a.name}" for a in axes)])
+        raise ConfigError(
+            f"this sweep would be of {count} runs or more ({sizes}); expected {MOST} at most: "
+            "sweep fewer values, or one part after the other"
+        )
+
+
 # --- axes ---
 
 
@@ -167,7 +183,8 @@ def _axes(request: Request, problems: list[str]) -> tuple[Axis, ...]:
     if request.folds is not None:
         if request.folds < 2:
             problems.append(f"--folds {request.folds}: expected at least 2")
-        axes.append(Axis("fold", tuple(range(max(request.folds, 2)))))
+        # (No more than are refused below: a number that is absurd must not fill the memory.)
+        axes.append(Axis("fold", tuple(range(min(max(request.folds, 2), MOST + 1)))))
     names = Counter(axis.name for axis in axes)
     for name in (name for name, count in names.items() if count > 1):
         clash = " (--folds sweeps it)" if name == "fold" and request.folds is not None else ""

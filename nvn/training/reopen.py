@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nvn.errors import ConfigError, RunError
-from nvn.recipe.code import changed_code, kept_differs, lies_inside
+from nvn.recipe.code import changed_code, kept_differs, lies_inside, require_outside
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, load_recipe, recipe_file
 from nvn.training.resume import check_run
@@ -89,6 +89,7 @@ def reopen(
     settings: Mapping[str, object],
     *,
     changed: bool = False,
+    trust: bool = False,
     telling: Callable[[str], None] = lambda _: None,
 ) -> Reopened:
     """Load a run's recipe again, and its configuration.
@@ -97,10 +98,11 @@ def reopen(
         folder: The run's folder.
         settings: Settings to change.
         changed: Whether the recipe, what it imports, or settings may differ from what they were.
+        trust: Whether the recipe may lie in the run's own folder, which may come from anybody.
         telling: Is told which recipe's code will be run, before it is; and the differences.
 
     Raises:
-        RunError: Something differs; or the run was started from Python.
+        RunError: Something differs; the run was started from Python; or its folder has the recipe.
         ConfigError: There is no such recipe any more, or a setting is invalid.
     """
     about = read_run(folder)
@@ -111,6 +113,8 @@ def reopen(
             "nvn.train(…, resume=folder)"
         )
     path = recipe_file(origin)
+    if not trust:
+        require_outside(path, folder)
     inside = ", which lies in that folder" if lies_inside(path, folder) else ""
     telling(f"recipe: {path}{inside}")
     differences = [*_code_differences(folder, about.code, path)]

@@ -147,3 +147,11 @@ def test_recipes_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         make_grid(Request([str(tmp_path / "x.py"), "nosuch"], ["width="]))
     assert "3 problems" in str(caught.value)
+
+
+def test_a_grid_has_a_bound_that_is_told_at_once(tmp_path: Path) -> None:
+    (told,) = refused(tmp_path, folds=100_001)
+    assert told.startswith("this sweep would be of 10001 runs or more (1 recipes × 10001 fold)")
+    many = ",".join(map(str, range(101)))
+    (told,) = refused(tmp_path, f"width={many}", f"seed={many}")
+    assert "10201 runs or more" in told
