@@ -18,9 +18,9 @@ from pydantic import Field
 import nvn
 from nvn import energies as en
 
+from .groupgan.comparators.selfcure import From, Ranks, Relabeling, SelfCuring, Until, weighted
 from .groupgan.evaluation.confusion import Confusion
 from .groupgan.evaluation.recognition import Recognition
-from .groupgan.selfcure import From, Ranks, Relabeling, SelfCuring, Until, weighted
 from .groupgan.settings import ExpressionConfig
 
 

@@ -18,15 +18,15 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import nvn
 
-from .groupgan.handcrafted.batches import FeatureBatches
-from .groupgan.handcrafted.described import Described
-from .groupgan.handcrafted.eoh import eoh
-from .groupgan.handcrafted.lbp import lbp
-from .groupgan.handcrafted.liblinear import Reference
-from .groupgan.handcrafted.lpq import lpq
-from .groupgan.handcrafted.machine import Machine, itself, mean, squared_hinge
+from .groupgan.comparators.batches import FeatureBatches
+from .groupgan.comparators.described import Described
+from .groupgan.comparators.eoh import eoh
+from .groupgan.comparators.lbp import lbp
+from .groupgan.comparators.liblinear import Reference
+from .groupgan.comparators.lpq import lpq
+from .groupgan.comparators.machine import Machine, itself, mean, squared_hinge
+from .groupgan.data.sets import DataConfig
 from .groupgan.settings import MOST, Presets
-from .groupgan.sources import DataConfig
 
 KINDS: Mapping[str, Callable[..., Tensor]] = {"lbp": lbp, "lpq": lpq, "eoh": eoh}
 
@@ -57,7 +57,7 @@ class Config(DataConfig):
 
 
 def recipe(config: Config) -> nvn.Recipe:
-    """Declare the machine that LIBLINEAR solves: see groupgan/handcrafted/machine.py."""
+    """Declare the machine that LIBLINEAR solves: see groupgan/comparators/machine.py."""
     described = Described(config.pairs, partial(KINDS[config.features], cells=config.cells))
     reference = Reference(described)
 

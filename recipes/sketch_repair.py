@@ -19,12 +19,12 @@ import nvn
 from nvn import energies as en
 
 from .groupgan.applying import Changed
+from .groupgan.data.drawings.pictures import light_on_dark
+from .groupgan.evaluation.restoration import Restoration, Sketches
 from .groupgan.networks import Classifier, Extractor
 from .groupgan.play import Play
+from .groupgan.restoring import SketchConfig
 from .groupgan.settings import HEAVIEST
-from .groupgan.sketches.measuring import Restoration, Sketches
-from .groupgan.sketches.pictures import light_on_dark
-from .groupgan.sketches.settings import SketchConfig
 
 BEFORE = "pretraining"  # the phase in which classifiers learn
 

@@ -18,12 +18,12 @@ from nvn import energies as en
 
 from . import networks as nets
 from .applying import Changed, FacePart
+from .data.photographs.cropping import GRAY
 from .evaluation.confusion import Confusion
 from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
-from .photographs.cropping import GRAY
 from .play import Content, Family, Play, doubt
 from .settings import HEAVIEST, MOST, ExpressionConfig, Presets, extended
 

@@ -12,14 +12,14 @@ from pydantic import Field
 
 import nvn
 
-from .. import networks as nets
-from ..play import Content, Family
-from ..settings import HEAVIEST, MOST, Presets, one_cycle
-from ..sources import OwnPath, SplitConfig
-from .drawings import Drawings
-from .folders import from_folder, from_sketchy
-from .repairing import Repair
-from .vectors import FREEHAND, OPENMOJI, read_vectors, shipped
+from . import networks as nets
+from .data.drawings.folders import from_folder, from_sketchy
+from .data.drawings.labeled import Drawings
+from .data.drawings.repairing import Repair
+from .data.drawings.vectors import FREEHAND, OPENMOJI, read_vectors, shipped
+from .data.sets import OwnPath, SplitConfig
+from .play import Content, Family
+from .settings import HEAVIEST, MOST, Presets, one_cycle
 
 Backbone = TypeVar("Backbone", bound=nets.Extractor)
 

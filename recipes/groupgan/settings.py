@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 import nvn
 
 from . import networks as nets
-from .sources import DataConfig
+from .data.sets import DataConfig
 
 MOST = 10**9  # steps; more are a slip of the finger
 HEAVIEST = 1e6  # of the weights of energies

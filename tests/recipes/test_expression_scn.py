@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_scn
-from nvn_recipes.groupgan.selfcure import (
+from nvn_recipes.groupgan.comparators.selfcure import (
     From,
     Ranks,
     Relabeling,

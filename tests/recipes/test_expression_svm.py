@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_svm
-from nvn_recipes.groupgan.handcrafted.batches import FEW, FeatureBatches
-from nvn_recipes.groupgan.handcrafted.described import Described
-from nvn_recipes.groupgan.handcrafted.eoh import eoh
-from nvn_recipes.groupgan.handcrafted.liblinear import Reference
-from nvn_recipes.groupgan.pairs import Split
-from nvn_recipes.groupgan.rendered import source
-from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.comparators.batches import FEW, FeatureBatches
+from nvn_recipes.groupgan.comparators.described import Described
+from nvn_recipes.groupgan.comparators.eoh import eoh
+from nvn_recipes.groupgan.comparators.liblinear import Reference
+from nvn_recipes.groupgan.data.pairs import Split
+from nvn_recipes.groupgan.data.rendered import source
+from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
 
 import nvn
 from nvn.recipe.build import check_recipe, make_plans

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_1v2, expression_2v2, expression_cnn, expression_gan
+from nvn_recipes.groupgan.data.rendered import source
+from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
 from nvn_recipes.groupgan.play import doubt, mean_doubt
-from nvn_recipes.groupgan.rendered import source
-from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
 from nvn_recipes.groupgan.settings import one_cycle
 from PIL import Image
 from safetensors.torch import load_file

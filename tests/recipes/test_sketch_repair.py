@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import sketch_repair
-from nvn_recipes.groupgan.pairs import to_float
-from nvn_recipes.groupgan.sketches.repairing import Repair
-from nvn_recipes.groupgan.sketches.vectors import FREEHAND, shipped
+from nvn_recipes.groupgan.data.drawings.repairing import Repair
+from nvn_recipes.groupgan.data.drawings.vectors import FREEHAND, shipped
+from nvn_recipes.groupgan.data.pairs import to_float
 from nvn_recipes.sketch_repair import Config
 from PIL import Image
 

@@ -1,1 +1,1 @@
-"""Hand-crafted features of pictures, and a linear machine that classifies them."""
+"""What the paper compares with: hand-crafted features and a linear machine; self-cure."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import nvn
 
-from ..pairs import Pairs, Split
+from ..data.pairs import Pairs, Split
 
 Describe: TypeAlias = Callable[[Tensor], Tensor]  # (N, C, H, W) uint8 → (N, F)
 AT_ONCE = 64 * 128 * 128  # pixels described at once

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .networks import Extractor, Trunk
+from ..networks import Extractor, Trunk
 
 
 class SelfCuring(Extractor):

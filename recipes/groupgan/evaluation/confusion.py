@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import nvn
 
-from ..pairs import Split, to_float
+from ..data.pairs import Split, to_float
 from .colors import ink, luminance, scale
 from .grid import grid
 from .lettering import TEXT, shortened

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import nvn
 
-from ..pairs import Pairs, Split, to_float
+from ..data.pairs import Pairs, Split, to_float
 from .grid import grid
 from .lettering import LINE, shortened, written
 from .numbers import computed_with

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import nvn
 
-from ..pairs import Split, to_float
+from ..data.pairs import Split, to_float
 from .colors import heat, scale
 from .grid import grid
 from .lettering import shortened

@@ -11,9 +11,9 @@ from torch import Tensor
 
 import nvn
 
-from ..evaluation.numbers import accuracy, computed_with, ink_iou, psnr, ssim
-from ..evaluation.sheets import sheet
-from .repairing import Repair
+from ..data.drawings.repairing import Repair
+from .numbers import accuracy, computed_with, ink_iou, psnr, ssim
+from .sheets import sheet
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import nvn
 from nvn import folders
 from nvn.images import endings, printable
 
-from .drawings import Drawings
+from .labeled import Drawings
 from .likeness import merge_alike
 from .pictures import Gray, read_drawing
 

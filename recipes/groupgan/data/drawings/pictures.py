@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 import nvn
 from nvn.images import read_picture
 
-from ..applying import too_narrow
+from ...applying import too_narrow
 
 Gray: TypeAlias = NDArray[np.uint8]
 LEAST = 1e-3  # of a negative's pixels that are light, at least

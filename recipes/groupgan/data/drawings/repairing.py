@@ -13,7 +13,7 @@ from nvn.data import TensorBatches
 
 from ..pairs import to_float
 from .damage import DEFAULT, Slashes, damaged
-from .drawings import Drawings
+from .labeled import Drawings
 
 SHIFT = 16  # training drawings are moved by up to the 16th part of their side
 TEST_SEED = 0  # of the slashes in test drawings: each run repairs the same damage

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import nvn
 
-from .drawings import Drawings
+from .labeled import Drawings
 
 ASSETS = Path(__file__).parent / "assets"
 FREEHAND = ASSETS / "freehand.json.xz"

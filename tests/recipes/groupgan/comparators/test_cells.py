@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted.cells import gray, histograms, shares
+from nvn_recipes.groupgan.comparators.cells import gray, histograms, shares
 
 
 def test_gray_levels_are_what_colors_appear_like() -> None:

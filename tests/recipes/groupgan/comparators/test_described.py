@@ -8,9 +8,9 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted import described as module
-from nvn_recipes.groupgan.handcrafted.described import Described, Table, middle, standardized
-from nvn_recipes.groupgan.pairs import Split
+from nvn_recipes.groupgan.comparators import described as module
+from nvn_recipes.groupgan.comparators.described import Described, Table, middle, standardized
+from nvn_recipes.groupgan.data.pairs import Split
 from torch import Tensor
 
 from nvn.errors import DataError

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted.eoh import edges, eoh
+from nvn_recipes.groupgan.comparators.eoh import edges, eoh
 
-from tests.recipes.groupgan.handcrafted.textures import texture
+from tests.recipes.groupgan.comparators.textures import texture
 
 
 def ramp(right: int, down: int, side: int = 12) -> torch.Tensor:

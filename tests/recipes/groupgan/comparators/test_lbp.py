@@ -6,10 +6,10 @@ import sys
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted.lbp import lbp, lbp_codes
+from nvn_recipes.groupgan.comparators.lbp import lbp, lbp_codes
 
 from nvn.errors import ConfigError
-from tests.recipes.groupgan.handcrafted.textures import texture
+from tests.recipes.groupgan.comparators.textures import texture
 
 
 def picture(*rows: list[int]) -> torch.Tensor:

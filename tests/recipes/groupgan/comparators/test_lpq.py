@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted.lbp import lbp_codes
-from nvn_recipes.groupgan.handcrafted.lpq import fourier, lpq, lpq_codes, whitening
+from nvn_recipes.groupgan.comparators.lbp import lbp_codes
+from nvn_recipes.groupgan.comparators.lpq import fourier, lpq, lpq_codes, whitening
 
-from tests.recipes.groupgan.handcrafted.textures import agreement, blurred, texture
+from tests.recipes.groupgan.comparators.textures import agreement, blurred, texture
 
 
 def code_by_hand(window: torch.Tensor) -> int:

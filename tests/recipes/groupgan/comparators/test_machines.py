@@ -6,10 +6,10 @@ import sys
 
 import pytest
 import torch
-from nvn_recipes.groupgan.handcrafted import liblinear
-from nvn_recipes.groupgan.handcrafted.described import Table
-from nvn_recipes.groupgan.handcrafted.liblinear import chosen, fitted, left_out
-from nvn_recipes.groupgan.handcrafted.machine import Machine, squared_hinge
+from nvn_recipes.groupgan.comparators import liblinear
+from nvn_recipes.groupgan.comparators.described import Table
+from nvn_recipes.groupgan.comparators.liblinear import chosen, fitted, left_out
+from nvn_recipes.groupgan.comparators.machine import Machine, squared_hinge
 
 from nvn.errors import ConfigError, DataError
 

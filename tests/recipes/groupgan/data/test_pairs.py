@@ -9,9 +9,9 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from nvn_recipes.groupgan.pairs import Augmented, Pairs, Split, to_float
-from nvn_recipes.groupgan.rendered.faces import FacesSpec, render_faces
-from nvn_recipes.groupgan.rendered.source import RenderedFaces, paired, rendered
+from nvn_recipes.groupgan.data.pairs import Augmented, Pairs, Split, to_float
+from nvn_recipes.groupgan.data.rendered.faces import FacesSpec, render_faces
+from nvn_recipes.groupgan.data.rendered.source import RenderedFaces, paired, rendered
 
 from nvn.errors import DataError
 from tests.recipes.groupgan.some import Given, some_pairs

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nvn_recipes.groupgan import store
-from nvn_recipes.groupgan.store import Form
+from nvn_recipes.groupgan.data import store
+from nvn_recipes.groupgan.data.store import Form
 
 FORMS = {"a": Form((2, 3)), "b": Form((4,), np.float32), "found": Form((), np.bool_)}
 ARRAYS = {

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from nvn_recipes.groupgan.sketches.damage import Slashes, damaged
+from nvn_recipes.groupgan.data.drawings.damage import Slashes, damaged
 
 SIDE = 64
 NONE = Slashes(white=(0, 0), black=(0, 0))

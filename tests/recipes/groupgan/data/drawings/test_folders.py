@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.sketches import folders
-from nvn_recipes.groupgan.sketches.folders import from_folder, from_sketchy
-from nvn_recipes.groupgan.sketches.pictures import read_drawing
+from nvn_recipes.groupgan.data.drawings import folders
+from nvn_recipes.groupgan.data.drawings.folders import from_folder, from_sketchy
+from nvn_recipes.groupgan.data.drawings.pictures import read_drawing
 from PIL import Image, ImageOps
 
 from nvn.errors import DataError, NvnWarning

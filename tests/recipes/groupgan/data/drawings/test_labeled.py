@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from nvn_recipes.groupgan.sketches.drawings import Drawings
+from nvn_recipes.groupgan.data.drawings.labeled import Drawings
 
 from nvn.errors import DataError
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from nvn_recipes.groupgan.sketches import likeness
-from nvn_recipes.groupgan.sketches.likeness import merge_alike
+from nvn_recipes.groupgan.data.drawings import likeness
+from nvn_recipes.groupgan.data.drawings.likeness import merge_alike
 
 
 def box(top: int, left: int, size: int = 24, side: int = 64) -> torch.Tensor:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
-from nvn_recipes.groupgan.sketches.vectors import (
+from nvn_recipes.groupgan.data.drawings.vectors import (
     ASSETS,
     FREEHAND,
     OPENMOJI,

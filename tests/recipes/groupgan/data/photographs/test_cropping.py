@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.photographs.cropping import Box, Cropper, FaceFinder, around
+from nvn_recipes.groupgan.data.photographs.cropping import Box, Cropper, FaceFinder, around
 from PIL import Image, ImageOps
 
 from nvn.errors import ConfigError

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nvn_recipes.groupgan.photographs.decoding import UnreadableError, decode
+from nvn_recipes.groupgan.data.photographs.decoding import UnreadableError, decode
 from PIL import Image
 
-from tests.recipes.groupgan.photographs.trees import corrupt
+from tests.recipes.groupgan.data.photographs.trees import corrupt
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])

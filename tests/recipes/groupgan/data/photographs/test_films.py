@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvn_recipes.groupgan.pairs import Pairs
-from nvn_recipes.groupgan.photographs.ckplus import CKPlus
-from nvn_recipes.groupgan.photographs.folder import Folder
-from nvn_recipes.groupgan.photographs.mix import Mix
-from nvn_recipes.groupgan.photographs.oulu import OuluCasia
-from nvn_recipes.groupgan.photographs.sequences import FilmSet
-from nvn_recipes.groupgan.rendered.rig import EXPRESSIONS
+from nvn_recipes.groupgan.data.pairs import Pairs
+from nvn_recipes.groupgan.data.photographs.ckplus import CKPlus
+from nvn_recipes.groupgan.data.photographs.folder import Folder
+from nvn_recipes.groupgan.data.photographs.mix import Mix
+from nvn_recipes.groupgan.data.photographs.oulu import OuluCasia
+from nvn_recipes.groupgan.data.photographs.sequences import FilmSet
+from nvn_recipes.groupgan.data.rendered.rig import EXPRESSIONS
 
 from nvn.errors import ConfigError, DataError, NvnWarning
-from tests.recipes.groupgan.photographs.trees import (
+from tests.recipes.groupgan.data.photographs.trees import (
     ckplus_film,
     corrupt,
     film,

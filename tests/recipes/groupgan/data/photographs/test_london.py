@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvn_recipes.groupgan.pairs import Pairs
-from nvn_recipes.groupgan.photographs import london, smiles
-from nvn_recipes.groupgan.photographs.cropping import Cropper
-from nvn_recipes.groupgan.photographs.decoding import decode
-from nvn_recipes.groupgan.photographs.london import London
+from nvn_recipes.groupgan.data.pairs import Pairs
+from nvn_recipes.groupgan.data.photographs import london, smiles
+from nvn_recipes.groupgan.data.photographs.cropping import Cropper
+from nvn_recipes.groupgan.data.photographs.decoding import decode
+from nvn_recipes.groupgan.data.photographs.london import London
 from PIL import Image, ImageDraw
 
 from nvn.errors import ConfigError, DataError, NvnWarning
-from tests.recipes.groupgan.photographs.trees import corrupt
+from tests.recipes.groupgan.data.photographs.trees import corrupt
 
 pytest.importorskip("skimage")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvn_recipes.groupgan.photographs.easy import easiest, partners, read_scores, write_scores
-from nvn_recipes.groupgan.photographs.lsemsw import Lsemsw
-from nvn_recipes.groupgan.photographs.stills import CLASSES
+from nvn_recipes.groupgan.data.photographs.easy import easiest, partners, read_scores, write_scores
+from nvn_recipes.groupgan.data.photographs.lsemsw import Lsemsw
+from nvn_recipes.groupgan.data.photographs.stills import CLASSES
 
 from nvn.errors import ConfigError, DataError, NvnWarning
-from tests.recipes.groupgan.photographs.trees import corrupt, picture
+from tests.recipes.groupgan.data.photographs.trees import corrupt, picture
 
 EACH = {"train": 5, "val": 2, "test": 2}
 CLASS = ("happy", "thinking")

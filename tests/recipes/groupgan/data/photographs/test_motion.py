@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.photographs.cropping import Box
-from nvn_recipes.groupgan.photographs.motion import (
+from nvn_recipes.groupgan.data.photographs.cropping import Box
+from nvn_recipes.groupgan.data.photographs.motion import (
     Pose,
     Window,
     before,

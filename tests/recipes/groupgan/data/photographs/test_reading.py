@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvn_recipes.groupgan.photographs.cropping import Box, Cropper
-from nvn_recipes.groupgan.photographs.left_out import LeftOut
-from nvn_recipes.groupgan.photographs.reading import in_threads, read_group, read_groups
+from nvn_recipes.groupgan.data.photographs.cropping import Box, Cropper
+from nvn_recipes.groupgan.data.photographs.left_out import LeftOut
+from nvn_recipes.groupgan.data.photographs.reading import in_threads, read_group, read_groups
 from PIL import Image
 
 from nvn.errors import ConfigError, NvnWarning
-from tests.recipes.groupgan.photographs.trees import corrupt, picture
+from tests.recipes.groupgan.data.photographs.trees import corrupt, picture
 
 
 def test_pictures_come_in_the_order_of_the_files(tmp_path: Path) -> None:

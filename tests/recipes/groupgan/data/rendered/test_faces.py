@@ -6,12 +6,12 @@ import os
 
 import pytest
 import torch
-from nvn_recipes.groupgan.pairs import to_float
-from nvn_recipes.groupgan.rendered import faces as module
-from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
-from nvn_recipes.groupgan.rendered.rig import EXPRESSIONS
-from nvn_recipes.groupgan.rendered.scenes import Nuisance
-from nvn_recipes.groupgan.store import default_cache
+from nvn_recipes.groupgan.data.pairs import to_float
+from nvn_recipes.groupgan.data.rendered import faces as module
+from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.data.rendered.rig import EXPRESSIONS
+from nvn_recipes.groupgan.data.rendered.scenes import Nuisance
+from nvn_recipes.groupgan.data.store import default_cache
 
 from nvn.errors import NvnWarning
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from nvn_recipes.groupgan.rendered.paint import paint, surface
-from nvn_recipes.groupgan.rendered.raster import rasterize
-from nvn_recipes.groupgan.rendered.render import Surface, project, render
-from nvn_recipes.groupgan.rendered.rig import load_rig
-from nvn_recipes.groupgan.rendered.scenes import Nuisance, cast, film
+from nvn_recipes.groupgan.data.rendered.paint import paint, surface
+from nvn_recipes.groupgan.data.rendered.raster import rasterize
+from nvn_recipes.groupgan.data.rendered.render import Surface, project, render
+from nvn_recipes.groupgan.data.rendered.rig import load_rig
+from nvn_recipes.groupgan.data.rendered.scenes import Nuisance, cast, film
 
 
 def triangle(*corners, depth=0.5):

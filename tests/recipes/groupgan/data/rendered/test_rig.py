@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.rendered.rig import (
+from nvn_recipes.groupgan.data.rendered.rig import (
     EXPRESSIONS,
     EYE,
     RIG_FILE,
