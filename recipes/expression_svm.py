@@ -18,13 +18,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import nvn
 
-from .groupgan.comparators.batches import FeatureBatches
-from .groupgan.comparators.described import Described
 from .groupgan.comparators.eoh import eoh
 from .groupgan.comparators.lbp import lbp
-from .groupgan.comparators.liblinear import Reference
 from .groupgan.comparators.lpq import lpq
 from .groupgan.comparators.machine import Machine, itself, mean, squared_hinge
+from .groupgan.comparators.svm import Described, Reference
 from .groupgan.fitting import MOST
 from .groupgan.settings import Batches, PairsConfig
 
@@ -85,7 +83,7 @@ def recipe(config: Config) -> nvn.Recipe:
         game=game,
         schedule=nvn.alternating(W),
         optimizers=nvn.Optimizer(partial(torch.optim.Adam, lr=training.lr), schedule=falling),
-        data=FeatureBatches(described, reference, training.batch, seed=1),
+        data=reference.batches(training.batch, seed=1),
         steps=training.steps,
         evaluations=[
             nvn.Evaluation("recognition", Machines(described, reference, features, scores))
@@ -112,7 +110,8 @@ class Machines:
     def __call__(self, engine: nvn.Engine) -> Mapping[str, float]:
         """Measure."""
         test = self.described.test
-        (scores,) = engine.values({str(self.features): test.features}, [self.scores])
+        seen = self.reference.scaled(test)
+        (scores,) = engine.values({str(self.features): seen}, [self.scores])
         found = {
             "accuracy (%)": self.reference.recognized(),
             "accuracy of the declared machine (%)": scores.argmax(dim=1).cpu(),

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_svm
-from nvn_recipes.groupgan.comparators.batches import FEW, FeatureBatches
-from nvn_recipes.groupgan.comparators.described import Described
+from nvn_recipes.groupgan.comparators import svm
 from nvn_recipes.groupgan.comparators.eoh import eoh
-from nvn_recipes.groupgan.comparators.liblinear import Reference
+from nvn_recipes.groupgan.comparators.svm import FEW, Described, Reference
 from nvn_recipes.groupgan.data.pairs import Split
 from nvn_recipes.groupgan.data.rendered import source
 from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
@@ -69,9 +68,8 @@ def features_of(split: Split) -> Described:
 
 def test_batches_hold_the_norm_by_the_chosen_c(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = features_of(Split(Given(some_pairs(24)), 16, fold=0, folds=3))
-    reference = Reference(seen)
-    reference.C = 0.01
-    batch = next(iter(FeatureBatches(seen, reference, 5, seed=0)))
+    monkeypatch.setattr(svm, "TRIED", (0.01,))
+    batch = next(iter(Reference(seen).batches(5, seed=0)))
     assert batch["features"].shape == (5, 8)
     assert batch["hold"].tolist() == [pytest.approx(1 / (0.01 * len(seen.train)))] * 5
 
@@ -89,7 +87,8 @@ def test_both_machines_are_measured_and_agree(
     evaluation = recipe.evaluations[0].fn
     assert isinstance(evaluation, expression_svm.Machines)
     test = evaluation.described.test
-    (scores,) = run.engine.values({"features": test.features}, [evaluation.scores])
+    seen = evaluation.reference.scaled(test)
+    (scores,) = run.engine.values({"features": seen}, [evaluation.scores])
     agreed = (scores.argmax(dim=1) == evaluation.reference.recognized()).double().mean()
     assert agreed > 0.8
     assert torch.isfinite(scores).all()

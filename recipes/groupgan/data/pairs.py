@@ -6,7 +6,7 @@ A source (rendered faces, CK+, a folder of one's own, …) is an object with `cl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
@@ -16,6 +16,8 @@ from torch import Tensor
 
 import nvn
 from nvn.data import TensorBatches
+
+from .batches import LaterBatches
 
 Role: TypeAlias = Literal["neutral", "weak", "peak"]
 
@@ -158,43 +160,24 @@ class Split:
         seen = slice(start, start + self.size)
         return pictures[..., seen, seen]
 
-    def batches(self, count: int, seed: int) -> PairBatches:
-        """Return training batches `{"weak", "peak", "label"}` of `count` pairs."""
-        return PairBatches(self, count, seed)
+    def batches(self, count: int, seed: int) -> LaterBatches:
+        """Return training batches `{"weak", "peak", "label"}` of `count` pairs.
 
+        Raises:
+            DataError: When the first is asked for, if there are fewer pairs.
+        """
 
-class PairBatches:
-    """Training batches that read nothing before the first is asked for."""
+        def of(pairs: Pairs) -> TensorBatches:
+            if len(pairs) < count:
+                raise nvn.DataError(
+                    f"batch = {count}: there are only {len(pairs)} pairs to train on; "
+                    f"set batch to {len(pairs)} or less"
+                )
+            numbers = {"weak": pairs.weak, "peak": pairs.peak, "label": pairs.label}
+            transform = Augmented(pairs.pictures, self.size)
+            return TensorBatches(numbers, count, seed, transform=transform)
 
-    def __init__(self, split: Split, count: int, seed: int) -> None:
-        self._split = split
-        self._count = count
-        self._seed = seed
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return self.batches_from(0, 0)
-
-    def batches_from(self, epoch: int, start: int) -> Iterator[Mapping[str, Any]]:
-        """Iterate over the batches of an epoch, from batch `start` on."""
-        return self._all.batches_from(epoch, start)
-
-    def sample(self) -> Mapping[str, Any]:
-        """Return a batch of the first few pairs: reading all of them would take minutes."""
-        return next(iter(self._of(self._split.source.sample(self._count))))
-
-    @cached_property
-    def _all(self) -> TensorBatches:
-        return self._of(self._split.train)
-
-    def _of(self, pairs: Pairs) -> TensorBatches:
-        if len(pairs) < self._count:
-            raise nvn.DataError(
-                f"batch = {self._count}: there are only {len(pairs)} pairs to train on; "
-                f"set batch to {len(pairs)} or less"
-            )
-        numbers = {"weak": pairs.weak, "peak": pairs.peak, "label": pairs.label}
-        transform = Augmented(pairs.pictures, self._split.size)
-        return TensorBatches(numbers, self._count, self._seed, transform=transform)
+        return LaterBatches(lambda: of(self.train), lambda: of(self.source.sample(count)))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ import sys
 
 import pytest
 import torch
-from nvn_recipes.groupgan.comparators import liblinear
-from nvn_recipes.groupgan.comparators.described import Table
-from nvn_recipes.groupgan.comparators.liblinear import chosen, fitted, left_out
+from nvn_recipes.groupgan.comparators import svm
 from nvn_recipes.groupgan.comparators.machine import Machine, squared_hinge
+from nvn_recipes.groupgan.comparators.svm import TRIED, Table, fitted, left_out
 
 from nvn.errors import ConfigError, DataError
 
@@ -45,13 +44,18 @@ def test_the_norm_by_hand() -> None:
 
 
 @pytest.mark.parametrize("C", [1e-3, 1e-1])
-def test_scikit_learns_machine_is_where_the_energy_is_lowest(C: float) -> None:
+def test_scikit_learns_machine_is_where_the_energy_is_lowest(
+    C: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = table()
-    solved = fitted(seen, C)
+    monkeypatch.setattr(svm, "TRIED", (C,))
+    pipeline = fitted(seen).best_estimator_
+    scaled = torch.from_numpy(pipeline["standardscaler"].transform(seen.features.numpy()))
+    solved = pipeline["linearsvc"]
     machine = Machine(4, 3).double()
 
     def energy() -> torch.Tensor:
-        hinge = squared_hinge(machine(seen.features.double()), seen.label)
+        hinge = squared_hinge(machine(scaled.double()), seen.label)
         return hinge + machine.half_squared_norm() / (C * len(seen))
 
     optimizer = torch.optim.LBFGS(machine.parameters(), max_iter=200, line_search_fn="strong_wolfe")
@@ -81,55 +85,34 @@ def test_nobody_is_on_both_sides_and_everybody_is_left_out_once() -> None:
     assert sorted(parts) == list(range(len(seen)))
 
 
-def test_c_grows_as_long_as_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = {1e-6: 5, 1e-5: 7, 1e-4: 8, 1e-3: 8, 1e-2: 12}
-    tried = []
-
-    class Machine:
-        def __init__(self, C: float) -> None:
-            self.C = C
-
-        def predict(self, features: object) -> object:
-            label = seen.label[once[0][1]].numpy().copy()
-            label[right[self.C] :] += 1
-            return label
-
-    def fit(_: Table, C: float) -> Machine:
-        C = float(f"{C:.0e}")
-        tried.append(C)
-        return Machine(C)
-
-    seen = table(people=3, each=12)
-    monkeypatch.setattr(liblinear, "fitted", fit)
-    once = left_out(seen)[:1]
-    monkeypatch.setattr(liblinear, "left_out", lambda _: once)
-    assert chosen(seen) == pytest.approx(1e-4)
-    assert tried == [1e-6, 1e-5, 1e-4, 1e-3]
+def test_of_equally_good_ones_the_smallest_c_is_taken() -> None:
+    assert fitted(table(noise=0.0)).best_params_["linearsvc__C"] == TRIED[0]
 
 
 def test_a_c_is_chosen_that_tells_people_left_out() -> None:
     seen = table(people=8, each=30, noise=0.3)
-    found = fitted(seen, chosen(seen)).score(seen.features.numpy(), seen.label.numpy())
-    assert found > 0.9
+    found = fitted(seen)
+    assert found.best_params_["linearsvc__C"] in TRIED
+    assert found.score(seen.features.numpy(), seen.label.numpy()) > 0.9
 
 
 def test_two_people_are_enough() -> None:
-    assert len(left_out(table(people=2))) == 2
+    assert len([*left_out(table(people=2))]) == 2
 
 
 def test_too_few_people_are_told() -> None:
     with pytest.raises(DataError, match="found 1 to learn from, expected 2 or more"):
-        left_out(table(people=1))
+        fitted(table(people=1))
 
 
 def test_a_single_expression_is_told() -> None:
     seen = table()
     alone = Table(seen.features, torch.zeros_like(seen.label), seen.subject)
     with pytest.raises(DataError, match="a single expression remains"):
-        left_out(alone)
+        fitted(alone)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
     with pytest.raises(ConfigError, match=r'needs scikit-learn.*: pip install -e "\.\[svm\]" in '):
-        fitted(table(), 1.0)
+        fitted(table())

@@ -1,4 +1,4 @@
-"""Tables of features: what is described, and on which scale."""
+"""Tables of features: what is described; and who is left out to choose C by."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from nvn_recipes.groupgan.comparators import described as module
-from nvn_recipes.groupgan.comparators.described import Described, Table, middle, standardized
+from nvn_recipes.groupgan.comparators import svm as module
+from nvn_recipes.groupgan.comparators.svm import Described, Reference
 from nvn_recipes.groupgan.data.pairs import Split
 from torch import Tensor
 
@@ -27,24 +27,20 @@ def split(**changes: object) -> Split:
     return Split(Given(some_pairs(**changes)), 16, fold=0, folds=3)
 
 
-def test_weak_pictures_are_described_in_their_middle() -> None:
+def test_weak_pictures_are_described_in_their_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARTS", 2)  # there are two pictures of a class
     seen, pairs = Described(split(), corners), some_pairs()
     trained = pairs.subject % 3 != 0
     shown = pairs.shown("weak")[:, 0].float()
     raw = torch.stack([shown[:, 2, 2], shown[:, 17, 17]], dim=1)
     mean, deviation = raw[trained].mean(dim=0), raw[trained].std(dim=0, correction=0)
     for table, rows in ((seen.train, trained), (seen.test, ~trained)):
-        assert torch.allclose(table.features[:, :2], (raw[rows] - mean) / deviation, atol=1e-5)
+        assert torch.equal(table.features[:, :2], raw[rows])
+        scaled = Reference(seen).scaled(table)
+        assert torch.allclose(scaled[:, :2], (raw[rows] - mean) / deviation, atol=1e-5)
+        assert scaled[:, 2].tolist() == [0.0] * len(table)  # what never changes
         assert torch.equal(table.label, pairs.label[rows])
         assert torch.equal(table.subject, pairs.subject[rows])
-
-
-def test_what_never_changes_is_left_at_its_scale() -> None:
-    table = Described(split(), corners).train
-    assert table.features[:, 2].tolist() == [0.0] * len(table)
-    rows = torch.zeros(2)
-    first, other = (Table(torch.full((2, 1), x), rows, rows) for x in (5.0, 7.0))
-    assert standardized(first, other)[1].features.tolist() == [[2.0], [2.0]]
 
 
 def test_each_picture_is_described_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,11 +76,3 @@ def test_nobody_to_test_on_is_told() -> None:
     everybody = split(reserved=torch.zeros(12, dtype=torch.bool))
     with pytest.raises(DataError, match="nobody to test on"):
         Described(everybody, corners).train  # noqa: B018
-
-
-def test_the_middle() -> None:
-    assert middle(torch.arange(25).view(1, 1, 5, 5), 3).flatten().tolist() == [
-        *range(6, 9),
-        *range(11, 14),
-        *range(16, 19),
-    ]
