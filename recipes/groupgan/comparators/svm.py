@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Describe: TypeAlias = Callable[[Tensor], Tensor]  # (N, C, H, W) uint8 → (N, F)
 AT_ONCE = 64 * 128 * 128  # pixels described at once
 FEW = 24  # pictures that show whether everything fits
-TRIED = tuple(10.0**power for power in range(-6, 0))  # for C, what an error costs
+TRIED = tuple(10.0**power for power in range(-6, -1))  # for C, what an error costs
 PARTS = 3  # of the training people, one left out at a time
 
 
