@@ -91,7 +91,7 @@ class Cell:
     @cached_property
     def row(self) -> tuple[str, ...]:
         """The swept values other than seed and fold, as text: the label of a table's row."""
-        return tuple(as_text(x) for name, x in self.chosen.items() if name not in REPEATS)
+        return tuple(as_text(x) for name, x in self.chosen.items() if not _repeats(name))
 
     @cached_property
     def content(self) -> str:
@@ -119,7 +119,7 @@ class Grid:
     @property
     def rows(self) -> tuple[str, ...]:
         """The swept names other than seed and fold."""
-        return tuple(axis.name for axis in self.axes if axis.name not in REPEATS)
+        return tuple(axis.name for axis in self.axes if not _repeats(axis.name))
 
     @property
     def repeats(self) -> int:
@@ -229,14 +229,15 @@ def _fixed(request: Request, axes: Sequence[Axis], problems: list[str]) -> dict[
     for pair in request.settings:
         if (name := pair.partition("=")[0]) in swept - {SEED}:
             problems.append(f"--set {pair}: {name!r} is swept, so it cannot be set as well")
-        if name == "folds" and request.folds is not None:
+        if _last(name) == "folds" and request.folds is not None:
             problems.append(f"--set {pair}: --folds {request.folds} sets it already")
     if request.seed is not None and SEED in swept:
         problems.append(f"--seed {request.seed}: the seed is swept, so it cannot be set as well")
-    if request.folds is not None:
-        single["folds"] = max(request.folds, 2)  # fewer has been reported
-        if "folds" in swept:
-            problems.append(f"--over folds: --folds {request.folds} sets it already")
+    for name in swept if request.folds is not None else ():
+        if _last(name) == "folds":
+            problems.append(f"--over {name}: --folds {request.folds} sets it already")
+        elif _last(name) == "fold" != name:
+            problems.append(f"--over {name}: --folds {request.folds} sweeps it already")
     return overlaid(request.file, single)
 
 
@@ -278,13 +279,16 @@ def _cells(
 ) -> Iterator[Cell]:
     """Yield the runs of a recipe; report each problem once, with the first run that has it."""
     known: set[str] = set()
+    parts = {} if request.folds is None else {"folds": max(request.folds, 2)}  # fewer: reported
+    names = {name: _today(recipe, name) for name in ("folds", "fold") if parts}
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.name: value for axis, value in zip(axes, values, strict=True)}
         settings: dict[str, Any] = dict(fixed)
         try:
-            for name, value in chosen.items():
+            for name, value in {**parts, **chosen}.items():
                 if name != SEED:
-                    settings = overlaid(settings, read_settings([f"{name}={as_text(value)}"]))
+                    pair = f"{names.get(name, name)}={as_text(value)}"
+                    settings = overlaid(settings, read_settings([pair]))
             config = recipe.config_class.build(request.preset, None, settings)
         except ConfigError as error:
             new = [line for line in str(error).splitlines() if line not in known]
@@ -304,6 +308,20 @@ def _duplicates(cells: Iterable[Cell]) -> Iterator[str]:
         other = first.setdefault((cell.recipe.name, cell.content), cell)
         if other is not cell:
             yield f"{cell}: the same run as {other}; is a value given twice?"
+
+
+def _today(recipe: RecipeSource, name: str) -> str:
+    """Return what a setting is called in a recipe whose settings are in groups."""
+    return recipe.config_class.old_names().get(name, name)
+
+
+def _repeats(name: str) -> bool:
+    return _last(name) in REPEATS
+
+
+def _last(name: str) -> str:
+    """Return a setting's name without that of its group."""
+    return name.rpartition(".")[2]
 
 
 def _pairs(chosen: Mapping[str, object]) -> list[str]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import nvn
 
-from .photographs.cropping import Crop, Cropper
+from .data.photographs.cropping import Crop, Cropper
 
 FINER = 8  # a large picture is shrunk to so many times what the networks see, before it is padded
 STRIP = 1 << 20  # pixels that are changed at once, about

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import nvn
 
-from ..pairs import Pairs, Split, to_float
+from ..data.pairs import Pairs, Split, to_float
 from .numbers import accuracy, computed_with, extrapolated, psnr, ssim
 
 BY_PEAKS = "recognized by a classifier of peaks (%)"

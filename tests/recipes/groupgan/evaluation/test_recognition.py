@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from nvn_recipes.groupgan.data.pairs import Split
 from nvn_recipes.groupgan.evaluation.recognition import Recognition
-from nvn_recipes.groupgan.pairs import Split
 from torch import Tensor
 
 import nvn
