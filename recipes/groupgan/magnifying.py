@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -23,9 +24,16 @@ from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
+from .pairs import Split
 from .photographs.cropping import GRAY
 from .play import Content, Family, Play, doubt
+from .rendered.smiling import RenderedSmiles
 from .settings import HEAVIEST, MOST, ExpressionConfig, Presets, extended
+
+Toward: TypeAlias = nvn.Energy | nvn.WeightedSum
+
+# Phases before the game that there are twice: first on rendered smiles, then on the set's own.
+RENDERED = MappingProxyType({"pretraining": "rendered_pretraining", "warmup": "rendered_warmup"})
 
 
 class MagnifyingConfig(ExpressionConfig):
@@ -74,6 +82,27 @@ class MagnifyingConfig(ExpressionConfig):
     warmup: int = Field(
         1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
     )
+    rendered_pretraining: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="london: steps of a phase before pretraining, the same on rendered smiles",
+    )
+    rendered_warmup: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="london: steps of a phase before pretraining, warmup on rendered smiles",
+    )
+    rendered_variation: float = Field(
+        1.0, ge=0, le=3, description="london: what variation is, in the phases on rendered smiles"
+    )
+    tuning_lr: float = Field(
+        1e-3,
+        gt=0,
+        le=10,
+        description="highest learning rate of who goes on with photographs after rendered smiles",
+    )
     autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
     steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
     lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
@@ -85,6 +114,9 @@ class MagnifyingConfig(ExpressionConfig):
                 "published_init = true: its biases of 1 would have G add 1 to every pixel; "
                 "set residual=false, as published"
             )
+        for name in RENDERED.values():
+            if (steps := getattr(self, name)) and self.data != "london":
+                yield f"{name} = {steps}: rendered smiles are for data=london"
 
     def generator(self, features: int = 0) -> nets.Generator:
         """Make a generator, one that is told `features` of an expression."""
@@ -94,6 +126,17 @@ class MagnifyingConfig(ExpressionConfig):
         """Make a critic, one that is told `features` of an expression."""
         widths = nets.critic_widths(self.width)
         return self.prepared(nets.Critic(widths, features, self.size))
+
+    def before_play(self, phase: str) -> nvn.Optimizer:
+        """Return how players step in a phase before the game, by its name."""
+        tuned = phase in RENDERED and getattr(self, RENDERED[phase]) > 0
+        return self.early(getattr(self, phase), self.tuning_lr if tuned else None)
+
+    @cached_property
+    def rendered(self) -> Split:
+        """Rendered smiles, all but one person's to train on."""
+        source = RenderedSmiles(self.subjects, self.size + self.margin)
+        return Split(source, self.size, 0, self.subjects, self.rendered_variation)
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""
@@ -165,11 +208,29 @@ class Magnifying:
         return peaks + weak if self.config.learns_weak else peaks
 
     def before(
-        self, name: str, *players: nvn.Player, toward: nvn.WeightedSum | nvn.Energy
+        self,
+        name: str,
+        *players: nvn.Player,
+        toward: nvn.WeightedSum | nvn.Energy,
+        data: nvn.data.Data | None = None,
     ) -> nvn.Phase:
         """Return a phase before the game: as many steps as the setting of its name says."""
         move = nvn.move(*players, toward=toward, optimizer=name)
-        return nvn.Phase(name, nvn.alternating(move), getattr(self.config, name))
+        return nvn.Phase(name, nvn.alternating(move), getattr(self.config, name), data)
+
+    def twice(
+        self, players: Mapping[str, Sequence[nvn.Player]], toward: Mapping[str, Toward]
+    ) -> list[nvn.Phase]:
+        """Return phases before the game, those on rendered smiles first, as far as they last."""
+        rendered = [name for name in players if getattr(self.config, RENDERED[name])]
+        batches = self.config.rendered.batches(self.config.batch, seed=2) if rendered else None
+        return [
+            *(
+                self.before(RENDERED[name], *players[name], toward=toward[name], data=batches)
+                for name in rendered
+            ),
+            *(self.before(name, *players[name], toward=toward[name]) for name in players),
+        ]
 
     def recipe(
         self,
@@ -204,8 +265,10 @@ class Magnifying:
         learned = sum(pretrained.values(), start=self.learned(C(peak), C(weak)))
         before = [
             self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
-            self.before("pretraining", C, *pretrained, toward=learned),
-            self.before("warmup", G, toward=first),
+            *self.twice(
+                {"pretraining": (C, *pretrained), "warmup": (G,)},
+                {"pretraining": learned, "warmup": first},
+            ),
         ]
         pairs = config.pairs
         answers = {"C": C(weak), **(others or {})}
@@ -216,7 +279,7 @@ class Magnifying:
             schedule=schedule,
             optimizers={
                 **dict.fromkeys((p.name for p in schedule.players), config.in_play()),
-                **{phase.name: config.early(phase.steps) for phase in before},
+                **{phase.name: config.before_play(phase.name) for phase in before},
             },
             data=pairs.batches(config.batch, seed=1),
             steps=config.steps,

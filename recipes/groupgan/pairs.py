@@ -17,6 +17,8 @@ from torch import Tensor
 import nvn
 from nvn.data import TensorBatches
 
+from .varying import Variation
+
 Role: TypeAlias = Literal["neutral", "weak", "peak"]
 
 
@@ -109,13 +111,17 @@ class Split:
             when testing.
         fold: The part of the people to test on, of `folds`.
         folds: How many parts the people are split into.
+        variation: How strongly light, color, sharpness and place vary in training; 0 is not at all.
     """
 
-    def __init__(self, source: Source, size: int, fold: int, folds: int) -> None:
+    def __init__(
+        self, source: Source, size: int, fold: int, folds: int, variation: float = 0.0
+    ) -> None:
         self.source = source
         self.size = size
         self.fold = fold
         self.folds = folds
+        self.variation = variation
 
     @cached_property
     def _parts(self) -> tuple[Pairs, Pairs]:
@@ -193,7 +199,7 @@ class PairBatches:
                 f"set batch to {len(pairs)} or less"
             )
         numbers = {"weak": pairs.weak, "peak": pairs.peak, "label": pairs.label}
-        transform = Augmented(pairs.pictures, self._split.size)
+        transform = Augmented(pairs.pictures, self._split.size, self._split.variation)
         return TensorBatches(numbers, self._count, self._seed, transform=transform)
 
 
@@ -204,10 +210,12 @@ class Augmented:
     Attributes:
         pictures: Every picture, (P, C, S, S) uint8; batches name them by number.
         size: The side of the part.
+        variation: How strongly pairs vary besides, weak and peak alike.
     """
 
     pictures: Tensor
     size: int
+    variation: float = 0.0
 
     def __call__(
         self, generator: torch.Generator, batch: Mapping[str, Tensor]
@@ -217,11 +225,17 @@ class Augmented:
         spare = self.pictures.shape[-1] - self.size
         top, left = torch.randint(spare + 1, (2,), generator=generator).tolist()
 
+        varied = None
+        if self.variation:  # what is drawn without it stays the same
+            varied = Variation.drawn(len(batch["label"]), self.variation, generator)
+
         def seen(numbers: Tensor) -> Tensor:
             whole = self.pictures[numbers]
             part = whole[..., top : top + self.size, left : left + self.size]
             turned = torch.where(mirrored[:, None, None, None], part.flip(3), part)
-            return to_float(turned).contiguous(memory_format=torch.channels_last)
+            shown = to_float(turned)
+            shown = shown if varied is None else varied(shown)
+            return shown.contiguous(memory_format=torch.channels_last)
 
         return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
 

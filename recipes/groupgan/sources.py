@@ -19,6 +19,7 @@ from .photographs.london import London
 from .photographs.lsemsw import Lsemsw
 from .photographs.mix import Mix
 from .photographs.oulu import OuluCasia
+from .photographs.smiles import Making
 from .rendered.faces import LARGEST, FacesSpec
 from .rendered.rig import EXPRESSIONS
 from .rendered.source import RenderedFaces
@@ -72,6 +73,11 @@ class DataConfig(SplitConfig):
     peaks_from: Literal["train", "validation"] = Field(
         "train", description="lsemsw: the part of the set that peaks are chosen from"
     )
+    smiles: Making = Field(
+        "motion",
+        description="london: weak smiles by the motion between both photographs, or by that of the "
+        "neutral one's landmarks, which bend it",
+    )
     subjects: int = Field(200, ge=10, le=100_000, description="people, if they are rendered")
     levels: int = Field(
         3,
@@ -85,6 +91,12 @@ class DataConfig(SplitConfig):
     margin: int = Field(
         0, ge=0, le=240, description="pixels beyond that side, to crop a part at random"
     )
+    variation: float = Field(
+        0.0,
+        ge=0,
+        le=3,
+        description="training: how much light, color, sharpness and place vary; 1 is a lot",
+    )
     batch: int = Field(24, ge=2, le=100_000, description="pairs of pictures in a batch")
 
     def _problems(self) -> Iterator[str]:
@@ -95,6 +107,8 @@ class DataConfig(SplitConfig):
             yield f"data = {self.data}: where are the photographs? Set root, e.g. --set root=FOLDER"
         if self.peaks_file is not None and self.data != "lsemsw":
             yield f"peaks_file = {self.peaks_file}: only lsemsw has its peaks chosen by scores"
+        if self.smiles == "landmarks" and self.data != "london":
+            yield "smiles = landmarks: only of london are weak smiles made; set data=london"
         if self.first_weak > self.last_weak:
             yield f"first_weak = {self.first_weak} comes after last_weak = {self.last_weak}"
 
@@ -139,7 +153,7 @@ class DataConfig(SplitConfig):
                 paired=self.pairs_needed,
             )
         if self.data == "london":
-            return London(self.root, side, self.seen, self.levels)
+            return London(self.root, side, self.seen, self.levels, by=self.smiles)
         frames = (self.root, side, self.seen, self.first_weak, self.last_weak)
         if self.data == "ckplus":
             return CKPlus(*frames)
@@ -150,4 +164,4 @@ class DataConfig(SplitConfig):
     @cached_property
     def pairs(self) -> Split:
         """The pairs to train and to test on, read when they are first asked for."""
-        return Split(self.source, self.size, self.fold, self.folds)
+        return Split(self.source, self.size, self.fold, self.folds, self.variation)

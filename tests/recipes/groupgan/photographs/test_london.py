@@ -217,6 +217,55 @@ def test_a_missing_root_or_another_layout_says_what_is_expected(tmp_path: Path) 
         London(tmp_path, 32).sample(3)
 
 
+def with_landmarks(root: Path) -> Path:
+    """Give every neutral face landmarks on its outline, its eyes and its mouth."""
+    around = [(35, 75), (115, 75), (75, 22), (75, 128)]
+    eyes = [(x, y) for x in (50, 58, 66, 84, 92, 100) for y in (55, 60, 65)]
+    mouth = [(x, y) for x in (55, 60, 65, 75, 85, 90, 95) for y in (99, 103, 107)]
+    places = around + eyes + mouth
+    text = "\n".join([str(len(places)), *(f"{x}\t{y}" for x, y in places)])
+    for photograph in root.glob("neutral_front/*.jpg"):
+        photograph.with_suffix(".tem").write_text(text)
+    return root
+
+
+def test_by_landmarks_a_mouth_moves_and_shows_no_teeth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smiles, "DRIFT", (0.0, 0.0, 0.0))
+    root = with_landmarks(tree(tmp_path, people=1))
+    smiling = Image.open(root / "smiling_front/001_08.jpg")
+    ImageDraw.Draw(smiling).rectangle((66, 100, 90, 106), fill=(255, 255, 255))
+    smiling.save(root / "smiling_front/001_08.jpg")
+    mouth = (slice(None), slice(None), slice(27, 40), slice(12, 36))
+
+    def brightest(by: smiles.Making) -> tuple[float, float]:
+        pairs = London(root, 48, "center", levels=1, weak=(0.5, 0.5), by=by).read()
+        neutral, weak = (rows(pairs, role, 1)[mouth] for role in ("neutral", "weak"))
+        lips = neutral[:, 1] < 100  # where there are lips in the neutral picture
+        return weak[:, 1][lips].max().item(), (weak - neutral).abs().max().item()
+
+    bent, moved = brightest("landmarks")
+    blended, _ = brightest("motion")
+    assert moved > 20
+    assert bent < blended
+
+
+def test_landmarks_that_change_are_seen_and_those_that_are_missing_are_named(
+    tmp_path: Path,
+) -> None:
+    root = with_landmarks(tree(tmp_path, people=3))
+    source = London(root, 32, "center", by="landmarks")
+    before = source.read()
+    file = root / "neutral_front/001_03.tem"
+    file.write_text("\n".join(["4", *file.read_text().splitlines()[1:5]]))
+    assert not torch.equal(before.pictures, source.read().pictures)
+    (root / "neutral_front/002_03.tem").unlink()
+    (root / "neutral_front/003_03.tem").write_text("three\n")
+    with pytest.warns(NvnWarning, match=r"2 unreadable: neutral_front/002_03\.tem"):
+        assert len(source.read()) == len(before) // 3
+
+
 def test_intensities_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no weak smiles"):
         London(tmp_path, 32, weak=(0.5, 0.2))
