@@ -53,8 +53,9 @@ class Recognition:
                 shown["magnified"] = computed_with(engine, self.weak, self.fake, weak, bar)
             if self.judge is not None:
                 for name, pictures in {**shown, "real peaks": peak}.items():
-                    right = self._right(engine, self.judge, pictures, bar)
-                    found[f"{name}, {BY_PEAKS}"] = right
+                    said = computed_with(engine, self.weak, self.judge, pictures, bar)
+                    found[f"{name}, {BY_PEAKS}"] = 100 * accuracy(said, test.label)
+                    found.update(_of_two(name, said, test))
             for name, logits in self.others.items():
                 found[f"weak, recognized by {name} (%)"] = self._right(engine, logits, weak, bar)
         return {**found, **_likeness(shown, peak)} if magnifies else found
@@ -65,6 +66,21 @@ class Recognition:
         """The share in % of pictures that are recognized."""
         said = computed_with(engine, self.weak, logits, pictures, bar)
         return 100 * accuracy(said, self.split.test.label)
+
+
+def _of_two(name: str, logits: Tensor, test: Pairs) -> dict[str, float]:
+    """How many in % of each class are recognized, if there are two.
+
+    Of two, one alone may be all that is ever answered, or made, and half of that is right.
+    """
+    if len(test.classes) != 2:
+        return {}
+    shown = {each: test.label == number for number, each in enumerate(test.classes)}
+    return {
+        f"{name}, {each}, {BY_PEAKS}": 100 * accuracy(logits[rows], test.label[rows])
+        for each, rows in shown.items()
+        if rows.any()
+    }
 
 
 def _without_learning(test: Pairs) -> dict[str, Tensor]:

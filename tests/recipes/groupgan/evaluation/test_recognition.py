@@ -66,12 +66,29 @@ def test_everything_is_measured() -> None:
         f"magnified, {BY_PEAKS}": 25.0,
         f"real peaks, {BY_PEAKS}": 100.0,
         "weak, recognized by a cynic (%)": 75.0,
+        **{
+            f"{kind}, {name}, {BY_PEAKS}": pytest.approx(right)
+            for kind, (calm, happy) in {
+                "weak": (200 / 3, 100.0),
+                "stretched": (0.0, 100.0),
+                "magnified": (0.0, 100.0),
+                "real peaks": (100.0, 100.0),
+            }.items()
+            for name, right in zip(PAIRS.classes, (calm, happy), strict=True)
+        },
     }
     assert {name for name in found if "%" not in name} == {
         f"{kind}, likeness to real peaks ({unit})"
         for kind in ("weak", "stretched")
         for unit in ("PSNR, dB", "SSIM")
     }
+
+
+def test_of_more_than_two_classes_each_has_no_number_of_its_own() -> None:
+    engine, recognition = everything()
+    three = replace(PAIRS, classes=(*PAIRS.classes, "awe"))
+    recognition = replace(recognition, split=unseen(three))
+    assert not [name for name in recognition(engine) if PAIRS.classes[1] in name]
 
 
 def test_a_classifier_alone_has_an_accuracy() -> None:
