@@ -31,6 +31,7 @@ FINER = 2  # pictures are made so many times as large, and then averaged
 POSED = 64  # side of the window in which the pose of the head is sought, in pixels
 FLOW = 128  # and that in which the motion of the face is
 BENT = 64  # and that of a thin plate, which is smooth
+AGAIN = 1  # times that motion is measured once more, from where landmarks have come to: see _bent
 # Of the face that was found: its rows and columns around the eyes, which a smile moves least.
 EYES = (0.05, 0.5, 0.1, 0.9)
 OVAL = (0.55, 0.45)  # half of its height and width, of the face that was found
@@ -225,7 +226,8 @@ def _bent(way: Way, landmarks: Tensor, box: Box) -> Way:
     """Return a way on which the neutral photograph alone is bent, as its landmarks move.
 
     Where they are, there is something to be seen, and motion can be measured. Between them a thin
-    plate bends: it tears no mouth open, and what was closed stays closed, without teeth.
+    plate bends: it tears no mouth open, and what was closed stays closed, without teeth. What is
+    measured once falls short of large motions, so the rest is measured too.
 
     Args:
         way: The way by motion.
@@ -233,10 +235,19 @@ def _bent(way: Way, landmarks: Tensor, box: Box) -> Way:
         box: The window's, in the same.
     """
     places = (landmarks - torch.tensor([box.top, box.left], dtype=landmarks.dtype)) / box.side
-    motion = looked_up(way.smile, places.T[:, None].float())[:, 0].T.double()
-    smile = thinplate.spread(places, motion, BENT)
+    smile = thinplate.spread(places, _at(places, way.smile), BENT)
+    fine = grid(FLOW)
+    for _ in range(AGAIN):
+        arrived = _at(places, smile)
+        rest = flow(way.still.at(before(fine, smile, 1.0)), way.moved.at(way.head(fine)))
+        smile = thinplate.spread(places, arrived + _at(places + arrived, rest), BENT)
     everywhere = torch.ones(1, BENT, BENT)  # a plate ends by itself, at the window's edges
     return dataclasses.replace(way, smile=smile, face=everywhere, blended=False)
+
+
+def _at(places: Tensor, motion: Tensor) -> Tensor:
+    """Return a motion (2, N, N) at places (K, 2): (K, 2) float64."""
+    return looked_up(motion, places.T[:, None].float())[:, 0].T.double()
 
 
 def _in_window(face: Box | None, box: Box) -> Box:

@@ -11,9 +11,7 @@ import dataclasses
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from torch import Tensor
 import nvn
 
 from .. import store
+from ..workers import workers
 from .paint import paint, surface
 from .render import Surface, render
 from .rig import EXPRESSIONS, RIG_FILE, Rig, load_rig
@@ -149,7 +148,7 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
         for first in range(0, spec.subjects, PEOPLE)
     ]
     pictures, intensity = [], []
-    with _workers() as pool:
+    with workers() as pool:
         for shown, strength in pool.map(lambda group: _shoot(spec, rig, shared, group), groups):
             pictures.append(shown)
             intensity.append(strength)
@@ -163,23 +162,6 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
         "weak": stacked[:, 2:].flatten(0, 1).numpy(),
         "intensity": levels.flatten().numpy(),
     }
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as torch would use, each working on frames of its own with one.
-
-    The tensors of a few frames are small: threads inside of every operation would wait for each
-    other most of the time, and endlessly on a machine that has other work.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # what new threads start with
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
 
 
 def _shoot(spec: FacesSpec, rig: Rig, shared: Surface, subjects: range) -> tuple[Tensor, Tensor]:
