@@ -56,6 +56,7 @@ class MagnifyingConfig(ExpressionConfig):
             "warmup": 10_000,
             "lr": 1e-4,
         },
+        london={"peaks": 400, "rendered_warmup": 1500, "a": 6e-3},
     )
 
     # the game

@@ -50,7 +50,7 @@ class ExpressionConfig(DataConfig):
     """Settings of data, networks and training.
 
     Presets: `quick` (the default) trains well in minutes on two cores; `gpu` is larger in all
-    respects; `paper` is section 4.2.
+    respects; `paper` is section 4.2; `london` is for the few photographs of the London set.
     """
 
     presets: ClassVar[Presets] = {
@@ -76,6 +76,7 @@ class ExpressionConfig(DataConfig):
             "early_lr": 1e-3,
             "steps": 50_000,
         },
+        "london": {"data": "london", "smiles": "landmarks", "levels": 6, "variation": 0.8},
     }
 
     # networks

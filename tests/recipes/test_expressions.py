@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_1v2, expression_2v2, expression_cnn, expression_gan
+from nvn_recipes.groupgan.evaluation.recognition import BY_PEAKS
 from nvn_recipes.groupgan.play import doubt, mean_doubt
 from nvn_recipes.groupgan.rendered import source
 from nvn_recipes.groupgan.rendered.faces import Faces, FacesSpec, render_faces
@@ -23,6 +25,7 @@ import nvn
 from nvn.errors import ConfigError, DataError
 from nvn.recipe.build import check_recipe, make_engines, make_plans
 from tests.golden.curves import Pictures
+from tests.recipes.groupgan.photographs.trees import london_set, with_landmarks
 
 RECIPES = [expression_cnn, expression_gan, expression_1v2, expression_2v2]
 GAMES = RECIPES[1:]
@@ -186,6 +189,58 @@ def _single(pictures: Pictures) -> Any:
         yield {k: v.float() if v.is_floating_point() else v for k, v in batch.items()}
 
 
+# --- rendered smiles before photographs ---
+
+
+@each_game
+def test_what_is_learned_on_photographs_may_be_learned_on_rendered_smiles_first(
+    module: ModuleType,
+) -> None:
+    changes = {"data": "london", "root": "/somewhere", "rendered_warmup": 7}
+    first = ["peaks", "rendered_warmup", "pretraining", "warmup", "main"]
+    assert [*make_plans(module.recipe(config(module, **changes)))] == first
+    both = module.recipe(config(module, **changes, rendered_pretraining=8))
+    first.insert(1, "rendered_pretraining")
+    plans = make_plans(both)
+    assert [*plans] == first
+    for name in ("pretraining", "warmup"):
+        rendered, own = plans[f"rendered_{name}"], plans[name]
+        assert [str(move.move) for move in rendered.moves] == [str(m.move) for m in own.moves]
+
+
+def test_who_goes_on_with_photographs_steps_more_carefully() -> None:
+    changes = {"data": "london", "root": "/somewhere", "early_lr": 0.5, "tuning_lr": 0.25}
+    chosen = config(expression_2v2, **changes, rendered_warmup=7)
+    parameter = torch.nn.Parameter(torch.zeros(()))
+
+    def highest(phase: str) -> float:
+        optimizer = chosen.before_play(phase)
+        return optimizer.factory([parameter]).param_groups[0]["lr"]
+
+    assert highest("rendered_warmup") == highest("pretraining") == highest("peaks") == 0.5
+    assert highest("warmup") == 0.25
+
+
+@pytest.mark.skipif(find_spec("skimage") is None, reason="scikit-image finds faces and motion")
+def test_the_london_preset_trains_and_twice_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVN_CACHE", str(tmp_path / "cache"))
+    root = with_landmarks(london_set(tmp_path / "faces", people=3))
+    phases = ("peaks", "rendered_pretraining", "rendered_warmup", "pretraining", "warmup", "steps")
+    few = {"subjects": 10, "size": 16, "width": 4, "features": 8, "batch": 6, "folds": 3}
+    given = {**few, **dict.fromkeys(phases, 2), "root": str(root), "crop": "center", "levels": 2}
+    settings = expression_2v2.Config.build("london", settings=given)
+    made = [
+        nvn.train(lambda: expression_2v2.recipe(settings), out=tmp_path / name, seed=1)
+        for name in ("one", "two")
+    ]
+    assert made[0].steps == {"main": 2, **dict.fromkeys({*phases} - {"steps"}, 2)}
+    first, second = (run.metrics["recognition"] for run in made)
+    assert first == pytest.approx(second)
+    assert f"magnified, happiness, {BY_PEAKS}" in first
+
+
 # --- settings ---
 
 
@@ -227,6 +282,7 @@ def test_the_paper_preset_is_section_4_2() -> None:
         ({"data": "london"}, "data = london: where are the photographs? Set root"),
         ({"root": "/somewhere"}, "root = /somewhere: rendered faces need no folder"),
         ({"first_weak": 9}, "first_weak = 9 comes after last_weak = 8"),
+        ({"smiles": "landmarks"}, "smiles = landmarks: only of london are weak smiles made"),
     ],
 )
 def test_settings_that_do_not_fit_are_found_before_anything_is_read(
@@ -236,6 +292,12 @@ def test_settings_that_do_not_fit_are_found_before_anything_is_read(
         module.Config.build(settings=settings)
     assert message in str(error.value)
     assert "Value error" not in str(error.value)
+
+
+@each_game
+def test_rendered_smiles_are_for_smiles(module: ModuleType) -> None:
+    with pytest.raises(ConfigError, match=r"rendered_warmup = 3: rendered smiles are for data=lon"):
+        module.Config.build(settings={"rendered_warmup": 3})
 
 
 def test_folders_are_remembered_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
