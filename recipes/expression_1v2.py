@@ -27,7 +27,9 @@ class Config(expression_gan.Config):
     """Settings of the game."""
 
     presets: ClassVar[Presets] = extended(
-        expression_gan.Config.presets, paper={"b": 2e-3, "c": 1.0}
+        expression_gan.Config.presets,
+        paper={"b": 2e-3, "c": 1.0},
+        london={"b": 1e-2, "c": 2e-2},
     )
     b: float = Field(
         3e-3, ge=0, le=HEAVIEST, description="G's weight on the peak, as judged by D′ or C"

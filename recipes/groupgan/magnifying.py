@@ -34,6 +34,7 @@ Toward: TypeAlias = nvn.Energy | nvn.WeightedSum
 
 # Phases before the game that there are twice: first on rendered smiles, then on the set's own.
 RENDERED = MappingProxyType({"pretraining": "rendered_pretraining", "warmup": "rendered_warmup"})
+MORE_VARIED = 2.0  # than photographs are rendered smiles, so that what is learned holds for these
 
 
 class MagnifyingConfig(ExpressionConfig):
@@ -56,7 +57,15 @@ class MagnifyingConfig(ExpressionConfig):
             "warmup": 10_000,
             "lr": 1e-4,
         },
-        london={"peaks": 400, "rendered_warmup": 1500, "a": 6e-3},
+        london={
+            "peaks": 300,
+            "rendered_pretraining": 300,
+            "rendered_warmup": 1500,
+            "pretraining": 500,
+            "warmup": 1000,
+            "steps": 300,
+            "a": 6e-3,
+        },
     )
 
     # the game
@@ -95,15 +104,6 @@ class MagnifyingConfig(ExpressionConfig):
         le=MOST,
         description="london: steps of a phase before pretraining, warmup on rendered smiles",
     )
-    rendered_variation: float = Field(
-        1.0, ge=0, le=3, description="london: what variation is, in the phases on rendered smiles"
-    )
-    tuning_lr: float = Field(
-        1e-3,
-        gt=0,
-        le=10,
-        description="highest learning rate of who goes on with photographs after rendered smiles",
-    )
     autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
     steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
     lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
@@ -128,16 +128,11 @@ class MagnifyingConfig(ExpressionConfig):
         widths = nets.critic_widths(self.width)
         return self.prepared(nets.Critic(widths, features, self.size))
 
-    def before_play(self, phase: str) -> nvn.Optimizer:
-        """Return how players step in a phase before the game, by its name."""
-        tuned = phase in RENDERED and getattr(self, RENDERED[phase]) > 0
-        return self.early(getattr(self, phase), self.tuning_lr if tuned else None)
-
     @cached_property
     def rendered(self) -> Split:
         """Rendered smiles, all but one person's to train on."""
         source = RenderedSmiles(self.subjects, self.size + self.margin)
-        return Split(source, self.size, 0, self.subjects, self.rendered_variation)
+        return Split(source, self.size, 0, self.subjects, MORE_VARIED * self.variation)
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""
@@ -280,7 +275,7 @@ class Magnifying:
             schedule=schedule,
             optimizers={
                 **dict.fromkeys((p.name for p in schedule.players), config.in_play()),
-                **{phase.name: config.before_play(phase.name) for phase in before},
+                **{phase.name: config.early(phase.steps) for phase in before},
             },
             data=pairs.batches(config.batch, seed=1),
             steps=config.steps,

@@ -76,7 +76,7 @@ class ExpressionConfig(DataConfig):
             "early_lr": 1e-3,
             "steps": 50_000,
         },
-        "london": {"data": "london", "smiles": "landmarks", "levels": 6, "variation": 0.8},
+        "london": {"data": "london", "smiles": "landmarks", "levels": 6, "variation": 0.4},
     }
 
     # networks
@@ -128,14 +128,13 @@ class ExpressionConfig(DataConfig):
             )
         return self.prepared(kind(trunk, len(classes)))
 
-    def early(self, steps: int, lr: float | None = None) -> nvn.Optimizer:
-        """Return how players step that learn alone: a rate that rises to `lr` and falls, once.
+    def early(self, steps: int) -> nvn.Optimizer:
+        """Return how players step that learn alone: a rate that rises and falls once.
 
         The momentum of SGD stays .9, as published.
         """
-        lr = lr or self.early_lr
-        cycle = one_cycle(lr, steps, momentum=self.optimizer == "adam")
-        return nvn.Optimizer(self.stepping(lr), schedule=cycle)
+        cycle = one_cycle(self.early_lr, steps, momentum=self.optimizer == "adam")
+        return nvn.Optimizer(self.stepping(self.early_lr), schedule=cycle)
 
     def stepping(self, lr: float, beta1: float = 0.9) -> nvn.OptimizerFactory:
         """Return the optimizer of every player; β1 is Adam's."""

@@ -208,19 +208,6 @@ def test_what_is_learned_on_photographs_may_be_learned_on_rendered_smiles_first(
         assert [str(move.move) for move in rendered.moves] == [str(m.move) for m in own.moves]
 
 
-def test_who_goes_on_with_photographs_steps_more_carefully() -> None:
-    changes = {"data": "london", "root": "/somewhere", "early_lr": 0.5, "tuning_lr": 0.25}
-    chosen = config(expression_2v2, **changes, rendered_warmup=7)
-    parameter = torch.nn.Parameter(torch.zeros(()))
-
-    def highest(phase: str) -> float:
-        optimizer = chosen.before_play(phase)
-        return optimizer.factory([parameter]).param_groups[0]["lr"]
-
-    assert highest("rendered_warmup") == highest("pretraining") == highest("peaks") == 0.5
-    assert highest("warmup") == 0.25
-
-
 @pytest.mark.skipif(find_spec("skimage") is None, reason="scikit-image finds faces and motion")
 def test_the_london_preset_trains_and_twice_to_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
