@@ -51,6 +51,11 @@ def test_everything_is_measured() -> None:
     assert found.pop("magnified, likeness to real peaks (PSNR, dB)") == pytest.approx(
         sum(decibels) / 4, abs=1e-3
     )
+    alone = [
+        found.pop(f"magnified, {name}, likeness to real peaks (PSNR, dB)") for name in PAIRS.classes
+    ]
+    expected = [sum(decibels[1:]) / 3, decibels[0]]
+    assert alone == pytest.approx(expected, abs=1e-3)
     small = (0.01 * 2) ** 2
     likenesses = [
         (2 * a * b + small) / (a * a + b * b + small)
@@ -81,6 +86,10 @@ def test_everything_is_measured() -> None:
         f"{kind}, likeness to real peaks ({unit})"
         for kind in ("weak", "stretched")
         for unit in ("PSNR, dB", "SSIM")
+    } | {
+        f"{kind}, {name}, likeness to real peaks (PSNR, dB)"
+        for kind in ("weak", "stretched")
+        for name in PAIRS.classes
     }
 
 
