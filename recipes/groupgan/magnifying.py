@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -18,7 +19,9 @@ from nvn import energies as en
 
 from . import networks as nets
 from .applying import Changed, FacePart
+from .data.pairs import Split
 from .data.photographs.cropping import GRAY
+from .data.rendered.smiling import RenderedSmiles
 from .evaluation.confusion import Confusion
 from .evaluation.differences import Differences
 from .evaluation.faces import Faces
@@ -28,6 +31,13 @@ from .fitting import MOST, Presets, extended
 from .play import Play, doubt
 from .rules import Conventional
 from .settings import ExpressionConfig, Networks, Training
+
+Toward: TypeAlias = nvn.Energy | nvn.WeightedSum
+
+# Phases before the game that there are twice: first on rendered smiles, then on the set's own.
+RENDERED = MappingProxyType({"pretraining": "rendered_pretraining", "warmup": "rendered_warmup"})
+RENDERED_PEOPLE = 200
+MORE_VARIED = 2.0  # than photographs are rendered smiles, so that what is learned holds for these
 
 
 class MakingNetworks(Networks):
@@ -60,6 +70,14 @@ class PlayTraining(Training):
             "warmup": 10_000,
             "lr": 1e-4,
         },
+        london={
+            "peaks": 300,
+            "rendered_pretraining": 300,
+            "rendered_warmup": 1500,
+            "pretraining": 500,
+            "warmup": 1000,
+            "steps": 300,
+        },
     )
 
     peaks: int = Field(
@@ -74,6 +92,18 @@ class PlayTraining(Training):
     )
     warmup: int = Field(
         1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
+    )
+    rendered_pretraining: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="london: steps of a phase before pretraining, the same on rendered smiles",
+    )
+    rendered_warmup: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="london: steps of a phase before pretraining, warmup on rendered smiles",
     )
     autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
     steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
@@ -91,6 +121,19 @@ class MagnifyingConfig(ExpressionConfig):
     networks: MakingNetworks = MakingNetworks()
     training: PlayTraining = PlayTraining()
     game: Conventional = Conventional()
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        for name in RENDERED.values():
+            if (steps := getattr(self.training, name)) and self.data.kind != "london":
+                yield f"training.{name} = {steps}: rendered smiles are for data.kind = london"
+
+    @cached_property
+    def rendered(self) -> Split:
+        """Rendered smiles, all but one person's to train on."""
+        data = self.data
+        source = RenderedSmiles(RENDERED_PEOPLE, data.side)
+        return Split(source, data.size, 0, RENDERED_PEOPLE, MORE_VARIED * data.variation)
 
     def generator(self, features: int = 0) -> nets.Generator:
         """Make a generator, one that is told `features` of an expression."""
@@ -171,11 +214,26 @@ class Magnifying:
         return peaks + weak if self.config.training.learns_weak else peaks
 
     def before(
-        self, name: str, *players: nvn.Player, toward: nvn.WeightedSum | nvn.Energy
+        self, name: str, *players: nvn.Player, toward: Toward, data: nvn.data.Data | None = None
     ) -> nvn.Phase:
         """Return a phase before the game: as many steps as the setting of its name says."""
         move = nvn.move(*players, toward=toward, optimizer=name)
-        return nvn.Phase(name, nvn.alternating(move), getattr(self.config.training, name))
+        return nvn.Phase(name, nvn.alternating(move), getattr(self.config.training, name), data)
+
+    def twice(
+        self, players: Mapping[str, Sequence[nvn.Player]], toward: Mapping[str, Toward]
+    ) -> list[nvn.Phase]:
+        """Return phases before the game, those on rendered smiles first, as far as they last."""
+        training = self.config.training
+        rendered = [name for name in players if getattr(training, RENDERED[name])]
+        batches = self.config.rendered.batches(training.batch, seed=2) if rendered else None
+        return [
+            *(
+                self.before(RENDERED[name], *players[name], toward=toward[name], data=batches)
+                for name in rendered
+            ),
+            *(self.before(name, *players[name], toward=toward[name]) for name in players),
+        ]
 
     def recipe(
         self,
@@ -211,8 +269,10 @@ class Magnifying:
         learned = sum(pretrained.values(), start=self.learned(C(peak), C(weak)))
         before = [
             self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
-            self.before("pretraining", C, *pretrained, toward=learned),
-            self.before("warmup", G, toward=first),
+            *self.twice(
+                {"pretraining": (C, *pretrained), "warmup": (G,)},
+                {"pretraining": learned, "warmup": first},
+            ),
         ]
         pairs, data = config.pairs, config.data
         answers = {"C": C(weak), **(others or {})}

@@ -21,7 +21,8 @@ class Conventional(Fitting):
             "a": 2e-3,
             "classifier": "frozen",
             "algorithm1": True,
-        }
+        },
+        "london": {"a": 6e-3},
     }
 
     content: Content = Field("l1", description="content energy between generated and real peaks")
@@ -36,7 +37,9 @@ class Conventional(Fitting):
 class OneVersusTwo(Conventional):
     """Settings of {G} v {D, D′}."""
 
-    presets: ClassVar[Presets] = extended(Conventional.presets, paper={"b": 2e-3, "c": 1.0})
+    presets: ClassVar[Presets] = extended(
+        Conventional.presets, paper={"b": 2e-3, "c": 1.0}, london={"b": 1e-2, "c": 2e-2}
+    )
 
     b: float = Field(
         3e-3, ge=0, le=HEAVIEST, description="G's weight on the peak, as judged by D′ or C"

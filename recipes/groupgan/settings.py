@@ -1,7 +1,8 @@
 """What the recipes on expressions share: settings in groups, and the parts that these decide.
 
 A preset is put together of those of the groups: `quick` (the defaults) trains well in minutes on
-two cores; `gpu` is larger in all respects; `paper` is section 4.2.
+two cores; `gpu` is larger in all respects; `paper` is section 4.2; `london` is for the few
+photographs of the London set.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import nvn
 from . import networks as nets
 from .data.pairs import Source, Split
 from .data.sets import Data, RenderedData
-from .fitting import MOST, Fitting, Presets
+from .fitting import MOST, Fitting, Presets, extended
 
 Network = TypeVar("Network", bound=nn.Module)
 Backbone = TypeVar("Backbone", bound=nets.Extractor)
@@ -135,6 +136,11 @@ class PairsConfig(Fitting):
 
 class ExpressionConfig(PairsConfig):
     """Settings of a recipe with networks that recognize expressions."""
+
+    presets: ClassVar[Presets] = extended(
+        PairsConfig.presets,
+        london={"data": {"kind": "london", "smiles": "landmarks", "levels": 6, "variation": 0.4}},
+    )
 
     networks: Networks = Networks()
     training: Training = Training()

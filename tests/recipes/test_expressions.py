@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_1v2, expression_2v2, expression_cnn, expression_gan
+from nvn_recipes.groupgan import magnifying
 from nvn_recipes.groupgan.data.rendered import source
 from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.evaluation.recognition import BY_PEAKS
 from nvn_recipes.groupgan.play import doubt, mean_doubt
 from nvn_recipes.groupgan.settings import one_cycle
 from PIL import Image
@@ -25,6 +28,7 @@ from nvn.recipe.build import check_recipe, make_engines, make_plans
 from nvn.recipe.config import overlaid, read_settings
 from nvn.recipe.groups import settings
 from tests.golden.curves import Pictures
+from tests.recipes.groupgan.data.photographs.trees import london_set, with_landmarks
 
 RECIPES = [expression_cnn, expression_gan, expression_1v2, expression_2v2]
 GAMES = RECIPES[1:]
@@ -200,6 +204,51 @@ def _single(pictures: Pictures) -> Any:
         yield {k: v.float() if v.is_floating_point() else v for k, v in batch.items()}
 
 
+# --- rendered smiles before photographs ---
+
+
+@each_game
+def test_what_is_learned_on_photographs_may_be_learned_on_rendered_smiles_first(
+    module: ModuleType,
+) -> None:
+    data = {"kind": "london", "root": "/somewhere"}
+    given: dict[str, Any] = {"data": data, "training": {"rendered_warmup": 7}}
+    first = ["peaks", "rendered_warmup", "pretraining", "warmup", "main"]
+    assert [*make_plans(module.recipe(module.Config.build(settings=given)))] == first
+    given["training"]["rendered_pretraining"] = 8
+    both = module.recipe(module.Config.build(settings=given))
+    first.insert(1, "rendered_pretraining")
+    plans = make_plans(both)
+    assert [*plans] == first
+    for name in ("pretraining", "warmup"):
+        rendered, own = plans[f"rendered_{name}"], plans[name]
+        assert [str(move.move) for move in rendered.moves] == [str(m.move) for m in own.moves]
+
+
+@pytest.mark.skipif(find_spec("skimage") is None, reason="scikit-image finds faces and motion")
+def test_the_london_preset_trains_and_twice_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVN_CACHE", str(tmp_path / "cache"))
+    root = with_landmarks(london_set(tmp_path / "faces", people=3))
+    phases = ("peaks", "rendered_pretraining", "rendered_warmup", "pretraining", "warmup", "steps")
+    monkeypatch.setattr(magnifying, "RENDERED_PEOPLE", 10)
+    given = {
+        "data": {"size": 16, "folds": 3, "root": str(root), "crop": "center", "levels": 2},
+        "networks": {"width": 4, "features": 8},
+        "training": {"batch": 6, **dict.fromkeys(phases, 2)},
+    }
+    settings = expression_2v2.Config.build("london", settings=given)
+    made = [
+        nvn.train(lambda: expression_2v2.recipe(settings), out=tmp_path / name, seed=1)
+        for name in ("one", "two")
+    ]
+    assert made[0].steps == {"main": 2, **dict.fromkeys({*phases} - {"steps"}, 2)}
+    first, second = (run.metrics["recognition"] for run in made)
+    assert first == pytest.approx(second)
+    assert f"magnified, happiness, {BY_PEAKS}" in first
+
+
 # --- settings ---
 
 
@@ -279,6 +328,12 @@ def test_settings_that_do_not_fit_are_found_before_anything_is_read(
         module.Config.build(settings=read_settings(settings))
     assert message in str(error.value)
     assert "Value error" not in str(error.value)
+
+
+@each_game
+def test_rendered_smiles_are_for_smiles(module: ModuleType) -> None:
+    with pytest.raises(ConfigError, match=r"rendered_warmup = 3: rendered smiles are for data.kin"):
+        module.Config.build(settings={"training": {"rendered_warmup": 3}})
 
 
 def test_folders_are_remembered_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import nvn
 from nvn.data import TensorBatches
 
 from .batches import LaterBatches
+from .varying import Variation
 
 Role: TypeAlias = Literal["neutral", "weak", "peak"]
 
@@ -111,13 +112,17 @@ class Split:
             when testing.
         fold: The part of the people to test on, of `folds`.
         folds: How many parts the people are split into.
+        variation: How strongly light, color, sharpness and place vary in training; 0 is not at all.
     """
 
-    def __init__(self, source: Source, size: int, fold: int, folds: int) -> None:
+    def __init__(
+        self, source: Source, size: int, fold: int, folds: int, variation: float = 0.0
+    ) -> None:
         self.source = source
         self.size = size
         self.fold = fold
         self.folds = folds
+        self.variation = variation
 
     @cached_property
     def _parts(self) -> tuple[Pairs, Pairs]:
@@ -174,7 +179,7 @@ class Split:
                     f"set batch to {len(pairs)} or less"
                 )
             numbers = {"weak": pairs.weak, "peak": pairs.peak, "label": pairs.label}
-            transform = Augmented(pairs.pictures, self.size)
+            transform = Augmented(pairs.pictures, self.size, self.variation)
             return TensorBatches(numbers, count, seed, transform=transform)
 
         return LaterBatches(lambda: of(self.train), lambda: of(self.source.sample(count)))
@@ -187,10 +192,12 @@ class Augmented:
     Attributes:
         pictures: Every picture, (P, C, S, S) uint8; batches name them by number.
         size: The side of the part.
+        variation: How strongly pairs vary besides, weak and peak alike.
     """
 
     pictures: Tensor
     size: int
+    variation: float = 0.0
 
     def __call__(
         self, generator: torch.Generator, batch: Mapping[str, Tensor]
@@ -200,11 +207,17 @@ class Augmented:
         spare = self.pictures.shape[-1] - self.size
         top, left = torch.randint(spare + 1, (2,), generator=generator).tolist()
 
+        varied = None
+        if self.variation:  # what is drawn without it stays the same
+            varied = Variation.drawn(len(batch["label"]), self.variation, generator)
+
         def seen(numbers: Tensor) -> Tensor:
             whole = self.pictures[numbers]
             part = whole[..., top : top + self.size, left : left + self.size]
             turned = torch.where(mirrored[:, None, None, None], part.flip(3), part)
-            return to_float(turned).contiguous(memory_format=torch.channels_last)
+            shown = to_float(turned)
+            shown = shown if varied is None else varied(shown)
+            return shown.contiguous(memory_format=torch.channels_last)
 
         return {**batch, "weak": seen(batch["weak"]), "peak": seen(batch["peak"])}
 

@@ -22,6 +22,7 @@ from .photographs.lsemsw import Lsemsw
 from .photographs.mix import Mix
 from .photographs.oulu import OuluCasia
 from .photographs.sequences import FilmSet
+from .photographs.smiles import Making
 from .rendered.faces import LARGEST, FacesSpec
 from .rendered.rig import EXPRESSIONS
 from .rendered.source import RenderedFaces
@@ -43,6 +44,12 @@ class Pictures(Folds):
     )
     margin: int = Field(
         0, ge=0, le=240, description="pixels beyond that side, to crop a part at random"
+    )
+    variation: float = Field(
+        0.0,
+        ge=0,
+        le=3,
+        description="training: how much light, color, sharpness and place vary; 1 is a lot",
     )
 
     @property
@@ -66,7 +73,8 @@ class Pictures(Folds):
 
     def split(self, *, paired: bool) -> Split:
         """Return the pairs to train and to test on, read when they are first asked for."""
-        return Split(self.source(paired=paired), self.size, self.fold, self.folds)
+        source = self.source(paired=paired)
+        return Split(source, self.size, self.fold, self.folds, self.variation)
 
 
 class RenderedData(Pictures):
@@ -162,10 +170,15 @@ class LondonData(Photographs):
 
     kind: Literal["london"] = "london"
     levels: int = Field(3, ge=1, le=100, description="weak pictures made of each expression")
+    smiles: Making = Field(
+        "motion",
+        description="weak smiles by the motion between both photographs, or by that of the neutral "
+        "one's landmarks, which bend it",
+    )
 
     def source(self, *, paired: bool) -> Source:
         """Return the smiles; all of them have peaks."""
-        return London(self.root, self.side, self.crop, self.levels)
+        return London(self.root, self.side, self.crop, self.levels, by=self.smiles)
 
 
 class LsemswData(Photographs):

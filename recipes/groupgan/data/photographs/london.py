@@ -20,7 +20,7 @@ from .cropping import Crop, Cropper
 from .decoding import UnreadableError
 from .left_out import LeftOut
 from .reading import NO_FACE, UNREAD, in_threads
-from .smiles import Smile, SmileSpec, smile_of
+from .smiles import Making, Smile, SmileSpec, smile_of
 
 NAME = "The London set"
 NEUTRAL, SMILING = "neutral_front", "smiling_front"
@@ -33,7 +33,7 @@ CLASSES = ("neutral", "happiness")
 
 @dataclass(frozen=True)
 class London:
-    """Weak smiles, made by interpolating the motion between two photographs of a person.
+    """Weak smiles, made of two photographs of a person.
 
     There are two classes. A pair of happiness is a weak smile and the smiling photograph. A pair of
     neutral is the neutral face, drifted a little, and the neutral photograph, at the same
@@ -46,6 +46,8 @@ class London:
         levels: Weak pictures of each person and class.
         weak: The range of their intensities, the smiling photograph being 1.
         seed: Another one, other intensities and drifts.
+        by: How weak smiles are made: by the motion between both photographs, or by that of the
+            neutral one's landmarks.
     """
 
     root: Path
@@ -54,6 +56,7 @@ class London:
     levels: int = 3
     weak: tuple[float, float] = (0.2, 0.5)
     seed: int = 0
+    by: Making = "motion"
 
     def __post_init__(self) -> None:
         low, high = self.weak
@@ -109,7 +112,7 @@ class London:
         return [(neutral[each], smiling[each]) for each in sorted(neutral.keys() & smiling.keys())]
 
     def _smiles(self, people: Sequence[tuple[Path, Path]], left_out: LeftOut) -> list[Smile]:
-        spec = SmileSpec(self.side, self.crop, self.levels, self.weak, self.seed)
+        spec = SmileSpec(self.side, self.crop, self.levels, self.weak, self.seed, self.by)
         cropper, cache = Cropper(self.crop), store.default_cache("photographs")
 
         def smile(pair: tuple[Path, Path]) -> Smile | tuple[str, Path]:

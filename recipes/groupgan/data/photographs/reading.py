@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 import nvn
 
+from ..workers import workers
 from .cropping import Crop, Cropper
 from .decoding import decode
 from .left_out import LeftOut
@@ -107,14 +107,11 @@ def in_threads(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[
     Only a few are made ahead of what is taken: nothing piles up in memory, and an interruption
     waits for no more than these.
     """
-    threads = torch.get_num_threads()
+    ahead = 4 * torch.get_num_threads()
     rest = iter(items)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(make, item) for item in islice(rest, 4 * threads))
-        try:
-            while waiting:
-                done = waiting.popleft()
-                waiting.extend(pool.submit(make, item) for item in islice(rest, 1))
-                yield done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with workers() as pool:
+        waiting = deque(pool.submit(make, item) for item in islice(rest, ahead))
+        while waiting:
+            done = waiting.popleft()
+            waiting.extend(pool.submit(make, item) for item in islice(rest, 1))
+            yield done.result()

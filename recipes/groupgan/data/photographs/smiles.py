@@ -8,6 +8,7 @@ import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,15 +18,20 @@ from torch.nn.functional import avg_pool2d
 import nvn
 
 from .. import store
+from . import thinplate
 from .cropping import Box, Crop, Cropper
 from .decoding import UnreadableError, decode
 from .left_out import tell
 from .motion import Pose, Window, before, flow, grid, head_pose, looked_up, window
 
-MAKER = 1  # raise it when the same spec would make other pictures of the same photographs
+Making: TypeAlias = Literal["motion", "landmarks"]
+
+MAKER = 2  # raise it when the same spec would make other pictures of the same photographs
 FINER = 2  # pictures are made so many times as large, and then averaged
 POSED = 64  # side of the window in which the pose of the head is sought, in pixels
 FLOW = 128  # and that in which the motion of the face is
+BENT = 64  # and that of a thin plate, which is smooth
+AGAIN = 1  # times that motion is measured once more, from where landmarks have come to: see _bent
 # Of the face that was found: its rows and columns around the eyes, which a smile moves least.
 EYES = (0.05, 0.5, 0.1, 0.9)
 OVAL = (0.55, 0.45)  # half of its height and width, of the face that was found
@@ -66,6 +72,8 @@ class SmileSpec:
         levels: Weak smiles of each person.
         weak: The range of their intensities; each has an equal part of it to lie in.
         seed: Another one, other intensities and drifts.
+        by: How they are made: both photographs are moved and blended, by the motion between them;
+            or the neutral one alone is bent, as that motion says at its landmarks.
     """
 
     side: int
@@ -73,6 +81,12 @@ class SmileSpec:
     levels: int
     weak: tuple[float, float]
     seed: int
+    by: Making = "motion"
+
+    def files(self, neutral: Path, smiling: Path) -> tuple[Path, ...]:
+        """Return all that the pictures are made of."""
+        more = (thinplate.template(neutral),) if self.by == "landmarks" else ()
+        return neutral, smiling, *more
 
 
 def smile_of(
@@ -83,7 +97,9 @@ def smile_of(
     Raises:
         UnreadableError: If a photograph cannot be read.
     """
-    path = None if cache is None else cache / f"smile-{_key(spec, neutral, smiling)}.npz"
+    path = (
+        None if cache is None else cache / f"smile-{_key(spec, *spec.files(neutral, smiling))}.npz"
+    )
     kept = store.read(path, _forms(spec), tell) if path is not None else None
     if kept is None:
         made = make(
@@ -104,9 +120,9 @@ def _forms(spec: SmileSpec) -> dict[str, store.Form]:
     return dict(zip(FIELDS, (one, one, several, several, numbers, truth), strict=True))
 
 
-def _key(spec: SmileSpec, *photographs: Path) -> str:
-    """A hash of the spec, of this file's version, and of the photographs, name and content."""
-    contents = [(path.stem, _digest(path)) for path in photographs]
+def _key(spec: SmileSpec, *files: Path) -> str:
+    """A hash of the spec, of this file's version, and of the files, name and content."""
+    contents = [(path.stem, _digest(path)) for path in files]
     text = json.dumps([MAKER, dataclasses.asdict(spec), contents])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -140,6 +156,8 @@ def make(
     side = FINER * spec.side
     still, moved = window(first, box, side), window(last, box, side)
     way = _way(still, moved, _in_window(face, box))
+    if spec.by == "landmarks":
+        way = _bent(way, thinplate.landmarks(thinplate.template(neutral)), box)
     places = grid(side)
     intensity = _intensities(spec, rng)
     drifted = [_drift(rng)(places) for _ in intensity]
@@ -164,6 +182,7 @@ class Way:
         head: How it is held then.
         smile: How the face moves besides, (2, N, N).
         face: How much of each place is face and not what is around it, (1, N, N) from 0 to 1.
+        blended: Whether the end is seen on the way, or the beginning alone, moved.
     """
 
     still: Window
@@ -171,6 +190,7 @@ class Way:
     head: Pose
     smile: Tensor
     face: Tensor
+    blended: bool = True
 
     def at(self, share: float, places: Tensor) -> Tensor:
         """Return the face (3, M, N) at places (2, M, N), a share of the way along.
@@ -181,6 +201,8 @@ class Way:
         """
         motion = self.smile * self.face
         begun = before(places, motion, share)
+        if not self.blended:
+            return self.still.at(begun)
         ended = begun + looked_up(motion, begun)
         weight = share**2 * looked_up(self.face, begun)
         return torch.lerp(self.still.at(begun), self.moved.at(self.head(ended)), weight)
@@ -198,6 +220,34 @@ def _way(still: Window, moved: Window, face: Box) -> Way:
     head = head_pose(flow(still.at(coarse), moved.at(coarse)), _around_eyes(face))
     smile = flow(still.at(fine), moved.at(head(fine)))
     return Way(still, moved, head, smile, _oval(face))
+
+
+def _bent(way: Way, landmarks: Tensor, box: Box) -> Way:
+    """Return a way on which the neutral photograph alone is bent, as its landmarks move.
+
+    Where they are, there is something to be seen, and motion can be measured. Between them a thin
+    plate bends: it tears no mouth open, and what was closed stays closed, without teeth. What is
+    measured once falls short of large motions, so the rest is measured too.
+
+    Args:
+        way: The way by motion.
+        landmarks: Their places in the photograph, (K, 2), in its pixels.
+        box: The window's, in the same.
+    """
+    places = (landmarks - torch.tensor([box.top, box.left], dtype=landmarks.dtype)) / box.side
+    smile = thinplate.spread(places, _at(places, way.smile), BENT)
+    fine = grid(FLOW)
+    for _ in range(AGAIN):
+        arrived = _at(places, smile)
+        rest = flow(way.still.at(before(fine, smile, 1.0)), way.moved.at(way.head(fine)))
+        smile = thinplate.spread(places, arrived + _at(places + arrived, rest), BENT)
+    everywhere = torch.ones(1, BENT, BENT)  # a plate ends by itself, at the window's edges
+    return dataclasses.replace(way, smile=smile, face=everywhere, blended=False)
+
+
+def _at(places: Tensor, motion: Tensor) -> Tensor:
+    """Return a motion (2, N, N) at places (K, 2): (K, 2) float64."""
+    return looked_up(motion, places.T[:, None].float())[:, 0].T.double()
 
 
 def _in_window(face: Box | None, box: Box) -> Box:

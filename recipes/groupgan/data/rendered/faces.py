@@ -11,9 +11,7 @@ import dataclasses
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from torch import Tensor
 import nvn
 
 from .. import store
+from ..workers import workers
 from .paint import paint, surface
 from .render import Surface, render
 from .rig import EXPRESSIONS, RIG_FILE, Rig, load_rig
@@ -42,6 +41,7 @@ class FacesSpec:
 
     subjects: people. size: side of a picture in pixels. levels: weak frames of a sequence. weak:
     the range their intensity is drawn from, 1 being the peak. seed: another one, other people.
+    expressions: which of them people show, in the order of EXPRESSIONS.
     """
 
     subjects: int = 200
@@ -50,18 +50,21 @@ class FacesSpec:
     weak: tuple[float, float] = (0.10, 0.40)
     seed: int = 0
     nuisance: Nuisance = field(default_factory=Nuisance)
+    expressions: tuple[str, ...] = EXPRESSIONS
 
     def __post_init__(self) -> None:
         low, high = self.weak
         if not (self.subjects > 0 and self.levels > 0 and 0 <= low <= high <= 1):
             raise ValueError(f"no faces can be rendered of {self}")
+        if not self.expressions or not set(self.expressions) <= set(EXPRESSIONS):
+            raise ValueError(f"expressions are some of {EXPRESSIONS}, not {self.expressions}")
         if not 16 <= self.size <= LARGEST:
             raise ValueError(f"the size of a picture is 16..{LARGEST} pixels, not {self.size}")
 
     @property
     def sequences(self) -> int:
         """Subjects times expressions."""
-        return self.subjects * len(EXPRESSIONS)
+        return self.subjects * len(self.expressions)
 
     def key(self) -> str:
         """A hash of the spec, the renderer's version and the rig."""
@@ -145,7 +148,7 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
         for first in range(0, spec.subjects, PEOPLE)
     ]
     pictures, intensity = [], []
-    with _workers() as pool:
+    with workers() as pool:
         for shown, strength in pool.map(lambda group: _shoot(spec, rig, shared, group), groups):
             pictures.append(shown)
             intensity.append(strength)
@@ -161,27 +164,11 @@ def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, 
     }
 
 
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as torch would use, each working on frames of its own with one.
-
-    The tensors of a few frames are small: threads inside of every operation would wait for each
-    other most of the time, and endlessly on a machine that has other work.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # what new threads start with
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
-
-
 def _shoot(spec: FacesSpec, rig: Rig, shared: Surface, subjects: range) -> tuple[Tensor, Tensor]:
     """All frames (N, 3, H, W) of some subjects and their intensities (N,)."""
     people = cast(rig, spec.seed, subjects)
-    takes = film(rig, people, spec.seed, subjects, spec.levels, spec.weak, spec.nuisance)
+    shown = spec.expressions
+    takes = film(rig, people, spec.seed, subjects, spec.levels, spec.weak, spec.nuisance, shown)
     skins = paint(people.looks, 256 if spec.size <= 64 else 512)
     pictures = []
     for chosen in torch.split(torch.arange(len(takes.units)), TOGETHER):
@@ -199,8 +186,9 @@ def _assemble(spec: FacesSpec, stored: dict[str, Tensor]) -> Faces:
         neutral=stored["neutral"][sequence],
         weak=stored["weak"],
         peak=stored["peak"][sequence],
-        label=sequence % len(EXPRESSIONS),
-        subject=sequence // len(EXPRESSIONS),
+        label=sequence % len(spec.expressions),
+        subject=sequence // len(spec.expressions),
         sequence=sequence,
         intensity=stored["intensity"],
+        classes=spec.expressions,
     )

@@ -114,25 +114,28 @@ def weak_levels(rng: np.random.Generator, levels: int, low: float, high: float
 
 def film(
     rig: Rig, people: Cast, seed: int, subjects: Sequence[int], levels: int,
-    weak: tuple[float, float], nuisance: Nuisance,
+    weak: tuple[float, float], nuisance: Nuisance, expressions: Sequence[str] = EXPRESSIONS,
 ) -> Takes:  # fmt: skip
-    """All six sequences of each of the subjects; `Takes.subject` counts within `subjects`."""
+    """A sequence of each expression of each subject.
+
+    `Takes.subject` counts within `subjects`, `Takes.label` within `expressions`.
+    """
     units, intensity, shots = [], [], []
     frames = 2 + levels
     for place, subject in enumerate(subjects):
-        for label, expression in enumerate(EXPRESSIONS):
-            rng = np.random.default_rng([seed, 1, subject, label])
+        for expression in expressions:  # a sequence is the same whatever else is shown
+            rng = np.random.default_rng([seed, 1, subject, EXPRESSIONS.index(expression)])
             strength = np.concatenate([[0.0, 1.0], weak_levels(rng, levels, *weak)])
             intensity.append(strength)
             units.append(_units(rig, expression, strength, nuisance, rng))
             shots.append(_shots(people, place, frames, nuisance, rng))
-    count = len(EXPRESSIONS) * frames
+    count = len(expressions) * frames
     return Takes(
         torch.from_numpy(np.concatenate(units)).float(),
         torch.from_numpy(np.concatenate(intensity)).float(),
         Shots(**{n: torch.cat([getattr(s, n) for s in shots]) for n in Shots.__annotations__}),
         torch.arange(len(subjects)).repeat_interleave(count),
-        torch.arange(len(EXPRESSIONS)).repeat_interleave(frames).repeat(len(subjects)),
+        torch.arange(len(expressions)).repeat_interleave(frames).repeat(len(subjects)),
     )
 
 

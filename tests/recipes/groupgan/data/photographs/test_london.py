@@ -16,7 +16,12 @@ from nvn_recipes.groupgan.data.photographs.london import London
 from PIL import Image, ImageDraw
 
 from nvn.errors import ConfigError, DataError, NvnWarning
-from tests.recipes.groupgan.data.photographs.trees import corrupt
+from tests.recipes.groupgan.data.photographs.trees import (
+    corrupt,
+    drawn_face,
+    london_set,
+    with_landmarks,
+)
 
 pytest.importorskip("skimage")
 
@@ -28,34 +33,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     return folder
 
 
-def drawn_face(path: Path, smile: int, shift: int = 0) -> None:
-    """Draw a face with a mouth whose corners are raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", (150, 150), (200, 210, 205))
-    pen = ImageDraw.Draw(image)
-    pen.ellipse((35 + shift, 20, 115 + shift, 130), fill=(190, 140, 120))
-    for eye in (58, 92):
-        pen.ellipse((eye - 8 + shift, 55, eye + 8 + shift, 65), fill=(250, 250, 250))
-        pen.ellipse((eye - 4 + shift, 56, eye + 4 + shift, 64), fill=(40, 30, 20))
-    corners = [
-        (55 - smile + shift, 102 - smile),
-        (75 + shift, 104),
-        (95 + smile + shift, 102 - smile),
-    ]
-    pen.line(corners, fill=(120, 40, 50), width=6)
-    image.save(path)
-
-
-def tree(root: Path, people: int = 2) -> Path:
-    for person in range(1, people + 1):
-        drawn_face(root / f"neutral_front/{person:03}_03.jpg", smile=0)
-        drawn_face(root / f"smiling_front/{person:03}_08.jpg", smile=6, shift=3)
-        (root / f"neutral_front/{person:03}_03.tem").write_text("1\n2\t3\n")
-    return root
-
-
 def test_pairs_are_weak_smiles_and_calm_faces(tmp_path: Path) -> None:
-    pairs = London(tree(tmp_path), 32, "center", levels=2).read()
+    pairs = London(london_set(tmp_path), 32, "center", levels=2).read()
     assert pairs.classes == ("neutral", "happiness")
     assert pairs.label.tolist() == [1, 1, 0, 0] * 2
     assert pairs.subject.tolist() == [0] * 4 + [1] * 4
@@ -66,7 +45,7 @@ def test_pairs_are_weak_smiles_and_calm_faces(tmp_path: Path) -> None:
 
 
 def test_intensities_rise_within_their_range(tmp_path: Path) -> None:
-    intensity = London(tree(tmp_path), 32, "center", weak=(0.2, 0.5)).read().intensity
+    intensity = London(london_set(tmp_path), 32, "center", weak=(0.2, 0.5)).read().intensity
     assert intensity is not None
     of_sequences = intensity.view(-1, 3)
     assert (of_sequences.diff(dim=1) > 0).all()
@@ -83,7 +62,7 @@ def test_a_weak_smile_is_between_the_two_photographs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smiles, "DRIFT", (0.0, 0.0, 0.0))
-    pairs = London(tree(tmp_path, people=1), 48, "center", levels=1, weak=(0.5, 0.5)).read()
+    pairs = London(london_set(tmp_path, people=1), 48, "center", levels=1, weak=(0.5, 0.5)).read()
     mouth = (slice(None), slice(None), slice(27, 40), slice(12, 36))
     neutral, weak, peak = (rows(pairs, role, 1)[mouth] for role in ("neutral", "weak", "peak"))
     whole = (peak - neutral).abs().mean()
@@ -94,7 +73,7 @@ def test_a_weak_smile_is_between_the_two_photographs(
 
 
 def test_the_head_of_the_peak_is_held_as_in_the_neutral_picture(tmp_path: Path) -> None:
-    root = tree(tmp_path, people=1)
+    root = london_set(tmp_path, people=1)
     pairs = London(root, 48, "center").read()
     eyes = (slice(None), slice(16, 22), slice(12, 36))
     neutral, peak = (pairs.shown(role)[0].float()[eyes] for role in ("neutral", "peak"))
@@ -105,14 +84,14 @@ def test_the_head_of_the_peak_is_held_as_in_the_neutral_picture(tmp_path: Path) 
 
 def test_around_the_face_nothing_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smiles, "DRIFT", (0.0, 0.0, 0.0))
-    pairs = London(tree(tmp_path, people=1), 48, "center", levels=1, weak=(0.5, 0.5)).read()
+    pairs = London(london_set(tmp_path, people=1), 48, "center", levels=1, weak=(0.5, 0.5)).read()
     neutral, weak = rows(pairs, "neutral", 1), rows(pairs, "weak", 1)
     assert (weak - neutral)[..., :4].abs().max() <= 1
     assert (weak - neutral)[..., 44:, :].abs().max() <= 1
 
 
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = London(tree(tmp_path), 32, "center")
+    source = London(london_set(tmp_path), 32, "center")
     first = source.read()
     monkeypatch.setattr(smiles, "make", None)
     again = source.read()
@@ -123,7 +102,7 @@ def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_same_photographs_give_the_same_pictures_whoever_else_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tree(tmp_path / "all")
+    root = london_set(tmp_path / "all")
     both = London(root, 32, "center").read()
     monkeypatch.setenv("NVN_CACHE", str(tmp_path / "another"))
     for folder in ("neutral_front", "smiling_front"):
@@ -135,14 +114,14 @@ def test_the_same_photographs_give_the_same_pictures_whoever_else_is_there(
 
 
 def test_changed_photographs_are_not_taken_from_the_cache(tmp_path: Path) -> None:
-    source = London(tree(tmp_path, people=1), 32, "center")
+    source = London(london_set(tmp_path, people=1), 32, "center")
     before = source.read()
     drawn_face(tmp_path / "smiling_front/001_08.jpg", smile=2)
     assert not torch.equal(before.pictures, source.read().pictures)
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
-    source = London(tree(tmp_path, people=1), 32, "center")
+    source = London(london_set(tmp_path, people=1), 32, "center")
     first = source.read()
     (kept,) = cache.rglob("*.npz")
     kept.write_bytes(kept.read_bytes()[:-200])
@@ -152,7 +131,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path) -> None:
 
 
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
-    root = tree(tmp_path, people=4)
+    root = london_set(tmp_path, people=4)
     corrupt(root / "smiling_front/002_08.jpg")
     (root / "smiling_front/003_08.jpg").unlink()
     with pytest.warns(NvnWarning) as told:
@@ -166,7 +145,7 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
 def test_whatever_one_person_is_like_the_others_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tree(tmp_path, people=3)
+    root = london_set(tmp_path, people=3)
     (root / "neutral_front/003_03.jpg").unlink()
     os.mkfifo(root / "neutral_front/003_03.jpg")
     drawn_face(root / "neutral_front/002_04.jpg", smile=0)
@@ -188,7 +167,7 @@ def test_whatever_one_person_is_like_the_others_are_read(
 
 
 def test_a_face_that_is_not_found_is_counted_from_the_cache_too(tmp_path: Path) -> None:
-    root = tree(tmp_path, people=1)
+    root = london_set(tmp_path, people=1)
     for name in ("neutral_front/001_03.jpg", "smiling_front/001_08.jpg"):
         Image.effect_noise((64, 64), 30).convert("RGB").save(root / name)
     for _ in range(2):
@@ -197,7 +176,7 @@ def test_a_face_that_is_not_found_is_counted_from_the_cache_too(tmp_path: Path) 
 
 
 def test_a_sample_is_of_the_first_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tree(tmp_path, people=4)
+    root = london_set(tmp_path, people=4)
     corrupt(root / "neutral_front/001_03.jpg")
     made = []
     monkeypatch.setattr(london, "smile_of", lambda n, *a: made.append(n) or smiles.smile_of(n, *a))
@@ -215,6 +194,43 @@ def test_a_missing_root_or_another_layout_says_what_is_expected(tmp_path: Path) 
     (tmp_path / "smiling_front").mkdir()
     with pytest.raises(DataError, match="nothing of it can be used"):
         London(tmp_path, 32).sample(3)
+
+
+def test_by_landmarks_a_mouth_moves_and_shows_no_teeth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smiles, "DRIFT", (0.0, 0.0, 0.0))
+    root = with_landmarks(london_set(tmp_path, people=1))
+    smiling = Image.open(root / "smiling_front/001_08.jpg")
+    ImageDraw.Draw(smiling).rectangle((66, 100, 90, 106), fill=(255, 255, 255))
+    smiling.save(root / "smiling_front/001_08.jpg")
+    mouth = (slice(None), slice(None), slice(27, 40), slice(12, 36))
+
+    def brightest(by: smiles.Making) -> tuple[float, float]:
+        pairs = London(root, 48, "center", levels=1, weak=(0.5, 0.5), by=by).read()
+        neutral, weak = (rows(pairs, role, 1)[mouth] for role in ("neutral", "weak"))
+        lips = neutral[:, 1] < 100  # where there are lips in the neutral picture
+        return weak[:, 1][lips].max().item(), (weak - neutral).abs().max().item()
+
+    bent, moved = brightest("landmarks")
+    blended, _ = brightest("motion")
+    assert moved > 20
+    assert bent < blended
+
+
+def test_landmarks_that_change_are_seen_and_those_that_are_missing_are_named(
+    tmp_path: Path,
+) -> None:
+    root = with_landmarks(london_set(tmp_path, people=3))
+    source = London(root, 32, "center", by="landmarks")
+    before = source.read()
+    file = root / "neutral_front/001_03.tem"
+    file.write_text("\n".join(["4", *file.read_text().splitlines()[1:5]]))
+    assert not torch.equal(before.pictures, source.read().pictures)
+    (root / "neutral_front/002_03.tem").unlink()
+    (root / "neutral_front/003_03.tem").write_text("three\n")
+    with pytest.warns(NvnWarning, match=r"2 unreadable: neutral_front/002_03\.tem"):
+        assert len(source.read()) == len(before) // 3
 
 
 def test_intensities_that_cannot_be_are_refused(tmp_path: Path) -> None:
