@@ -45,7 +45,9 @@ Preset = Annotated[str | None, typer.Option(help="A preset of the recipe.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="Set one setting; overrides --config. Repeatable."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set one setting, in a group as GROUP.NAME=VALUE; overrides --config. Repeatable.",
     ),
 ]
 ConfigFile = Annotated[

@@ -20,9 +20,12 @@ from nvn.errors import ConfigError, did_you_mean
 from nvn.recipe.groups import completed, groups, merged, overlaid
 from nvn.recipe.messages import messages
 from nvn.recipe.renaming import flat_names, renamed, void, warn_of
-from nvn.recipe.yaml_reading import MOST_BYTES, parse
+from nvn.recipe.yaml_reading import MOST_BYTES, parse, shortened
 
 __all__ = ["Config", "as_yaml", "overlaid", "read_settings", "read_yaml"]
+
+
+_DEEPEST = 20  # groups in one another
 
 
 class Config(pydantic.BaseModel):
@@ -184,6 +187,8 @@ def read_settings(pairs: Iterable[str]) -> dict[str, object]:
         except ConfigError:
             value = text  # not YAML: a string
         *within, last = name.split(".")
+        if len(within) > _DEEPEST:
+            raise ConfigError(f"--set {shortened(pair)}: groups are nested too deeply")
         inner = settings
         for group in within:
             inner = inner.setdefault(group, {})

@@ -185,16 +185,18 @@ def completed(model: Model, values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def leaves(values: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+def leaves(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested values as flat ones.
 
     >>> leaves({"steps": 3, "data": {"size": 48}})
     {'steps': 3, 'data.size': 48}
     """
     found: dict[str, Any] = {}
-    for name, value in values.items():
+    waiting = [*values.items()][::-1]
+    while waiting:
+        name, value = waiting.pop()
         if isinstance(value, Mapping) and value:
-            found |= leaves(value, f"{within}{name}.")
+            waiting += [(f"{name}.{inner}", each) for inner, each in [*value.items()][::-1]]
         else:
-            found[f"{within}{name}"] = value
+            found[name] = value
     return found

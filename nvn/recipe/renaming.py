@@ -38,7 +38,8 @@ def flat_names(model: Model) -> dict[str, str]:
     not among them.
     """
     tagged = {name: f"{name}.{g.tag}" for name, g in groups(model).items() if g.tag}
-    inner = {each.name for each in settings(model) if "." in each.name} - {*tagged.values()}
+    inner = {each.name for each in settings(model) if each.name.count(".") == 1}
+    inner -= {*tagged.values()}
     ends = Counter(name.rpartition(".")[2] for name in inner)
     single = {end for end, count in ends.items() if count == 1} - model.model_fields.keys()
     named = {name.rpartition(".")[2]: name for name in sorted(inner)}
@@ -63,19 +64,19 @@ def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> Renamed:
         for name, value in values.items()
         if name in names and not isinstance(value, Mapping | pydantic.BaseModel)
     }
-    now = _copied({name: value for name, value in values.items() if name not in old})
-    twice = []
+    now = {name: value for name, value in values.items() if name not in old}
+    clashes = []
     for name, today in old.items():
-        *within, last = today.split(".")
-        inner = now
-        for group in within:
-            inner = inner.setdefault(group, {})
-        if last in inner:
-            twice.append(f"{name} is the old name of {today}, which is given too: leave one out")
+        group, _, last = today.partition(".")
+        inner = now.get(group, {})
+        if not isinstance(inner, Mapping):
+            clashes.append(f"{name} is {today} now, and {group} is given a value of its own")
+        elif last in inner:
+            clashes.append(f"{name} is the old name of {today}, which is given too: leave one out")
         elif values[name] is not None:
-            inner[last] = values[name]
-    if twice:
-        raise ConfigError("\n".join(twice))
+            now[group] = {**inner, last: values[name]}
+    if clashes:
+        raise ConfigError("\n".join(clashes))
     return Renamed(now, old)
 
 
@@ -114,10 +115,3 @@ def _listed(names: Iterable[str]) -> str:
     every = list(names)
     more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
     return ", ".join(every[:_NAMED]) + more
-
-
-def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _copied(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-    }

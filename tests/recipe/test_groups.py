@@ -250,6 +250,12 @@ def test_old_names_in_python_too() -> None:
         assert Config().replace(steps=3).training.steps == 3
 
 
+def test_an_old_name_and_a_value_for_its_group_are_refused() -> None:
+    assert refused("steps=3", "training=5") == (
+        "steps is training.steps now, and training is given a value of its own"
+    )
+
+
 def test_both_names_are_refused_in_one_layer_and_override_across() -> None:
     said = "size is the old name of data.size, which is given too: leave one out"
     assert refused("size=16", "data.size=16") == said
@@ -320,6 +326,26 @@ def test_what_was_given_is_left_as_it_is() -> None:
 
 
 # --- the command line ---
+
+
+def test_groups_are_not_nested_without_end() -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        read_settings([f"steps{'.a' * 3000}=1"])
+
+
+@pytest.mark.parametrize(
+    "pair",
+    ["data.kind.x=1", "data=5", "data=[1]", "data.=1", ".=1", "..a=1", "=.=", "data.kind=null"],
+)
+def test_odd_names_and_values_are_told(pair: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert refused(pair)
+
+
+def test_names_that_are_no_texts_are_told() -> None:
+    assert refused(file={"data": {1: 2}})
+    assert refused(file={1: 2})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("pairs", [["a.b=1", "a=2"], ["a=2", "a.b=1"]])

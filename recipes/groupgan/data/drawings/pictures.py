@@ -12,8 +12,6 @@ from PIL import Image, ImageOps
 import nvn
 from nvn.images import read_picture
 
-from ...applying import too_narrow
-
 Gray: TypeAlias = NDArray[np.uint8]
 LEAST = 1e-3  # of a negative's pixels that are light, at least
 FAINTEST = 32  # of 255: a picture with less ink than that anywhere is blank paper
@@ -35,6 +33,11 @@ def read_drawing(path: Path, side: int) -> Gray:
     gray = ImageOps.invert(gray) if light_on_dark(gray) else gray
     square = ImageOps.pad(gray, (side, side), Image.Resampling.LANCZOS, color=255)
     return _darkened(np.asarray(square))
+
+
+def too_narrow(width: int, height: int, side: int) -> bool:
+    """Return whether of a picture, padded to a square of a side, half a pixel is left or less."""
+    return 2 * side * min(width, height) <= max(width, height)
 
 
 def light_on_dark(gray: Image.Image) -> bool:
