@@ -45,13 +45,18 @@ Preset = Annotated[str | None, typer.Option(help="A preset of the recipe.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="Set one setting; overrides --config. Repeatable."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set one setting, in a group as GROUP.NAME=VALUE; overrides --config. Repeatable.",
     ),
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run the code of a recipe that lies in the run's folder.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
 
 
@@ -213,6 +218,7 @@ def resume(
             help="Go on though the recipe, the code that it imports, or settings have changed.",
         ),
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Go on with a run that ended early, however it ended, as if it had not."""
     _load_torch()
@@ -225,7 +231,7 @@ def resume(
     if has_finished(folder) and not more_steps:
         raise RunError(f"the run {folder} has finished; with --more-steps N it goes on")
     given = read_settings(settings or ())
-    _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed)
+    _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed, trust=trust)
 
 
 @app.command(cls=Command)
@@ -370,6 +376,7 @@ def sweep(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of steps of each phase.")
     ] = None,
+    max_time: MaxTime = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -393,6 +400,7 @@ def sweep(
 
     from nvn.recipe.config import read_yaml
     from nvn.sweep import Request, sweep
+    from nvn.training.stopping import read_duration
 
     request = Request(
         recipes=recipes,
@@ -403,6 +411,7 @@ def sweep(
         file={} if config is None else read_yaml(config),
         seed=seed,
         max_steps=max_steps,
+        max_time=None if max_time is None else read_duration(max_time),
         precision=precision,
     )
     outcome = sweep(
@@ -430,6 +439,7 @@ def apply(
         str | None,
         typer.Option(metavar="RECIPE", help="The recipe, if it has moved since the run."),
     ] = None,
+    trust: Trust = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
@@ -442,7 +452,8 @@ def apply(
 
     pictures = find_pictures(files)
     check_empty(out)
-    game = trained(run, recipe=recipe, fabric=make_fabric(accelerator), telling=show)
+    fabric = make_fabric(accelerator)
+    game = trained(run, recipe=recipe, fabric=fabric, trust=trust, telling=show)
     applied = apply_to(game, pictures, out)
     report(applied, len(pictures), out)
     if applied.interrupted:
@@ -553,12 +564,13 @@ def _go_on(
     more_steps: int = 0,
     max_time: float | None = None,
     changed: bool = False,
+    trust: bool = False,
 ) -> None:
     """Go on with a run, as it was."""
     from nvn.console import Reporter, show
     from nvn.training.reopen import reopen
 
-    run = reopen(folder, settings, changed=changed, telling=show)
+    run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
 
     from nvn.training.fabric import make_fabric
     from nvn.training.starting import train

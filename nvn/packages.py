@@ -20,6 +20,7 @@ _OPTIONAL = MappingProxyType(
     {
         "resvg_py": ("resvg-py", "recipes"),
         "skimage": ("scikit-image", "recipes"),
+        "matplotlib": ("matplotlib", "recipes"),
         "sklearn": ("scikit-learn", "svm"),
         "torchmetrics": ("torchmetrics", "recipes"),
     }

@@ -8,52 +8,39 @@ classifier C says whether the expression that was made is the right one.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from pydantic import Field
-
 import nvn
 from nvn import energies as en
 
 from . import expression_1v2
-from .groupgan.magnifying import Magnifying
+from .groupgan.magnifying import Magnifying, MagnifyingConfig
 from .groupgan.networks import Extractor
-from .groupgan.settings import HEAVIEST, Presets, extended
+from .groupgan.rules import TwoVersusTwo
 
 
-class Config(expression_1v2.Config):
+class Config(MagnifyingConfig):
     """Settings of the game."""
 
-    presets: ClassVar[Presets] = extended(
-        expression_1v2.Config.presets,
-        paper={"ae": 2e-3, "be": 2e-3, "head": 0.0},
-    )
-    ae: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D")
-    be: float = Field(
-        3e-3, ge=0, le=HEAVIEST, description="E's weight on the peak, as judged by D′ or C"
-    )
-    head: float = Field(
-        0.3, ge=0, le=HEAVIEST, description="E's weight on the cross-entropy of its own head"
-    )
+    game: TwoVersusTwo = TwoVersusTwo()
 
 
 def recipe(config: Config) -> nvn.Recipe:
     """Declare the game: 1 v 2, with G and both critics told F_exp, and E, who extracts it."""
     faces = Magnifying.declared("groupgan-2v2", config)
     weak, peak, label = faces.weak, faces.peak, faces.label
-    modules = {"G": config.generator(config.features), "E": config.network(Extractor)}
+    told, rules = config.networks.features, config.game
+    modules = {"G": config.generator(told), "E": config.network(Extractor)}
     G, E = synthesis = faces.game.team("synthesis", **modules)
-    critics = faces.game.team("critics", **config.critics(config.features))
+    critics = faces.game.team("critics", **config.critics(rules.critics, told))
 
     f = E(weak).named("f")
     made = G(weak, f).named("fake")
     play = faces.play(made, f)
     fool, peaked, expression = expression_1v2.objectives(
-        config, faces, play, G, critics, extractor=E
+        rules, faces, play, G, critics, extractor=E
     )
     recognize = E.method("recognize")
     own_head = en.cross_entropy(recognize(f), label)
-    E.minimizes(expression + config.ae * fool + config.be * peaked + config.head * own_head)
+    E.minimizes(expression + rules.ae * fool + rules.be * peaked + rules.head * own_head)
 
     return faces.recipe(
         "expression_2v2",

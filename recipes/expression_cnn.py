@@ -15,20 +15,26 @@ from .groupgan.evaluation.confusion import Confusion
 from .groupgan.evaluation.differences import Differences
 from .groupgan.evaluation.recognition import Recognition
 from .groupgan.networks import Classifier
-from .groupgan.settings import ExpressionConfig
+from .groupgan.settings import ExpressionConfig, Training
 
 
-class Config(ExpressionConfig):
-    """Settings of the baseline."""
+class Learning(Training):
+    """Settings of how C learns."""
 
     learns_peaks: bool = Field(
         False, description="train C on real peaks too, as in the games: a fairer baseline"
     )
 
+
+class Config(ExpressionConfig):
+    """Settings of the baseline."""
+
+    training: Learning = Learning()
+
     @property
     def pairs_needed(self) -> bool:
         """Whether peaks are looked at."""
-        return self.learns_peaks
+        return self.training.learns_peaks
 
 
 def recipe(config: Config) -> nvn.Recipe:
@@ -37,16 +43,16 @@ def recipe(config: Config) -> nvn.Recipe:
     weak, label = game.batch("weak", "label")
     C = game.player("C", config.network(Classifier))
     C.minimizes(en.cross_entropy(C(weak), label))
-    if config.learns_peaks:
+    if config.training.learns_peaks:
         C.minimizes(en.cross_entropy(C(game.batch("peak")), label))
-    pairs = config.pairs
+    pairs, training = config.pairs, config.training
     return nvn.Recipe(
         name="expression_cnn",
         game=game,
         schedule=nvn.alternating(C),
-        optimizers=config.early(config.steps),
-        data=pairs.batches(config.batch, seed=1),
-        steps=config.steps,
+        optimizers=training.early(training.steps),
+        data=pairs.batches(training.batch, seed=1),
+        steps=training.steps,
         evaluations=[nvn.Evaluation("recognition", Recognition(pairs, weak, C(weak)))],
         previews=[
             nvn.Preview("confusion", Confusion(pairs, weak, C(weak))),

@@ -11,10 +11,13 @@ import nvn
 
 from .groupgan.magnifying import Magnifying, MagnifyingConfig
 from .groupgan.play import Play
+from .groupgan.rules import Conventional
 
 
 class Config(MagnifyingConfig):
     """Settings of the game."""
+
+    game: Conventional = Conventional()
 
 
 def recipe(config: Config) -> nvn.Recipe:
@@ -23,14 +26,14 @@ def recipe(config: Config) -> nvn.Recipe:
     G = faces.game.player("G", config.generator())
     D = faces.game.player("D", config.critic())
     made = G(faces.weak).named("fake")
-    objectives(config, faces, faces.play(made), G, D)
+    objectives(config.game, faces, faces.play(made), G, D)
     return faces.recipe(
         "expression_gan", faces.moves([D], [G]), G=G, made=made, copied=G(faces.peak)
     )
 
 
 def objectives(
-    config: Config,
+    rules: Conventional,
     faces: Magnifying,
     play: Play,
     G: nvn.Player,
@@ -40,5 +43,5 @@ def objectives(
     """Declare (1)-(3), and return the energy of fooling D."""
     fool = play.fooling(D)
     D.minimizes(play.real_or_made(D))
-    G.minimizes(faces.content(play.made, extractor) + config.a * fool)
+    G.minimizes(faces.content(play.made, extractor) + rules.a * fool)
     return fool

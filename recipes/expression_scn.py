@@ -18,16 +18,14 @@ from pydantic import Field
 import nvn
 from nvn import energies as en
 
+from .groupgan.comparators.selfcure import From, Ranks, Relabeling, SelfCuring, Until, weighted
 from .groupgan.evaluation.confusion import Confusion
 from .groupgan.evaluation.recognition import Recognition
-from .groupgan.selfcure import From, Ranks, Relabeling, SelfCuring, Until, weighted
 from .groupgan.settings import ExpressionConfig
 
 
-class Config(ExpressionConfig):
-    """Settings of the network; β, γ and the margins are the article's."""
-
-    pairs_needed: ClassVar[bool] = False
+class Rules(nvn.Config):
+    """Settings of the energies; β, γ and the margins are the article's."""
 
     share: float = Field(
         0.7, gt=0, lt=1, description="β, the part of a batch that counts as important"
@@ -52,33 +50,41 @@ class Config(ExpressionConfig):
     )
 
 
+class Config(ExpressionConfig):
+    """Settings of the network."""
+
+    pairs_needed: ClassVar[bool] = False
+
+    game: Rules = Rules()
+
+
 def recipe(config: Config) -> nvn.Recipe:
     """Declare γ L_RR + (1 − γ) L_WCE, with the labels as given first, later with corrected ones."""
+    rules, training, pairs = config.game, config.training, config.pairs
     game = nvn.Game("scn")
     weak, label = game.batch("weak", "label")
     C = game.player("C", config.network(SelfCuring))
     x = C(weak)
     importance = C.method("importance")(x).named("importance")
     answer = nvn.value(weighted)(C.method("recognize")(x), importance).named("answer")
-    relabeling = Relabeling(config.share, config.relabel_margin)
+    relabeling = Relabeling(rules.share, rules.relabel_margin)
     told = answer.stop_gradient(), importance.stop_gradient()
     corrected = nvn.value(relabeling)(label, *told).named("corrected")
 
-    ranks = nvn.energy(Ranks(config.share, config.rank_margin), name="ranks")(importance)
-    begin = round(config.relabel_after * config.steps)
+    ranks = nvn.energy(Ranks(rules.share, rules.rank_margin), name="ranks")(importance)
+    begin = round(rules.relabel_after * training.steps)
     first, then = Until(begin), From(begin)
     expression = first * en.cross_entropy(answer, label)
     expression += then * en.cross_entropy(answer, corrected)
-    C.minimizes(config.rank_weight * ranks + (1 - config.rank_weight) * expression)
+    C.minimizes(rules.rank_weight * ranks + (1 - rules.rank_weight) * expression)
 
-    pairs = config.pairs
     return nvn.Recipe(
         name="expression_scn",
         game=game,
         schedule=nvn.alternating(C),
-        optimizers=config.early(config.steps),
-        data=pairs.batches(config.batch, seed=1),
-        steps=config.steps,
+        optimizers=training.early(training.steps),
+        data=pairs.batches(training.batch, seed=1),
+        steps=training.steps,
         evaluations=[nvn.Evaluation("recognition", Recognition(pairs, weak, answer))],
         previews=[nvn.Preview("confusion", Confusion(pairs, weak, answer))],
     )

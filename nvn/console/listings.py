@@ -11,8 +11,7 @@ from rich.text import Text
 from nvn.console.output import show
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
+    from nvn.recipe.groups import Setting
     from nvn.recipe.loading import RecipeSource, Summary
 
 
@@ -26,18 +25,22 @@ def show_recipes(recipes: Iterable[Summary]) -> None:
 
 def show_settings(source: RecipeSource) -> None:
     """Print a recipe's settings and presets."""
+    from nvn.recipe.groups import leaves, settings
+
     table = Table("setting", "default", "description", box=None, pad_edge=False)
-    for name, field in source.config_class.model_fields.items():
-        default = "required" if field.is_required() else repr(field.get_default())
-        table.add_row(Text(name), Text(default), Text(_description(field)))
+    for each in settings(source.config_class):
+        default = "required" if each.field.is_required() else repr(each.field.get_default())
+        table.add_row(Text(each.name), Text(default), Text(_description(each)))
     show(table if table.row_count else f"{source.name} has no settings")
-    for name, values in source.config_class.presets.items():
-        changed = ", ".join(f"{setting}={value}" for setting, value in values.items())
+    for name, values in source.config_class.all_presets().items():
+        changed = ", ".join(f"{setting}={value}" for setting, value in leaves(values).items())
         show(f"\n--preset {name}: {changed or 'the defaults'}")
 
 
-def _description(field: FieldInfo) -> str:
+def _description(setting: Setting) -> str:
     """Return a setting's description, with its allowed values if they are listed."""
-    allowed = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    named = ", ".join(map(str, allowed))
-    return f"{field.description or ''} ({named})" if named else field.description or ""
+    kind = setting.field.annotation
+    allowed = setting.allowed or (get_args(kind) if get_origin(kind) is Literal else ())
+    named = f" ({', '.join(map(str, allowed))})" if allowed else ""
+    having = f"{', '.join(setting.kinds)}: " if setting.kinds else ""
+    return f"{having}{setting.field.description or ''}{named}"

@@ -9,7 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["changed_code", "code_of", "digest", "kept_differs", "lies_inside"]
+from nvn.errors import RunError
+from nvn.files import read_regular
+
+__all__ = ["changed_code", "code_of", "digest", "kept_differs", "lies_inside", "require_outside"]
+
+MOST = 2**24  # bytes of a file of code
 
 _PACKAGES = {"site-packages", "dist-packages"}
 
@@ -38,8 +43,9 @@ def kept_differs(folder: Path, recipe: Path) -> bool:
     Where there is nothing to compare, it is taken to be the same.
     """
     try:
-        return (folder / "recipe.py").read_bytes() != recipe.read_bytes()
-    except OSError:
+        kept = read_regular(folder / "recipe.py", "code", MOST)
+        return kept != read_regular(recipe, "code", MOST)
+    except RunError:
         return False
 
 
@@ -48,11 +54,25 @@ def lies_inside(recipe: Path, folder: Path) -> bool:
     return recipe.resolve().is_relative_to(folder.resolve())
 
 
+def require_outside(recipe: Path, folder: Path) -> None:
+    """Refuse a recipe in the run's folder that names it: its code may be a stranger's.
+
+    Raises:
+        RunError: It lies there.
+    """
+    if lies_inside(recipe, folder):
+        raise RunError(
+            f"the recipe that the run {folder} names, {recipe}, lies in that folder itself, which "
+            "may come from anybody, and its code would be run: read it, and give --trust, or "
+            "nvn.trained(…, trust=True)"
+        )
+
+
 def digest(path: Path) -> str | None:
     """Return the SHA-256 of a file, or None if it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_regular(path, "code", MOST)).hexdigest()
+    except RunError:
         return None
 
 

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from nvn.errors import ConfigError, did_you_mean
+from nvn.errors import ConfigError, RunError, did_you_mean
+from nvn.files import read_regular
 from nvn.folder_package import NeighborLoader, make_package
+from nvn.recipe.code import MOST
 from nvn.recipe.config import Config, as_yaml
 from nvn.recipe.recipe import Recipe
 
@@ -144,7 +146,9 @@ def recipe_file(path_or_name: str) -> Path:
     if not bare and path.parts:
         if path.is_file():
             return path
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")])
+        if path.exists():
+            raise ConfigError(f"{path_or_name} is no regular file; expected a recipe's")
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py") if p.is_file()])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
     names = [summary.name for summary in installed_recipes()]
     raise ConfigError(
@@ -220,8 +224,8 @@ def _check_call(path: Path, config_class: type[Config], function: Callable[..., 
 def _summary(path: Path) -> Summary | None:
     """Return a file's name and first line, or None if it is no recipe."""
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
+        tree = ast.parse(read_regular(path, "code", MOST))
+    except (SyntaxError, ValueError, RunError):  # a pipe, a broken link, no Python
         return None
     if not any(isinstance(node, ast.FunctionDef) and node.name == "recipe" for node in tree.body):
         return None

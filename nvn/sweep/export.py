@@ -57,6 +57,7 @@ def write_request(folder: SweepFolder, command: str) -> None:
         "set": list(request.settings),
         "seed": request.seed,
         "max_steps": request.max_steps,
+        "max_time": request.max_time,
         "precision": request.precision,
         "runs": [place.name for place in folder.places],
         "nvn": {"version": version(), "commit": _commit(Path(nvn.__file__))},
@@ -69,10 +70,14 @@ def _markdown(table: Table) -> str:
     """Return a table in GitHub's Markdown."""
     rule = ["---"] * table.labels + ["---:"] * (len(table.header) - table.labels)
     lines = [
-        "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
-        for row in (table.header, rule, *table.rows)
+        "| " + " | ".join(map(_in_a_cell, row)) + " |" for row in (table.header, rule, *table.rows)
     ]
     return "\n".join([f"{table.title}:", "", *lines])
+
+
+def _in_a_cell(text: str) -> str:
+    """Return a text as one line without bars: a metric's name may be anything."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _statistics(measured: Measured) -> Iterator[Sequence[object]]:

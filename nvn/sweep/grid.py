@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ __all__ = ["REPEATS", "SEED", "Axis", "Cell", "Grid", "Request", "as_text", "mak
 
 SEED = "seed"  # not a setting: the run's own seed
 REPEATS = (SEED, "fold")  # means are over these
+MOST = 10_000  # runs: each has a folder, and is checked before the first one starts
 _FLOW = 1_000_000  # characters per line: YAML must not wrap
 
 
@@ -39,6 +41,7 @@ class Request:
         file: Settings read from a file.
         seed: The seed of all runs, unless swept; None for 0.
         max_steps: Maximum number of steps of each phase.
+        max_time: Maximum number of seconds of each run.
         precision: As in `nvn run`.
     """
 
@@ -50,6 +53,7 @@ class Request:
     file: Mapping[str, object] = field(default_factory=dict)
     seed: int | None = None
     max_steps: int | None = None
+    max_time: float | None = None
     precision: str = "32-true"
 
 
@@ -87,7 +91,7 @@ class Cell:
     @cached_property
     def row(self) -> tuple[str, ...]:
         """The swept values other than seed and fold, as text: the label of a table's row."""
-        return tuple(as_text(x) for name, x in self.chosen.items() if name not in REPEATS)
+        return tuple(as_text(x) for name, x in self.chosen.items() if not _repeats(name))
 
     @cached_property
     def content(self) -> str:
@@ -115,7 +119,7 @@ class Grid:
     @property
     def rows(self) -> tuple[str, ...]:
         """The swept names other than seed and fold."""
-        return tuple(axis.name for axis in self.axes if axis.name not in REPEATS)
+        return tuple(axis.name for axis in self.axes if not _repeats(axis.name))
 
     @property
     def repeats(self) -> int:
@@ -127,12 +131,14 @@ def make_grid(request: Request) -> Grid:
     """Expand a request into runs, and check the configuration of each.
 
     Raises:
-        ConfigError: Naming every problem of the swept values, the recipes and the settings.
+        ConfigError: Naming every problem of the swept values, the recipes and the settings; or
+            that there are too many runs.
     """
     problems: list[str] = []
     axes = _axes(request, problems)
     fixed = _fixed(request, axes, problems)
     recipes = _recipes(request, problems)
+    _check_size(axes, len(request.recipes))
     cells: list[Cell] = []
     for given, recipe in recipes:
         cells += _cells(request, given, recipe, axes, fixed, problems)
@@ -154,6 +160,16 @@ def as_text(value: object) -> str:
     return text.removesuffix("...\n").strip()
 
 
+def _check_size(axes: Sequence[Axis], recipes: int) -> None:
+    count = recipes * prod(len(axis.values) for axis in axes)
+    if count > MOST:
+        sizes = " × ".join([f"{recipes} recipes", *(f"{len(a.values)} {a.name}" for a in axes)])
+        raise ConfigError(
+            f"this sweep would be of {count} runs or more ({sizes}); expected {MOST} at most: "
+            "sweep fewer values, or one part after the other"
+        )
+
+
 # --- axes ---
 
 
@@ -167,7 +183,8 @@ def _axes(request: Request, problems: list[str]) -> tuple[Axis, ...]:
     if request.folds is not None:
         if request.folds < 2:
             problems.append(f"--folds {request.folds}: expected at least 2")
-        axes.append(Axis("fold", tuple(range(max(request.folds, 2)))))
+        # (No more than are refused below: a number that is absurd must not fill the memory.)
+        axes.append(Axis("fold", tuple(range(min(max(request.folds, 2), MOST + 1)))))
     names = Counter(axis.name for axis in axes)
     for name in (name for name, count in names.items() if count > 1):
         clash = " (--folds sweeps it)" if name == "fold" and request.folds is not None else ""
@@ -212,14 +229,15 @@ def _fixed(request: Request, axes: Sequence[Axis], problems: list[str]) -> dict[
     for pair in request.settings:
         if (name := pair.partition("=")[0]) in swept - {SEED}:
             problems.append(f"--set {pair}: {name!r} is swept, so it cannot be set as well")
-        if name == "folds" and request.folds is not None:
+        if _last(name) == "folds" and request.folds is not None:
             problems.append(f"--set {pair}: --folds {request.folds} sets it already")
     if request.seed is not None and SEED in swept:
         problems.append(f"--seed {request.seed}: the seed is swept, so it cannot be set as well")
-    if request.folds is not None:
-        single["folds"] = max(request.folds, 2)  # fewer has been reported
-        if "folds" in swept:
-            problems.append(f"--over folds: --folds {request.folds} sets it already")
+    for name in swept if request.folds is not None else ():
+        if _last(name) == "folds":
+            problems.append(f"--over {name}: --folds {request.folds} sets it already")
+        elif _last(name) == "fold" != name:
+            problems.append(f"--over {name}: --folds {request.folds} sweeps it already")
     return overlaid(request.file, single)
 
 
@@ -261,13 +279,16 @@ def _cells(
 ) -> Iterator[Cell]:
     """Yield the runs of a recipe; report each problem once, with the first run that has it."""
     known: set[str] = set()
+    parts = {} if request.folds is None else {"folds": max(request.folds, 2)}  # fewer: reported
+    names = {name: _today(recipe, name) for name in ("folds", "fold") if parts}
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.name: value for axis, value in zip(axes, values, strict=True)}
         settings: dict[str, Any] = dict(fixed)
         try:
-            for name, value in chosen.items():
+            for name, value in {**parts, **chosen}.items():
                 if name != SEED:
-                    settings = overlaid(settings, read_settings([f"{name}={as_text(value)}"]))
+                    pair = f"{names.get(name, name)}={as_text(value)}"
+                    settings = overlaid(settings, read_settings([pair]))
             config = recipe.config_class.build(request.preset, None, settings)
         except ConfigError as error:
             new = [line for line in str(error).splitlines() if line not in known]
@@ -287,6 +308,20 @@ def _duplicates(cells: Iterable[Cell]) -> Iterator[str]:
         other = first.setdefault((cell.recipe.name, cell.content), cell)
         if other is not cell:
             yield f"{cell}: the same run as {other}; is a value given twice?"
+
+
+def _today(recipe: RecipeSource, name: str) -> str:
+    """Return what a setting is called in a recipe whose settings are in groups."""
+    return recipe.config_class.old_names().get(name, name)
+
+
+def _repeats(name: str) -> bool:
+    return _last(name) in REPEATS
+
+
+def _last(name: str) -> str:
+    """Return a setting's name without that of its group."""
+    return name.rpartition(".")[2]
 
 
 def _pairs(chosen: Mapping[str, object]) -> list[str]:

@@ -148,8 +148,10 @@ def _numbers(metrics: Any) -> dict[str, dict[str, float]]:
 def clear(place: Path) -> None:
     """Remove the folder of a run that did not finish."""
     with disk(place, "remove"):
-        if place.exists():
+        if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
+        else:  # whatever else has its name
+            place.unlink(missing_ok=True)
 
 
 def can_go_on(place: Path, recipe: RecipeSource) -> bool:

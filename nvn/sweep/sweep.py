@@ -77,7 +77,12 @@ class _Sweep:
         grid, places, results = self.folder.grid, self.folder.places, self.folder.results()
         warn_of_changed_code(self.folder, results)
         jobs = [
-            Job(cell, place, run_command(cell, grid.request, accelerator, place))
+            Job(
+                cell,
+                place,
+                run_command(cell, grid.request, accelerator, place),
+                grid.request.max_time,
+            )
             for cell, place, result in zip(grid.cells, places, results, strict=True)
             if not result.finished
         ]

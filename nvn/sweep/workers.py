@@ -25,6 +25,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from nvn.errors import RunError
 from nvn.files import disk
 from nvn.sweep.grid import Cell, Request, as_text
 from nvn.sweep.locks import opened, try_lock
@@ -35,6 +36,7 @@ __all__ = ["Job", "Watcher", "run_command", "run_jobs", "this_program"]
 
 _POLL = 0.1  # seconds between two looks at a signal, or at a lock that another process holds
 _GRACE = 10.0  # seconds that a run gets to end by itself
+STARTING = 120.0  # seconds beyond its own that a run may take: to start, to measure at its end
 _READ = 20_000  # bytes of a log that are read, from its beginning or its end
 _PID = "process "  # how the line of a log begins that names its process
 
@@ -47,11 +49,13 @@ class Job:
         cell: The cell.
         place: The run's folder.
         arguments: Those of `nvn` that run it.
+        max_time: The seconds that it has; None for any number.
     """
 
     cell: Cell
     place: Path
     arguments: tuple[str, ...]
+    max_time: float | None = None
 
     @property
     def log(self) -> Path:
@@ -174,21 +178,33 @@ class _Workers:
             result = read_result(job.place)
             if result.finished:  # by the process of an earlier sweep
                 return result
-            process = self._started(job, environment, log)
+            try:
+                process = self._started(job, environment, log)
+            except RunError as error:  # of its folder: the others have theirs
+                return Result("failed", result.metrics, str(error))
         if process is None:
             return None
-        process.wait()
+        hangs = _waited(process, job.max_time)
         self.processes.remove(process)
+        _end_group(process.pid)
         result = read_result(job.place)
         if result.finished:
             return result
+        if hangs:
+            return Result("failed", result.metrics, hangs)
+        if result.outcome == "out of time":
+            told = f"out of time after {job.max_time:g} s: the same command goes on with it"
+            return Result(result.outcome, result.metrics, told)
         return Result("failed", result.metrics, _failure(result, process, job.log))
 
     def _acquired(self, job: Job, log: BufferedRandom) -> bool:
         """Take the lock of a log, waiting for it if need be; False if all has to end."""
         if try_lock(log):
             return True
-        self.events.put(partial(self.watcher.waits, job, _process_of(job.log)))
+        number = _process_of(job.log)
+        if number is not None and not _is_alive(int(number)):
+            _end_group(int(number))  # what it left behind has the lock
+        self.events.put(partial(self.watcher.waits, job, number))
         while not self.ending.wait(_POLL):  # flock itself could not be interrupted
             if try_lock(log):
                 return True
@@ -222,6 +238,40 @@ class _Workers:
         return process
 
 
+# --- the end of a run ---
+
+
+def _waited(process: subprocess.Popen[bytes], seconds: float | None) -> str:
+    """Wait until a run ends; one that hangs is ended. Return what to tell of that, or ""."""
+    try:
+        process.wait(None if seconds is None else seconds + STARTING)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+            return f"did not end by itself {STARTING:g} s after the {seconds:g} s that it had"
+        _end_group(process.pid)
+        process.wait()
+        return f"hung: killed {STARTING + _GRACE:g} s after the {seconds:g} s that it had"
+    return ""
+
+
+def _end_group(number: int) -> None:
+    """End what a run's process has left behind: it would hold the lock of the run's log."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(number, signal.SIGKILL)
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 # --- the command of a run ---
 
 
@@ -244,6 +294,8 @@ def run_command(cell: Cell, request: Request, accelerator: str, place: Path) -> 
     words += ["--seed", str(cell.seed)]
     if request.max_steps is not None:
         words += ["--max-steps", str(request.max_steps)]
+    if request.max_time is not None:
+        words += ["--max-time", f"{request.max_time:g}s"]
     words += ["--accelerator", accelerator, "--precision", request.precision]
     return (*words, "--out", str(place), "--resume", "auto")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nvn.errors import ConfigError, RunError
-from nvn.recipe.code import changed_code, kept_differs, lies_inside
+from nvn.recipe.code import changed_code, kept_differs, lies_inside, require_outside
 from nvn.recipe.config import Config, read_yaml
+from nvn.recipe.groups import leaves
 from nvn.recipe.loading import RecipeSource, load_recipe, recipe_file
 from nvn.training.resume import check_run
 from nvn.training.run_file import RunFile, read_run
@@ -89,6 +90,7 @@ def reopen(
     settings: Mapping[str, object],
     *,
     changed: bool = False,
+    trust: bool = False,
     telling: Callable[[str], None] = lambda _: None,
 ) -> Reopened:
     """Load a run's recipe again, and its configuration.
@@ -97,10 +99,11 @@ def reopen(
         folder: The run's folder.
         settings: Settings to change.
         changed: Whether the recipe, what it imports, or settings may differ from what they were.
+        trust: Whether the recipe may lie in the run's own folder, which may come from anybody.
         telling: Is told which recipe's code will be run, before it is; and the differences.
 
     Raises:
-        RunError: Something differs; or the run was started from Python.
+        RunError: Something differs; the run was started from Python; or its folder has the recipe.
         ConfigError: There is no such recipe any more, or a setting is invalid.
     """
     about = read_run(folder)
@@ -111,6 +114,8 @@ def reopen(
             "nvn.train(…, resume=folder)"
         )
     path = recipe_file(origin)
+    if not trust:
+        require_outside(path, folder)
     inside = ", which lies in that folder" if lies_inside(path, folder) else ""
     telling(f"recipe: {path}{inside}")
     differences = [*_code_differences(folder, about.code, path)]
@@ -119,7 +124,7 @@ def reopen(
     source = load_recipe(origin)
     before = read_yaml(folder / "config.yaml")
     config = source.config_class.build(file=before, settings=settings)
-    differences += _setting_differences(before, config.model_dump(mode="json"))
+    differences += _setting_differences(before, config)
     if differences and not changed:
         raise RunError(_refusal(folder, differences))
     for difference in differences:
@@ -193,12 +198,13 @@ def _diff(before: Path, now: Path) -> str:
     return "\n".join(f"  {line}" for line in [*lines[:_LINES], *more])
 
 
-def _setting_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _setting_differences(before: Mapping[str, Any], config: Config) -> Iterator[str]:
+    was, now = leaves(config.today(before)), leaves(config.model_dump(mode="json"))
     for name in now:
-        if name not in before:
+        if name not in was:
             yield f"setting {name} = {now[name]!r} is new"
-        elif before[name] != now[name]:
-            yield f"setting {name} = {now[name]!r}: it was {before[name]!r}"
+        elif was[name] != now[name]:
+            yield f"setting {name} = {now[name]!r}: it was {was[name]!r}"
 
 
 def _start_differences(folder: Path, config: Config, wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -206,9 +212,7 @@ def _start_differences(folder: Path, config: Config, wanted: Mapping[str, Any]) 
     for name, value in wanted.items():
         if about.get(name) != value:
             yield f"{name} = {value!r}: it is {about.get(name)!r} in {folder}"
-    yield from _setting_differences(
-        read_yaml(folder / "config.yaml"), config.model_dump(mode="json")
-    )
+    yield from _setting_differences(read_yaml(folder / "config.yaml"), config)
 
 
 def _refusal(folder: Path, differences: list[str]) -> str:

@@ -19,7 +19,7 @@ from nvn.engine.seeding import seeded
 from nvn.errors import ConfigError, NvnWarning, RunError
 from nvn.images import rgb
 from nvn.recipe.build import make_engines
-from nvn.recipe.code import kept_differs, lies_inside
+from nvn.recipe.code import kept_differs, lies_inside, require_outside
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.loading import RecipeSource, installed_folder, load_recipe
 from nvn.recipe.recipe import MAIN, Application, Recipe
@@ -109,6 +109,7 @@ def trained(
     *,
     recipe: Recipe | Path | str | None = None,
     fabric: Fabric | None = None,
+    trust: bool = False,
     telling: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Build a run's recipe again, and load the run's weights. No data are read.
@@ -121,11 +122,12 @@ def trained(
         recipe: The recipe, if it has moved or if the run was started from Python: its file, its
             name if installed, or an `nvn.Recipe`.
         fabric: Device and precision; one device in 32-true if None.
+        trust: Whether a recipe may lie in the run's own folder, which may come from anybody.
         telling: Is told which recipe's code will be run, before it is.
 
     Raises:
         RunError: If there is no such run, if its weights are missing, incomplete or do not fit,
-            or if its recipe's file does not exist anymore.
+            if its recipe's file does not exist anymore, or if it lies in the run's folder.
         NvnError: If the recipe cannot be built.
 
     >>> from functools import partial
@@ -157,7 +159,7 @@ def trained(
     with seeded(
         seed, fabric.device
     ):  # for random buffers and constants that are not in the weights
-        built, config = _built(folder, about, recipe, telling)
+        built, config = _built(folder, about, recipe, trust, telling)
         engine = make_engines(built, fabric, seed)[MAIN]
     for name, module in engine.modules.items():
         file = folder / "checkpoints" / "final" / f"{name}.safetensors"
@@ -234,11 +236,12 @@ def _built(
     folder: Path,
     about: Mapping[str, Any],
     given: Recipe | Path | str | None,
+    trust: bool,
     telling: Callable[[str], None],
 ) -> tuple[Recipe, Config | None]:
     if isinstance(given, Recipe):
         return given, None
-    source = _source(folder, about, given, telling)
+    source = _source(folder, about, given, trust, telling)
     config = source.config_class.build(file=read_yaml(folder / "config.yaml"))
     return source.build(config), config
 
@@ -247,6 +250,7 @@ def _source(
     folder: Path,
     about: Mapping[str, Any],
     given: Path | str | None,
+    trust: bool,
     telling: Callable[[str], None],
 ) -> RecipeSource:
     origin = given or about.get("origin")
@@ -256,6 +260,8 @@ def _source(
             "Python: give it with --recipe FILE, or as nvn.trained(…, recipe=…)"
         )
     if given is None:
+        if not trust:
+            require_outside(Path(str(origin)), folder)
         _check_kept(folder, str(origin))
     inside = ", which lies in that folder" if lies_inside(Path(str(origin)), folder) else ""
     telling(f"recipe: {origin}{inside}: its code is run")

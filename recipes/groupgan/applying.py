@@ -20,7 +20,8 @@ from torch import Tensor
 
 import nvn
 
-from .photographs.cropping import Crop, Cropper
+from .data.drawings.pictures import too_narrow
+from .data.photographs.cropping import Crop, Cropper
 
 FINER = 8  # a large picture is shrunk to so many times what the networks see, before it is padded
 STRIP = 1 << 20  # pixels that are changed at once, about
@@ -113,11 +114,6 @@ class Part:
 def never(image: Image.Image) -> bool:
     """Return that a picture is none: of no picture it holds."""
     return False
-
-
-def too_narrow(width: int, height: int, side: int) -> bool:
-    """Return whether of a picture, padded to a square of a side, half a pixel is left or less."""
-    return 2 * side * min(width, height) <= max(width, height)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -18,29 +19,50 @@ from nvn import energies as en
 
 from . import networks as nets
 from .applying import Changed, FacePart
+from .data.pairs import Split
+from .data.photographs.cropping import GRAY
+from .data.rendered.smiling import RenderedSmiles
 from .evaluation.confusion import Confusion
 from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
-from .photographs.cropping import GRAY
-from .play import Content, Family, Play, doubt
-from .settings import HEAVIEST, MOST, ExpressionConfig, Presets, extended
+from .fitting import MOST, Presets, extended
+from .play import Play, doubt
+from .rules import Conventional
+from .settings import ExpressionConfig, Networks, Training
+
+Toward: TypeAlias = nvn.Energy | nvn.WeightedSum
+
+# Phases before the game that there are twice: first on rendered smiles, then on the set's own.
+RENDERED = MappingProxyType({"pretraining": "rendered_pretraining", "warmup": "rendered_warmup"})
+RENDERED_PEOPLE = 200
+MORE_VARIED = 2.0  # than photographs are rendered smiles, so that what is learned holds for these
 
 
-class MagnifyingConfig(ExpressionConfig):
-    """Settings of a game in which a generator magnifies."""
+class MakingNetworks(Networks):
+    """Settings of the networks, a generator among them."""
+
+    presets: ClassVar[Presets] = extended(Networks.presets, paper={"residual": False})
+
+    residual: bool = Field(True, description="G makes the difference to its input, with skips")
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        if self.published_init and self.residual:
+            yield (
+                "published_init = true: its biases of 1 would have G add 1 to every pixel; "
+                "set residual to false, as published"
+            )
+
+
+class PlayTraining(Training):
+    """Settings of how players learn, before the game and in it."""
 
     presets: ClassVar[Presets] = extended(
-        ExpressionConfig.presets,
+        Training.presets,
         gpu={"peaks": 2000, "pretraining": 4000, "warmup": 20_000, "steps": 5000},
         paper={  # section 4.2 and Algorithm 1
-            "residual": False,
-            "content": "mse",
-            "adversarial": "minimax",
-            "a": 2e-3,
-            "classifier": "frozen",
-            "algorithm1": True,
             "autoencode": True,
             "peaks": 10_000,
             "pretraining": 10_000,
@@ -48,19 +70,16 @@ class MagnifyingConfig(ExpressionConfig):
             "warmup": 10_000,
             "lr": 1e-4,
         },
+        london={
+            "peaks": 300,
+            "rendered_pretraining": 300,
+            "rendered_warmup": 1500,
+            "pretraining": 500,
+            "warmup": 1000,
+            "steps": 300,
+        },
     )
 
-    # the game
-    content: Content = Field("l1", description="content energy between generated and real peaks")
-    adversarial: Family = Field("non_saturating", description="adversarial loss")
-    a: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
-    classifier: Literal["frozen", "cotrained"] = Field(
-        "cotrained", description="C is frozen after pre-training, or co-trained"
-    )
-    algorithm1: bool = Field(False, description="each player moves alone, on a fresh batch")
-    # networks
-    residual: bool = Field(True, description="G makes the difference to its input, with skips")
-    # training
     peaks: int = Field(
         200, ge=1, le=MOST, description="steps of phase peaks: the judge learns real peaks"
     )
@@ -74,31 +93,61 @@ class MagnifyingConfig(ExpressionConfig):
     warmup: int = Field(
         1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
     )
+    rendered_pretraining: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="london: steps of a phase before pretraining, the same on rendered smiles",
+    )
+    rendered_warmup: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="london: steps of a phase before pretraining, warmup on rendered smiles",
+    )
     autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
     steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
     lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
-
-    def _problems(self) -> Iterator[str]:
-        yield from super()._problems()
-        if self.published_init and self.residual:
-            yield (
-                "published_init = true: its biases of 1 would have G add 1 to every pixel; "
-                "set residual=false, as published"
-            )
-
-    def generator(self, features: int = 0) -> nets.Generator:
-        """Make a generator, one that is told `features` of an expression."""
-        return self.prepared(nets.Generator(self.width, features, residual=self.residual))
-
-    def critic(self, features: int = 0) -> nets.Critic:
-        """Make a critic, one that is told `features` of an expression."""
-        widths = nets.critic_widths(self.width)
-        return self.prepared(nets.Critic(widths, features, self.size))
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""
         plateau = nvn.Plateau("G", every=100, patience=10, factor=0.1, min_lr=self.lr / 10)
         return nvn.Optimizer(self.stepping(self.lr, beta1=0.5), schedule=plateau)
+
+
+class MagnifyingConfig(ExpressionConfig):
+    """Settings of a game in which a generator magnifies."""
+
+    networks: MakingNetworks = MakingNetworks()
+    training: PlayTraining = PlayTraining()
+    game: Conventional = Conventional()
+
+    def _problems(self) -> Iterator[str]:
+        yield from super()._problems()
+        for name in RENDERED.values():
+            if (steps := getattr(self.training, name)) and self.data.kind != "london":
+                yield f"training.{name} = {steps}: rendered smiles are for data.kind = london"
+
+    @cached_property
+    def rendered(self) -> Split:
+        """Rendered smiles, all but one person's to train on."""
+        data = self.data
+        source = RenderedSmiles(RENDERED_PEOPLE, data.side)
+        return Split(source, data.size, 0, RENDERED_PEOPLE, MORE_VARIED * data.variation)
+
+    def generator(self, features: int = 0) -> nets.Generator:
+        """Make a generator, one that is told `features` of an expression."""
+        given = self.networks
+        return given.prepared(nets.Generator(given.width, features, residual=given.residual))
+
+    def critics(self, names: Sequence[str], features: int = 0) -> dict[str, nets.Critic]:
+        """Make critics, told `features` of an expression, for players of some names."""
+        return {name: self.critic(features) for name in names}
+
+    def critic(self, features: int = 0) -> nets.Critic:
+        """Make a critic, one that is told `features` of an expression."""
+        widths = nets.critic_widths(self.networks.width)
+        return self.networks.prepared(nets.Critic(widths, features, self.data.size))
 
 
 @dataclass(frozen=True)
@@ -133,12 +182,12 @@ class Magnifying:
 
     def play(self, made: nvn.Value, *condition: nvn.Value) -> Play:
         """Return the energies between a made picture and those who judge it."""
-        return Play(self.config.adversarial, self.weak, self.peak, made, condition)
+        return Play(self.config.game.adversarial, self.weak, self.peak, made, condition)
 
     def content(self, made: nvn.Value, extractor: nvn.Player | None = None) -> nvn.Energy:
         """Return Φ_G of a made picture: (12), or (20), Ψ being the extractor; without one, C."""
         psi = (extractor or self.C).method("extract", training=False)
-        return self.play(made).content(self.config.content, psi)
+        return self.play(made).content(self.config.game.content, psi)
 
     def expression(self, made: nvn.Value) -> nvn.Energy:
         """Return Φ_C of a made picture, (11): C's cross-entropy. Others don't touch C's state."""
@@ -153,8 +202,8 @@ class Magnifying:
 
         The critics and C don't see each other: moving together is moving one after the other.
         """
-        learner = [self.C] if self.config.classifier == "cotrained" else []
-        if self.config.algorithm1:
+        learner = [self.C] if self.config.game.classifier == "cotrained" else []
+        if self.config.game.algorithm1:
             return nvn.alternating(*critics, *synthesis, *learner, fresh=True)
         return nvn.alternating(nvn.move(*critics, *learner), nvn.move(*synthesis))
 
@@ -162,14 +211,29 @@ class Magnifying:
         """Return what is learned in phase pretraining, of logits (N, K) of peaks and weak faces."""
         peaks = en.cross_entropy(on_peaks, self.label)
         weak = en.cross_entropy(on_weak, self.label)
-        return peaks + weak if self.config.learns_weak else peaks
+        return peaks + weak if self.config.training.learns_weak else peaks
 
     def before(
-        self, name: str, *players: nvn.Player, toward: nvn.WeightedSum | nvn.Energy
+        self, name: str, *players: nvn.Player, toward: Toward, data: nvn.data.Data | None = None
     ) -> nvn.Phase:
         """Return a phase before the game: as many steps as the setting of its name says."""
         move = nvn.move(*players, toward=toward, optimizer=name)
-        return nvn.Phase(name, nvn.alternating(move), getattr(self.config, name))
+        return nvn.Phase(name, nvn.alternating(move), getattr(self.config.training, name), data)
+
+    def twice(
+        self, players: Mapping[str, Sequence[nvn.Player]], toward: Mapping[str, Toward]
+    ) -> list[nvn.Phase]:
+        """Return phases before the game, those on rendered smiles first, as far as they last."""
+        training = self.config.training
+        rendered = [name for name in players if getattr(training, RENDERED[name])]
+        batches = self.config.rendered.batches(training.batch, seed=2) if rendered else None
+        return [
+            *(
+                self.before(RENDERED[name], *players[name], toward=toward[name], data=batches)
+                for name in rendered
+            ),
+            *(self.before(name, *players[name], toward=toward[name]) for name in players),
+        ]
 
     def recipe(
         self,
@@ -197,17 +261,20 @@ class Magnifying:
             others: Further logits (N, K) of the weak picture, and who gives them.
             features: Further features (N, F) of the weak picture, and who extracts them.
         """
-        config, C, weak, peak = self.config, self.C, self.weak, self.peak
-        if config.classifier == "cotrained":
+        config, training = self.config, self.config.training
+        C, weak, peak = self.C, self.weak, self.peak
+        if config.game.classifier == "cotrained":
             self._cotrain(made)
-        first = self.content(copied if config.autoencode else made, extractor)
+        first = self.content(copied if training.autoencode else made, extractor)
         learned = sum(pretrained.values(), start=self.learned(C(peak), C(weak)))
         before = [
             self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
-            self.before("pretraining", C, *pretrained, toward=learned),
-            self.before("warmup", G, toward=first),
+            *self.twice(
+                {"pretraining": (C, *pretrained), "warmup": (G,)},
+                {"pretraining": learned, "warmup": first},
+            ),
         ]
-        pairs = config.pairs
+        pairs, data = config.pairs, config.data
         answers = {"C": C(weak), **(others or {})}
         recognition = Recognition(pairs, weak, C(made), made, self.judge(weak), answers)
         return nvn.Recipe(
@@ -215,17 +282,17 @@ class Magnifying:
             game=self.game,
             schedule=schedule,
             optimizers={
-                **dict.fromkeys((p.name for p in schedule.players), config.in_play()),
-                **{phase.name: config.early(phase.steps) for phase in before},
+                **dict.fromkeys((p.name for p in schedule.players), training.in_play()),
+                **{phase.name: training.early(phase.steps) for phase in before},
             },
-            data=pairs.batches(config.batch, seed=1),
-            steps=config.steps,
+            data=pairs.batches(training.batch, seed=1),
+            steps=training.steps,
             phases=before,
             evaluations=[nvn.Evaluation("recognition", recognition)],
             previews=self._previews(made, features or {}),
             application=nvn.Application(
                 "magnified",
-                Changed(weak, made, config.size, part=FacePart(config.seen), border=GRAY[0]),
+                Changed(weak, made, data.size, part=FacePart(data.seen), border=GRAY[0]),
             ),
         )
 
@@ -236,14 +303,15 @@ class Magnifying:
 
     def _previews(self, made: nvn.Value, features: Mapping[str, nvn.Value]) -> list[nvn.Preview]:
         """Return the pictures of a run: faces, and the paper's Fig. 5, Table 2 and Fig. 4."""
-        pairs, weak, C = self.config.pairs, self.weak, self.C
+        pairs, training = self.config.pairs, self.config.training
+        weak, C = self.weak, self.C
         extracted = {**features, "C, of the magnified": C.method("extract")(made)}
         return [
             nvn.Preview(
                 "faces",
                 Faces(pairs, weak, made),
                 every=50,
-                early={"peaks": self.config.peaks, "warmup": -(-self.config.warmup // 5)},
+                early={"peaks": training.peaks, "warmup": -(-training.warmup // 5)},
             ),
             nvn.Preview("heat_maps", HeatMaps(pairs, weak, made)),
             nvn.Preview("confusion", Confusion(pairs, weak, C(made))),

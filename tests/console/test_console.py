@@ -268,3 +268,51 @@ def test_settings_are_shown_with_what_they_are(plain: io.StringIO) -> None:
 )
 def test_durations_are_said_as_people_do(seconds: float, said: str) -> None:
     assert bars.duration(seconds) == said
+
+
+GROUPED = '''
+"""A recipe whose data are of one of two kinds."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+import nvn
+
+
+class Made(nvn.Config):
+    """Made."""
+
+    presets: ClassVar = {"large": {"people": 1000}}
+    kind: Literal["made"] = "made"
+    people: int = Field(200, description="people")
+
+
+class Read(nvn.Config):
+    """Read."""
+
+    kind: Literal["read"] = "read"
+    root: str = Field(description="the folder")
+
+
+class Config(nvn.Config):
+    """Settings."""
+
+    data: Annotated[Made | Read, Field(discriminator="kind")] = Made()
+
+
+def recipe(config):
+    """Never called."""
+'''
+
+
+def test_settings_of_groups_are_shown_with_the_kinds_that_have_them(
+    plain: io.StringIO, tmp_path: Path
+) -> None:
+    (tmp_path / "grouped.py").write_text(GROUPED)
+    show_settings(load_recipe(str(tmp_path / "grouped.py")))
+    lines = [" ".join(line.split()) for line in plain.getvalue().splitlines()]
+    assert "data.kind 'made' the kind; it decides which settings there are (made, read)" in lines
+    assert "data.people 200 made: people" in lines
+    assert "data.root required read: the folder" in lines
+    assert "--preset large: data.people=1000" in lines

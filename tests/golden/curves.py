@@ -30,11 +30,17 @@ def ring() -> nvn.Recipe:
 
 
 def groupgan() -> nvn.Recipe:
-    return expression_2v2.recipe(small()).replace(data=Pictures(small().size))
+    return expression_2v2.recipe(small()).replace(data=Pictures(small().data.size))
 
 
 def small() -> expression_2v2.Config:
-    return expression_2v2.Config(size=16, width=4, features=8, batch=6)
+    return expression_2v2.Config.build(
+        settings={
+            "data": {"size": 16},
+            "networks": {"width": 4, "features": 8},
+            "training": {"batch": 6},
+        }
+    )
 
 
 class Pictures:

@@ -30,11 +30,14 @@ SGD = partial(torch.optim.SGD, lr=1e-2, momentum=0.9, weight_decay=0.005)
 
 def declared() -> nvn.Recipe:
     config = small().replace(
-        algorithm1=True, autoencode=True, learns_weak=False, classifier="frozen", head=0.0,
-        content="mse", adversarial="minimax", residual=False,
-        a=ALPHA, b=BETA, c=GAMMA, ae=ALPHA_E, be=BETA_E,
+        training={"autoencode": True, "learns_weak": False},
+        networks={"residual": False},
+        game={
+            "algorithm1": True, "classifier": "frozen", "content": "mse", "adversarial": "minimax",
+            "a": ALPHA, "b": BETA, "c": GAMMA, "ae": ALPHA_E, "be": BETA_E, "head": 0.0,
+        },
     )  # fmt: skip
-    recipe = expression_2v2.recipe(config).replace(data=Pictures(config.size))
+    recipe = expression_2v2.recipe(config).replace(data=Pictures(config.data.size))
     names = (*MOVERS, *(phase.name for phase in recipe.phases))
     return recipe.replace(optimizers=dict.fromkeys(names, SGD))
 

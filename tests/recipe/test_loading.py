@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -216,3 +217,18 @@ def test_a_recipe_that_takes_something_else(tmp_path: Path, arguments: str, mess
     (tmp_path / "game.py").write_text(f"import nvn\n{settings}def recipe({arguments}): ...\n")
     with pytest.raises(ConfigError, match=message):
         load_recipe(str(tmp_path / "game.py"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+def test_what_is_no_regular_file_is_no_recipe(folder: Path) -> None:
+    """Reading a pipe would never end, nor would a device."""
+    os.mkfifo(folder / "pipe.py")
+    (folder / "zero.py").symlink_to("/dev/zero")
+    (folder / "gone.py").symlink_to("nowhere.py")
+    for name in ("pipe.py", "zero.py"):
+        with pytest.raises(ConfigError, match=f"{name} is no regular file"):
+            load_recipe(str(folder / name))
+    with pytest.raises(ConfigError, match=r"there is no recipe file .*gone.py\."):
+        load_recipe(str(folder / "gone.py"))
+    with pytest.raises(ConfigError, match=r"is a folder.* Recipes in it: .*game.py$"):
+        load_recipe(str(folder))

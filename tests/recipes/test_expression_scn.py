@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import expression_scn
-from nvn_recipes.groupgan.selfcure import (
+from nvn_recipes.groupgan.comparators.selfcure import (
     From,
     Ranks,
     Relabeling,
@@ -23,13 +23,18 @@ from torch import Tensor, tensor
 import nvn
 from nvn.energies.classification import mean_cross_entropy
 from nvn.recipe.build import make_engines, make_plans
+from nvn.recipe.groups import settings
 from tests.golden.curves import Pictures
 
-TINY = {"subjects": 10, "levels": 1, "size": 16, "width": 4, "features": 8, "batch": 6, "steps": 6}
+TINY = {
+    "data": {"subjects": 10, "levels": 1, "size": 16},
+    "networks": {"width": 4, "features": 8},
+    "training": {"batch": 6, "steps": 6},
+}
 
 
-def config(**changes: Any) -> expression_scn.Config:
-    return expression_scn.Config.build(settings={**TINY, **changes})
+def config(**rules: Any) -> expression_scn.Config:
+    return expression_scn.Config.build(settings={**TINY, "game": rules})
 
 
 # --- the energies ---
@@ -142,16 +147,18 @@ def test_the_objective_is_gamma_ranks_and_the_rest_expression() -> None:
 
 
 def test_the_defaults_are_the_articles() -> None:
-    default = expression_scn.Config()
+    default = expression_scn.Config().game
     assert (default.share, default.rank_margin) == (0.7, 0.15)
     assert (default.relabel_margin, default.rank_weight) == (0.2, 0.5)
 
 
 @pytest.mark.parametrize("preset", ["quick", "gpu", "paper"])
 def test_presets_are_complete(preset: str) -> None:
-    chosen = expression_scn.Config.build(preset, settings={"width": 4, "backbone_width": 1 / 16})
+    chosen = expression_scn.Config.build(
+        preset, settings={"networks": {"width": 4, "backbone_width": 1 / 16}}
+    )
     assert [*make_plans(expression_scn.recipe(chosen))] == ["main"]
-    assert all(f.description for f in expression_scn.Config.model_fields.values())
+    assert all(each.field.description for each in settings(expression_scn.Config))
 
 
 def batch() -> dict[str, Tensor]:

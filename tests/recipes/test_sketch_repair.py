@@ -8,29 +8,27 @@ from typing import Any
 import pytest
 import torch
 from nvn_recipes import sketch_repair
-from nvn_recipes.groupgan.pairs import to_float
-from nvn_recipes.groupgan.sketches.repairing import Repair
-from nvn_recipes.groupgan.sketches.vectors import FREEHAND, shipped
+from nvn_recipes.groupgan.data.drawings.repairing import Repair
+from nvn_recipes.groupgan.data.drawings.vectors import FREEHAND, shipped
+from nvn_recipes.groupgan.data.pairs import to_float
 from nvn_recipes.sketch_repair import Config
 from PIL import Image
 
 import nvn
 from nvn.errors import ConfigError, DataError
 from nvn.recipe.build import check_recipe, make_plans
+from nvn.recipe.config import overlaid, read_settings
+from nvn.recipe.groups import settings
 
 TINY = {
-    "size": 32,
-    "width": 4,
-    "features": 8,
-    "batch": 4,
-    "pretraining": 2,
-    "warmup": 2,
-    "steps": 2,
+    "data": {"size": 32},
+    "networks": {"width": 4, "features": 8},
+    "training": {"batch": 4, "pretraining": 2, "warmup": 2, "steps": 2},
 }
 
 
 def config(**changes: Any) -> Config:
-    return Config.build(settings={**TINY, **changes})
+    return Config.build(settings=overlaid(TINY, changes))
 
 
 def weights(recipe: nvn.Recipe, player: str) -> dict[str, float]:
@@ -46,7 +44,9 @@ def repair() -> Repair:
 
 @pytest.mark.parametrize(("game", "f"), [("1v2", ""), ("2v2", ", f")])
 def test_the_game_is_that_of_the_expressions(game: str, f: str) -> None:
-    recipe = sketch_repair.recipe(config(game=game, a=0.1, b=0.2, c=0.3, content="mse"))
+    recipe = sketch_repair.recipe(
+        config(game={"kind": game, "a": 0.1, "b": 0.2, "c": 0.3, "content": "mse"})
+    )
     f = f.replace("f", "E(damaged)")
     assert weights(recipe, "D") == {
         f"real(D(whole{f}))": 0.5,
@@ -69,7 +69,7 @@ def test_the_game_is_that_of_the_expressions(game: str, f: str) -> None:
 
 @pytest.mark.parametrize("game", ["1v2", "2v2"])
 def test_the_copy_starts_where_the_generator_does_and_has_the_content_alone(game: str) -> None:
-    recipe = sketch_repair.recipe(config(game=game))
+    recipe = sketch_repair.recipe(config(game={"kind": game}))
     G, alone = (recipe.game.players[name].module.state_dict() for name in ("G", "alone"))
     assert all(torch.equal(G[name], alone[name]) for name in G)
     assert list(weights(recipe, "alone").values()) == [1]
@@ -134,15 +134,22 @@ def test_half_of_the_drawings_are_mirrored_together_with_their_damage(repair: Re
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"fold": 7}, "fold = 7: the folds are 0 to 4 (folds = 5)"),
-        ({"data": "sketchy"}, "data = sketchy: where are the drawings? Set root"),
-        ({"root": "/x"}, "root = /x: freehand needs no folder; choose data, e.g. data=folder"),
-        ({"size": 40}, "size = 40"),
+        (["data.fold=7"], "data.fold = 7: the folds are 0 to 4 (folds = 5)"),
+        (
+            ["data.kind=sketchy"],
+            "data.root: Field required: --set data.root=… (the folder of the dr",
+        ),
+        (
+            ["data.root=/x"],
+            "no setting 'data.root' where data.kind = freehand; there is where data",
+        ),
+        (["data.size=40"], "data.size = 40"),
+        (["game.kind=1v2", "game.head=1"], "no setting 'game.head' where game.kind = 1v2"),
     ],
 )
-def test_settings_that_do_not_fit_are_said(settings: dict[str, Any], message: str) -> None:
+def test_settings_that_do_not_fit_are_said(settings: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        Config.build(settings=settings)
+        Config.build(settings=read_settings(settings))
     assert message in str(error.value)
 
 
@@ -156,25 +163,26 @@ def test_presets_are_complete(preset: str) -> None:
 
 
 def test_every_setting_has_help() -> None:
-    assert all(field.description for field in Config.model_fields.values())
+    assert all(each.field.description for each in settings(Config))
 
 
 def test_the_other_set_and_folders_of_ones_own_do(tmp_path: Path) -> None:
-    check_recipe(sketch_repair.recipe(config(data="openmoji", game="1v2")))
+    check_recipe(sketch_repair.recipe(config(data={"kind": "openmoji"}, game={"kind": "1v2"})))
     for number in range(12):
         place = tmp_path / "cat" / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
         image = Image.new("L", (40, 30), 255)
         image.paste(0, (number * 2, 5, number * 2 + 5, 25))
         image.save(place)
-    check_recipe(sketch_repair.recipe(config(data="folder", root=str(tmp_path), folds=2)))
+    mine = {"kind": "folder", "root": str(tmp_path)}
+    check_recipe(sketch_repair.recipe(config(data=mine | {"folds": 2})))
     with pytest.raises(DataError, match="nowhere"):
-        sketch_repair.recipe(config(data="folder", root=str(tmp_path / "nowhere")))
+        sketch_repair.recipe(config(data=mine | {"root": str(tmp_path / "nowhere")}))
 
 
 @pytest.mark.parametrize("game", ["1v2", "2v2"])
 def test_it_trains_and_repairs(game: str, tmp_path: Path) -> None:
-    run = nvn.train(lambda: sketch_repair.recipe(config(game=game)), out=tmp_path / "run")
+    run = nvn.train(lambda: sketch_repair.recipe(config(game={"kind": game})), out=tmp_path / "run")
     measured = run.metrics["restoration"]
     whats = ("PSNR (dB)", "SSIM", "ink IoU")
     shown = ("restored", "content alone", "damaged", "original")

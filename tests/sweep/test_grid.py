@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nvn.errors import ConfigError
-from nvn.sweep.grid import Request, make_grid
+from nvn.errors import ConfigError, NvnWarning
+from nvn.sweep.grid import Grid, Request, make_grid
 from tests.sweep.swept import grid_of, write
 
 
@@ -147,3 +147,82 @@ def test_recipes_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         make_grid(Request([str(tmp_path / "x.py"), "nosuch"], ["width="]))
     assert "3 problems" in str(caught.value)
+
+
+def test_a_grid_has_a_bound_that_is_told_at_once(tmp_path: Path) -> None:
+    (told,) = refused(tmp_path, folds=100_001)
+    assert told.startswith("this sweep would be of 10001 runs or more (1 recipes × 10001 fold)")
+    many = ",".join(map(str, range(101)))
+    (told,) = refused(tmp_path, f"width={many}", f"seed={many}")
+    assert "10201 runs or more" in told
+
+
+# --- settings in groups ---
+
+GROUPED = '''
+"""A recipe whose settings were flat once."""
+
+from typing import ClassVar
+
+import nvn
+
+
+class Data(nvn.Config):
+    """A group."""
+
+    folds: int = 3
+    fold: int = 0
+    size: int = 8
+
+
+class Config(nvn.Config):
+    """Settings."""
+
+    once_flat: ClassVar = True
+    data: Data = Data()
+
+
+def recipe(config):
+    """Never called."""
+'''
+
+
+def grouped(folder: Path, *over: str, **more: object) -> Grid:
+    (folder / "grouped.py").write_text(GROUPED)
+    return make_grid(Request([str(folder / "grouped.py")], over, **more))
+
+
+def test_folds_are_found_in_their_group(tmp_path: Path) -> None:
+    grid = grouped(tmp_path, "data.size=8,9", folds=4)
+    assert [cell.config.data.fold for cell in grid.cells] == [0, 1, 2, 3] * 2
+    assert {cell.config.data.folds for cell in grid.cells} == {4}
+    assert (grid.rows, grid.repeats) == (("data.size",), 4)
+    assert grid.cells[0].settings == {"data": {"folds": 4, "size": 8, "fold": 0}}
+
+
+def test_means_are_over_the_folds_of_a_group(tmp_path: Path) -> None:
+    grid = grouped(tmp_path, "data.fold=0,1", "seed=1,2")
+    assert (grid.rows, grid.repeats) == ((), 4)
+
+
+def test_old_names_can_be_swept(tmp_path: Path) -> None:
+    with pytest.warns(NvnWarning, match=r"size is data\.size now"):
+        grid = grouped(tmp_path, "size=8,9")
+    assert [cell.config.data.size for cell in grid.cells] == [8, 9]
+    assert grid.cells[0].row == ("8",)
+
+
+@pytest.mark.parametrize(
+    ("over", "settings", "said"),
+    [
+        ((), ["data.folds=4"], "--set data.folds=4: --folds 3 sets it already"),
+        (["data.folds=4"], [], "--over data.folds: --folds 3 sets it already"),
+        (["data.fold=0"], [], "--over data.fold: --folds 3 sweeps it already"),
+    ],
+)
+def test_folds_set_twice_in_a_group(
+    tmp_path: Path, over: list[str], settings: list[str], said: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        grouped(tmp_path, *over, settings=settings, folds=3)
+    assert said in str(error.value)

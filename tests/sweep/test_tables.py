@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from nvn.sweep.export import _markdown
 from nvn.sweep.grid import Grid
 from nvn.sweep.results import Result
-from nvn.sweep.tables import Measured, Metric, Statistic, make_tables, measure, unknown_metrics
+from nvn.sweep.tables import (
+    Measured,
+    Metric,
+    Statistic,
+    Table,
+    make_tables,
+    measure,
+    unknown_metrics,
+)
 from tests.sweep.swept import finished, grid_of
 
 
@@ -122,3 +131,8 @@ def test_a_metrics_name_may_have_any_sign(tmp_path: Path) -> None:
     measured = measure(grid_of(tmp_path), [Result("finished", {"e": {"a/b, c": 1.0}})])
     assert measured.metrics == (Metric("e", "a/b, c"),)
     assert make_tables(measured, ["e/a/b, c"])
+
+
+def test_a_name_with_bars_and_line_breaks_stays_in_its_cell() -> None:
+    table = Table("means", ("a|b", "x\n\ny"), 1, (("1", "2"),))
+    assert _markdown(table).splitlines()[2] == "| a\\|b | x y |"

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from io import BufferedRandom
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from nvn.errors import RunError
 from nvn.sweep import workers
 from nvn.sweep.grid import Request
 from nvn.sweep.locks import exclusive, opened, try_lock
-from nvn.sweep.results import Result, read_result
+from nvn.sweep.results import Result, clear, read_result
 from nvn.sweep.workers import Job, run_command, run_jobs, this_program
 from nvn.training.stopping import Stop
 from tests.sweep.swept import grid_of
@@ -115,6 +117,81 @@ def test_a_failure_is_told_and_the_others_go_on(
     told = run(tmp_path, program, bad=code, good="")
     assert (told.results["bad"].outcome, told.results["bad"].error) == ("failed", error)
     assert told.results["good"].finished
+
+
+def test_a_run_that_hangs_is_ended(
+    tmp_path: Path, program: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "STARTING", 0.5)
+    monkeypatch.setattr(workers, "_GRACE", 0.5)
+    told = Told()
+    made = jobs(tmp_path, slow=LONG, deaf=DEAF, good="")
+    run_jobs([replace(job, max_time=0.5) for job in made], [{}], Stop(), told, program)
+    assert told.results["good"].finished
+    slow, deaf = (str(told.results[name].error) for name in ("slow", "deaf"))
+    assert slow == "did not end by itself 0.5 s after the 0.5 s that it had"
+    assert deaf == "hung: killed 1 s after the 0.5 s that it had"
+
+
+def test_what_is_out_of_time_goes_on_with_the_next_sweep(
+    tmp_path: Path, program: list[str]
+) -> None:
+    late = "(place / 'run.yaml').write_text('outcome: out of time'); sys.exit(0)"
+    told = Told()
+    made = [replace(job, max_time=3.0) for job in jobs(tmp_path, a=late)]
+    run_jobs(made, [{}], Stop(), told, program)
+    assert told.results["a"].outcome == "out of time"
+    assert told.results["a"].error == "out of time after 3 s: the same command goes on with it"
+
+
+def test_a_folder_that_cannot_be_cleared_costs_its_run_alone(
+    tmp_path: Path, program: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    def refuse(place: Path) -> None:
+        if place.name == "bad":
+            raise RunError("cannot remove bad: Device busy")
+        clear(place)
+
+    monkeypatch.setattr(workers, "clear", refuse)
+    told = run(tmp_path, program, bad="", file="", link="", good="")
+    assert told.results["bad"] == Result("failed", {}, "cannot remove bad: Device busy")
+    assert all(told.results[name].finished for name in ("file", "link", "good"))
+    assert (tmp_path / "fake.py").exists()
+
+
+CHILD = "import subprocess; subprocess.Popen(['sleep', '3600'])"
+
+
+def test_a_child_that_a_run_leaves_behind_is_ended(tmp_path: Path, program: list[str]) -> None:
+    """It inherits the lock of the log: the next sweep would wait for it."""
+    told = run(tmp_path, program, bad=f"{CHILD}; sys.exit(1)")
+    assert told.results["bad"].outcome == "failed"
+    with opened(tmp_path / "bad.log") as log:
+        until_locked(log)
+
+
+def test_nor_does_a_sweep_wait_for_one_of_a_sweep_that_was_killed(
+    tmp_path: Path, program: list[str]
+) -> None:
+    code = f"{CHILD}; sys.exit(1)"
+    with opened(tmp_path / "a.log") as log:
+        assert try_lock(log)
+        command = [*program, code, str(tmp_path / "a")]
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        log.write(f"process {process.pid}\n".encode())
+    assert process.wait() == 1
+    assert run(tmp_path, program, a="").results["a"].finished
+
+
+def until_locked(log: BufferedRandom) -> None:
+    """Wait for a lock: who is killed lets go of it a moment later."""
+    deadline = time.monotonic() + 60
+    while not try_lock(log):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_failure_without_a_word(tmp_path: Path) -> None:
@@ -288,12 +365,12 @@ def test_two_sweeps_in_one_folder(tmp_path: Path) -> None:
 
 def test_the_command_of_a_run(tmp_path: Path) -> None:
     grid = grid_of(tmp_path, "backbone=vgg,resnet", "note=a b,null", "seed=7", preset="large")
-    request = Request([], preset="large", max_steps=5, precision="64-true")
+    request = Request([], preset="large", max_steps=5, max_time=90.0, precision="64-true")
     given = str(tmp_path / "mine.py")
     assert run_command(grid.cells[0], request, "cpu", Path("out")) == (
         *("run", given, "--preset", "large"),
         *("--set", "backbone=vgg", "--set", "note=a b"),
-        *("--seed", "7", "--max-steps", "5"),
+        *("--seed", "7", "--max-steps", "5", "--max-time", "90s"),
         *("--accelerator", "cpu", "--precision", "64-true", "--out", "out"),
         *("--resume", "auto"),
     )

@@ -10,6 +10,7 @@ from PIL import Image
 import nvn
 from nvn.errors import ConfigError, NvnError, NvnWarning, RunError
 from nvn.recipe.loading import load_recipe
+from nvn.training.reopen import reopen
 from nvn.training.weights import save_weights
 from tests.tiny import Shift, gray, tiny
 
@@ -265,6 +266,21 @@ def test_a_recipe_in_the_folder_itself_is_said_to_be_there(run: nvn.Run) -> None
     told: list[str] = []
     nvn.trained(run.folder, recipe=run.folder / "recipe.py", telling=told.append)
     assert "which lies in that folder: its code is run" in told[0]
+
+
+def test_a_recipe_in_the_folder_itself_is_run_only_by_those_who_trust_it(run: nvn.Run) -> None:
+    """A stranger's run would bring its own code along."""
+    about = yaml.safe_load((run.folder / "run.yaml").read_text())
+    about["origin"] = str(run.folder / "recipe.py")
+    (run.folder / "run.yaml").write_text(yaml.safe_dump(about))
+    with pytest.raises(RunError, match="lies in that folder itself, which may come from anybody"):
+        nvn.trained(run.folder)
+    with pytest.raises(RunError, match="--trust"):
+        reopen(run.folder, {})
+    told: list[str] = []
+    nvn.trained(run.folder, trust=True, telling=told.append)
+    reopen(run.folder, {}, trust=True, telling=told.append)
+    assert all("which lies in that folder" in text for text in told)
 
 
 @pytest.mark.parametrize("seed", ["x", [1], 2**70, -1, True, 1.5])

@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from PIL import Image, ImageDraw
+import numpy as np
+from PIL import Image
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 import nvn
 
-from ..pairs import Split, to_float
-from .colors import ink, luminance, scale
-from .grid import grid
-from .lettering import TEXT, shortened
+from ..data.pairs import Split, to_float
+from .figures import figure, picture, shortened
 from .numbers import computed_with
 
-CELL = 80  # pixels of a field
-MIDDLE = 0.18  # the luminance that is as far from black as from white, for eyes
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CELL = 64  # pixels of a field, about
+MARGIN = 240  # and around all of them
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
@@ -57,48 +59,39 @@ class Confusion:
         with nvn.progress("drawing the confusion matrix", total=len(test)) as bar:
             weak = to_float(test.shown("weak"))
             logits = computed_with(engine, self.weak, self.answer, weak, bar)
-        return drawn(confusion(logits, test.label), test.classes)
+        return picture(drawn(confusion(logits, test.label), test.classes))
 
 
-def drawn(counts: Tensor, classes: Sequence[str]) -> Image.Image:
-    """Return a picture of a confusion matrix (K, K): in each row, % of the pictures of a class.
+def drawn(counts: Tensor, classes: Sequence[str]) -> Figure:
+    """Draw a confusion matrix (K, K): in each row, % of the pictures of a class.
 
     The darker, the more; a class without pictures has dashes.
     """
     pictures = counts.sum(dim=1)
-    shares = counts / pictures[:, None]
-    right = counts.diagonal().sum() / pictures.sum()
+    shares = 100 * counts / pictures[:, None]
+    right = 100 * counts.diagonal().sum() / pictures.sum()
     average = shares.diagonal()[pictures > 0].mean()
-    rows = [
-        (f"{shortened(name)} ({number})", [_cell(share) for share in row.tolist()])
-        for name, number, row in zip(classes, pictures.tolist(), shares, strict=True)
-    ]
-    head = [
-        f"accuracy {100 * right:.1f} % of {pictures.sum()} pictures; "
-        f"mean of the classes {100 * average:.1f} %",
-        "row: what is shown (how many); column: what it is taken for",
-    ]
-    return grid(
-        rows,
-        [*map(shortened, classes)],
-        head,
-        scale(ink, ["0", "50", "100"], "% of the row"),
-        gap=-1,
+    side = MARGIN + CELL * len(classes)
+    page = figure(side + MARGIN, side)
+    axes = page.subplots()
+    shown = axes.imshow(shares.nan_to_num().numpy(), cmap="Blues", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares.numpy()):
+        said = "-" if math.isnan(share) else f"{share:.1f}"
+        axes.text(column, row, said, ha="center", va="center", color=_on(share))
+    each = zip(classes, pictures.tolist(), strict=True)
+    rows = [f"{shortened(name)} ({count})" for name, count in each]
+    numbers = range(len(classes))
+    axes.set_xticks(numbers, map(shortened, classes), rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(numbers, rows, parse_math=False)
+    axes.set(xlabel="taken for", ylabel="what is shown (how many)")
+    axes.set_title(
+        f"accuracy {right:.1f} % of {pictures.sum()} pictures; mean of the classes {average:.1f} %",
+        fontsize="medium",
     )
+    page.colorbar(shown, label="% of the row")
+    return page
 
 
-def _cell(share: float) -> Image.Image:
-    """One field of the matrix: a color, and the number on it in black or white."""
-    known = not math.isnan(share)
-    color = ink(torch.tensor(share if known else 0.0))
-    cell = Image.fromarray(color.expand(CELL, CELL, 3).contiguous().numpy())
-    pen = ImageDraw.Draw(cell)
-    pen.rectangle((0, 0, CELL - 1, CELL - 1), outline="#a0a4ac")
-    pen.text(
-        (CELL // 2, CELL // 2),
-        f"{100 * share:.1f}" if known else "-",
-        fill="black" if luminance(color) > MIDDLE else "white",
-        font=nvn.lettering.font(TEXT),
-        anchor="mm",
-    )
-    return cell
+def _on(share: float) -> str:
+    """Return the color of a number on a field: light on dark."""
+    return "white" if share > 50 else "black"

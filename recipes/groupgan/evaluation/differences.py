@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 import nvn
 
-from ..pairs import Pairs, Split, to_float
-from .grid import grid
-from .lettering import LINE, shortened, written
+from ..data.pairs import Pairs, Split, to_float
+from .figures import bare, figure, picture, shortened
 from .numbers import computed_with
 from .people import of_each_class
-from .sheets import enlarged, to_image
+from .sheets import to_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Couple: TypeAlias = tuple[str, tuple[int, int]]  # a class, and the numbers of two pictures of it
 
 ACROSS = 32  # cells in a row, as in the paper: 256 features are 8 × 32
-CELL = 12  # pixels of a cell, of which one is the line between two
-LIT, DARK = "#f4a000", "#20242c"
+FACE, WIDE, MARGIN = 130, 400, 120  # pixels of a face, of cells, around all of them, about
 COMPARED = 20_000  # pairs of faces that are drawn by lot for the averages
 
 
@@ -56,21 +62,36 @@ class Differences:
         """Draw; of each class that two people show."""
         test = self.split.test
         shown = _couples(test, self.count)
-        if not shown:  # do not fail a finished run
-            return written("no two people of one class among those to test on:\nnothing to compare")
         weak = to_float(test.shown("weak"))
         with nvn.progress("comparing features", total=len(self.features) * len(weak)) as bar:
             found = {
                 name: scaled(computed_with(engine, self.weak, value, weak, bar).flatten(1))
                 for name, value in self.features.items()
             }
-        rows = []
-        scale = enlarged(weak.shape[-1])
-        for name, (one, other) in shown:
-            faces = [to_image(weak[number], scale) for number in (one, other)]
-            lit = [(each[one] - each[other]).abs() > self.threshold for each in found.values()]
-            rows.append((shortened(name), [*faces, *map(_cells, lit)]))
-        return grid(rows, ["one", "another", *map(shortened, found)], self._said(test, found))
+        return picture(self.drawn(shown, weak, found))
+
+    def drawn(self, shown: Sequence[Couple], weak: Tensor, found: Mapping[str, Tensor]) -> Figure:
+        """Draw couples of weak faces (N, C, H, W), and where the features found in them differ."""
+        test = self.split.test
+        width = FACE * 2 + WIDE * len(found) + MARGIN
+        page = figure(width, FACE * max(1, len(shown)) + MARGIN)
+        page.suptitle("\n".join(self._said(test, found)), fontsize="medium", parse_math=False)
+        if not shown:  # do not fail a finished run
+            page.text(0.5, 0.4, "no two people of one class among those to test on", ha="center")
+            return page
+        ratios = [1.0, 1.0] + [WIDE / FACE] * len(found)
+        grid = page.subplots(len(shown), len(ratios), squeeze=False, width_ratios=ratios)
+        for row, (name, couple) in enumerate(shown):
+            for axes, number, said in zip(grid[row], couple, ("one", "another"), strict=False):
+                axes.imshow(to_image(weak[number], 1), cmap="gray", vmin=0, vmax=255)
+                bare(axes, "" if row else said, shortened(name) if said == "one" else "")
+            for axes, (network, features) in zip(grid[row][2:], found.items(), strict=True):
+                lit = (features[couple[0]] - features[couple[1]]).abs() > self.threshold
+                axes.pcolormesh(_cells(lit), cmap="inferno", vmin=0, vmax=1.2, edgecolors="w")
+                axes.invert_yaxis()
+                share = f"{int(lit.sum())} of {len(lit)} lit, {100 * lit.double().mean():.1f} %"
+                bare(axes, "" if row else shortened(network), below=share)
+        return page
 
     def _said(self, test: Pairs, found: Mapping[str, Tensor]) -> list[str]:
         """What stands above: the averages of each network, nothing of what the lot left out."""
@@ -118,7 +139,7 @@ def lit_share(features: Tensor, couples: Tensor, threshold: float) -> float:
     return ((one - other).abs() > threshold).double().mean().item()
 
 
-def _couples(test: Pairs, count: int) -> list[tuple[str, tuple[int, int]]]:
+def _couples(test: Pairs, count: int) -> list[Couple]:
     """The numbers of two people's pictures, `count` times in each class that has them."""
     return [
         (name, (one, other))
@@ -133,16 +154,9 @@ def shape_of(features: int) -> tuple[int, int]:
     return math.ceil(features / across), across
 
 
-def _cells(lit: Tensor) -> Image.Image:
-    """Cells (F,), the lit ones bright, and below them how many they are."""
+def _cells(lit: Tensor) -> NDArray[np.float64]:
+    """Cells (F,) in rows, 1 where they are lit; what the last row has too much is no number."""
     rows, across = shape_of(len(lit))
-    said = written(f"{int(lit.sum())} of {len(lit)} lit, {100 * lit.double().mean():.1f} %")
-    width = max(across * CELL, said.width)
-    image = Image.new("RGB", (width, rows * CELL + LINE), "white")
-    pen = ImageDraw.Draw(image)
-    for number, on in enumerate(lit.tolist()):
-        row, column = divmod(number, across)
-        x, y = column * CELL, row * CELL
-        pen.rectangle((x, y, x + CELL - 2, y + CELL - 2), fill=LIT if on else DARK)
-    image.paste(said, (0, rows * CELL))
-    return image
+    cells = np.full(rows * across, np.nan)
+    cells[: len(lit)] = lit.numpy()
+    return cells.reshape(rows, across)

@@ -8,7 +8,7 @@ from PIL import Image
 
 import nvn
 
-from ..pairs import Split, to_float
+from ..data.pairs import Split, to_float
 from .numbers import computed_with
 from .people import of_each_class
 from .sheets import sheet

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -10,19 +12,21 @@ from torch import Tensor
 
 import nvn
 
-from ..pairs import Split, to_float
-from .colors import heat, scale
-from .grid import grid
-from .lettering import shortened
+from ..data.pairs import Split, to_float
+from .figures import bare, figure, picture, shortened
 from .numbers import computed_with
 from .people import of_each_class
-from .sheets import enlarged, to_image
+from .sheets import to_image
 
-SIDE = 144  # pixels that a small picture is enlarged to
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIDE = 150  # pixels of a picture, about
+MARGIN = 160  # and around all of them
 MEANING = "squared difference, summed over the colors; pictures are in [-1, 1]"
 BELOW = 0.99  # the share of all pixels that are below the end of the scale
 
-COLUMNS = (  # none wider than 128 pixels, the least that a picture is shown at
+COLUMNS = (
     "weak",
     "magnified",
     "square of\nmagnified - weak",
@@ -76,15 +80,24 @@ class HeatMaps:
         with nvn.progress("drawing heat maps", total=len(pairs)) as bar:
             made = computed_with(engine, self.weak, self.fake, weak, bar).clamp(-1, 1)
         maps = torch.stack([heat_map(made, weak), heat_map(peak, weak), heat_map(peak, made)])
-        end = end_of_scale(maps)
-        marks = ["0", f"{end / 2:.2g}", f"{end:.2g} or more"]
+        return picture(drawn(names, (weak, made, peak), maps))
 
-        times = enlarged(weak.shape[-1], SIDE)
-        hot = [[_hot(one / end, times) for one in several] for several in maps]
-        faces = [[to_image(one, times) for one in several] for several in (weak, made, peak)]
-        columns = (faces[0], faces[1], hot[0], faces[2], hot[1], hot[2])
-        rows = list(zip(names, zip(*columns, strict=True), strict=True))
-        return grid(rows, COLUMNS, foot=scale(heat, marks, MEANING))
+
+def drawn(names: Sequence[str], faces: Sequence[Tensor], maps: Tensor) -> Figure:
+    """Draw rows of weak, made and real faces (N, C, H, W), between them maps (3, N, H, W)."""
+    page = figure(SIDE * len(COLUMNS) + MARGIN, SIDE * len(names) + MARGIN)
+    end = end_of_scale(maps)
+    grid = page.subplots(len(names), len(COLUMNS), squeeze=False)
+    for row, axes in enumerate(grid):
+        shown = (faces[0], faces[1], maps[0], faces[2], maps[1], maps[2])
+        for column, (one, each) in enumerate(zip(axes, shown, strict=True)):
+            if each.ndim == 3:  # a map
+                heat = one.imshow(each[row].numpy(), cmap="inferno", vmin=0, vmax=end)
+            else:
+                one.imshow(to_image(each[row], 1), cmap="gray", vmin=0, vmax=255)
+            bare(one, "" if row else COLUMNS[column], "" if column else names[row])
+    page.colorbar(heat, ax=grid, location="bottom", extend="max", shrink=0.4, label=MEANING)
+    return page
 
 
 def end_of_scale(maps: Tensor) -> float:
@@ -94,9 +107,3 @@ def end_of_scale(maps: Tensor) -> float:
     """
     values = maps.flatten().sort().values
     return max(values[round(BELOW * (len(values) - 1))].item(), 1e-6)
-
-
-def _hot(shares: Tensor, times: int) -> Image.Image:
-    """A map (H, W) in colors, 1 and more in the last one."""
-    image = Image.fromarray(heat(shares).numpy())
-    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)

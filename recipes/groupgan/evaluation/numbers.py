@@ -18,7 +18,7 @@ from torchmetrics.functional.image import (
 
 import nvn
 
-from ..pairs import Pairs, to_float
+from ..data.pairs import Pairs, to_float
 
 Pictures = Callable[[Tensor], Tensor]  # (N, C, H, W) → the same or (N, K) logits
 AT_ONCE = 256 * 48 * 48  # pixels through a network at once

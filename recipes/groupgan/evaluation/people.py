@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..pairs import Pairs
+from ..data.pairs import Pairs
 
 
 def examples(pairs: Pairs, label: int, count: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import nvn
 
-from ..pairs import Pairs, Split, to_float
+from ..data.pairs import Pairs, Split, to_float
 from .numbers import accuracy, computed_with, extrapolated, psnr, ssim
 
 BY_PEAKS = "recognized by a classifier of peaks (%)"
@@ -53,11 +53,12 @@ class Recognition:
                 shown["magnified"] = computed_with(engine, self.weak, self.fake, weak, bar)
             if self.judge is not None:
                 for name, pictures in {**shown, "real peaks": peak}.items():
-                    right = self._right(engine, self.judge, pictures, bar)
-                    found[f"{name}, {BY_PEAKS}"] = right
+                    said = computed_with(engine, self.weak, self.judge, pictures, bar)
+                    found[f"{name}, {BY_PEAKS}"] = 100 * accuracy(said, test.label)
+                    found.update(_of_two(name, said, test))
             for name, logits in self.others.items():
                 found[f"weak, recognized by {name} (%)"] = self._right(engine, logits, weak, bar)
-        return {**found, **_likeness(shown, peak)} if magnifies else found
+        return {**found, **_likeness(shown, peak, _two(test))} if magnifies else found
 
     def _right(
         self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: nvn.Bar
@@ -65,6 +66,25 @@ class Recognition:
         """The share in % of pictures that are recognized."""
         said = computed_with(engine, self.weak, logits, pictures, bar)
         return 100 * accuracy(said, self.split.test.label)
+
+
+def _of_two(name: str, logits: Tensor, test: Pairs) -> dict[str, float]:
+    """How many in % of each class are recognized, if there are two.
+
+    Of two, one alone may be all that is ever answered, or made, and half of that is right.
+    """
+    return {
+        f"{name}, {each}, {BY_PEAKS}": 100 * accuracy(logits[rows], test.label[rows])
+        for each, rows in _two(test).items()
+    }
+
+
+def _two(test: Pairs) -> dict[str, Tensor]:
+    """Which pictures are of each class, (N,) bool, if there are two, as far as they are shown."""
+    if len(test.classes) != 2:
+        return {}
+    shown = {each: test.label == number for number, each in enumerate(test.classes)}
+    return {each: rows for each, rows in shown.items() if rows.any()}
 
 
 def _without_learning(test: Pairs) -> dict[str, Tensor]:
@@ -75,10 +95,16 @@ def _without_learning(test: Pairs) -> dict[str, Tensor]:
     return shown
 
 
-def _likeness(shown: Mapping[str, Tensor], peak: Tensor) -> dict[str, float]:
-    """How much pictures look like the real peaks."""
+def _likeness(
+    shown: Mapping[str, Tensor], peak: Tensor, classes: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """How much pictures look like the real peaks; PSNR is told of some classes by themselves."""
     found = {}
     for unit, measure in (("PSNR, dB", psnr), ("SSIM", ssim)):
         for kind, pictures in shown.items():
             found[f"{kind}, likeness to real peaks ({unit})"] = measure(pictures, peak)
+    for each, rows in classes.items():
+        for kind, pictures in shown.items():
+            name = f"{kind}, {each}, likeness to real peaks (PSNR, dB)"
+            found[name] = psnr(pictures[rows], peak[rows])
     return found

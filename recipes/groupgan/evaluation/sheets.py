@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 import nvn
 
-from .lettering import fitting
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 ACROSS = 96  # of a sheet: pixels that a small picture is enlarged to
 
@@ -67,3 +68,10 @@ def to_image(picture: Tensor, scale: int = 1) -> Image.Image:
     image = Image.fromarray(shown.numpy())
     size = (image.width * scale, image.height * scale)
     return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def fitting(text: str, size: float, width: float) -> Font:
+    """Return a font of a size in pixels, or of the smaller one at which text fits a width."""
+    font = ImageFont.load_default(size)
+    needed = font.getlength(text)
+    return font if needed <= width else ImageFont.load_default(max(1.0, size * width / needed))

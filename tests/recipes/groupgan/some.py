@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nvn_recipes.groupgan.pairs import Pairs
-from nvn_recipes.groupgan.rendered.rig import EXPRESSIONS
+from nvn_recipes.groupgan.data.pairs import Pairs
+from nvn_recipes.groupgan.data.rendered.rig import EXPRESSIONS
 
 
 def some_pairs(samples: int = 12, size: int = 20, **changes: Any) -> Pairs:

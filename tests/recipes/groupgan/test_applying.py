@@ -10,8 +10,8 @@ import pytest
 import torch
 from nvn_recipes.groupgan import applying
 from nvn_recipes.groupgan.applying import Changed, FacePart, picture, tensor, whole
-from nvn_recipes.groupgan.photographs.cropping import Cropper
-from nvn_recipes.groupgan.sketches.pictures import light_on_dark
+from nvn_recipes.groupgan.data.drawings.pictures import light_on_dark
+from nvn_recipes.groupgan.data.photographs.cropping import Cropper
 from PIL import Image, ImageOps
 from torch import Tensor
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from nvn_recipes.groupgan.pairs import Pairs, Split
+from nvn_recipes.groupgan.data.pairs import Pairs, Split
 from torch import Tensor, nn
 
 import nvn

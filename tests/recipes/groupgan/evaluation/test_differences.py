@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
+from nvn_recipes.groupgan.evaluation import differences
 from nvn_recipes.groupgan.evaluation.differences import (
-    CELL,
-    DARK,
-    LIT,
     Differences,
     by_lot,
     lit_share,
     scaled,
     shape_of,
 )
-from PIL import Image, ImageColor
+from nvn_recipes.groupgan.evaluation.figures import picture
 from torch import Tensor
 
 from tests.recipes.groupgan.evaluation.seen import flat_pairs, seeing, unseen
@@ -33,23 +31,39 @@ def four(pictures: Tensor) -> Tensor:
     return pictures.flatten(1).mean(dim=1, keepdim=True) * torch.tensor([1.0, 0.5, 0.05, 0.0])
 
 
-def cells(image: Image.Image, color: str) -> float:
-    found = (np.asarray(image) == ImageColor.getrgb(color)).all(axis=2).sum()
-    return float(found / (CELL - 1) ** 2)
+@pytest.fixture(autouse=True)
+def figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Return figures as they are, not as pictures."""
+    monkeypatch.setattr(differences, "picture", lambda figure: figure)
 
 
-@pytest.mark.parametrize(("threshold", "lit"), [(0.1, 2), (0.6, 1), (0.01, 3)])
-def test_what_differs_by_more_than_the_threshold_is_lit(threshold: float, lit: int) -> None:
+def lit(figure: Figure) -> list[list[float]]:
+    """The cells of each network, in the order in which they are drawn."""
+    shown = [each.collections[0].get_array() for each in figure.axes if each.collections]
+    return [array.compressed().tolist() for array in shown]
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.1, 2), (0.6, 1), (0.01, 3)])
+def test_what_differs_by_more_than_the_threshold_is_lit(threshold: float, expected: int) -> None:
     engine, weak, (features,) = seeing(four)
-    compared = Differences(unseen(PAIRS), weak, {"E": features}, threshold)
-    image = compared(engine)
-    assert (cells(image, LIT), cells(image, DARK)) == (lit, 4 - lit)  # one class has two people
+    drawn = Differences(unseen(PAIRS), weak, {"E": features}, threshold)(engine)
+    (cells,) = lit(drawn)  # one class has two people
+    assert cells == [1.0] * expected + [0.0] * (4 - expected)
+    assert drawn.axes[2].get_xlabel() == f"{expected} of 4 lit, {25 * expected:.1f} %"
+    assert drawn.axes[2].yaxis_inverted()  # the first feature is above
 
 
 def test_each_network_has_cells_of_its_own() -> None:
     engine, weak, (features, same) = seeing(four, lambda x: four(x) * 0)
-    image = Differences(unseen(PAIRS), weak, {"E": features, "dead": same})(engine)
-    assert (cells(image, LIT), cells(image, DARK)) == (2, 6)
+    drawn = Differences(unseen(PAIRS), weak, {"E": features, "dead": same})(engine)
+    assert lit(drawn) == [[1, 1, 0, 0], [0, 0, 0, 0]]
+    assert [each.get_title() for each in drawn.axes] == ["one", "another", "E", "dead"]
+
+
+def test_it_is_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(differences, "picture", picture)
+    engine, weak, (features,) = seeing(four)
+    assert min(Differences(unseen(PAIRS), weak, {"E": features})(engine).size) > 200
 
 
 def test_the_unit_and_origin_of_features_do_not_matter() -> None:
@@ -81,29 +95,20 @@ def test_cells_stand_in_rows(features: int, shape: tuple[int, int]) -> None:
     assert shape_of(features) == shape
 
 
-def test_one_person_cannot_be_compared_and_the_picture_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    said: list[str] = []
-    place = "nvn_recipes.groupgan.evaluation.differences.written"
-    monkeypatch.setattr(place, lambda text: said.append(text) or Image.new("RGB", (4, 4)))
+def test_one_person_cannot_be_compared_and_the_picture_says_so() -> None:
     engine, weak, (features,) = seeing(four)
     alone = unseen(replace(PAIRS, subject=torch.zeros(3, dtype=torch.int64)))
-    assert Differences(alone, weak, {"E": features})(engine).size == (4, 4)
-    assert "no two people" in said[0]
+    drawn = Differences(alone, weak, {"E": features})(engine)
+    assert not drawn.axes
+    assert "no two people" in drawn.texts[-1].get_text()
 
 
-def test_averages_are_said_of_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(
-        "nvn_recipes.groupgan.evaluation.differences.grid",
-        lambda rows, columns, head: said.extend(head),
-    )
+def test_averages_are_said_of_what_there_is() -> None:
     engine, weak, (features,) = seeing(four)
     two = PAIRS.take(torch.tensor([0, 1]))  # of one class
-    Differences(unseen(two), weak, {"E": features})(engine)
+    said = Differences(unseen(two), weak, {"E": features})(engine).get_suptitle().splitlines()
+    assert said[1] == "E: on average lit 50.0 % between two people of one class"
     others = replace(PAIRS, label=torch.tensor([1, 1, 0, 0]), weak=torch.tensor([0, 1, 0, 0]))
     others = replace(others, peak=others.weak, subject=torch.tensor([0, 1, 1, 1]))
-    Differences(unseen(others), weak, {"E": features})(engine)
-    assert said[1] == "E: on average lit 50.0 % between two people of one class"
-    assert said[3].endswith("one class, 0.0 % of different classes")
+    said = Differences(unseen(others), weak, {"E": features})(engine).get_suptitle().splitlines()
+    assert said[1].endswith("one class, 0.0 % of different classes")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from nvn_recipes.groupgan.data.pairs import Pairs, to_float
 from nvn_recipes.groupgan.evaluation.numbers import (
     accuracy,
     computed_with,
@@ -15,7 +16,6 @@ from nvn_recipes.groupgan.evaluation.numbers import (
     psnr,
     ssim,
 )
-from nvn_recipes.groupgan.pairs import Pairs, to_float
 
 from tests.recipes.groupgan.evaluation.seen import Count, lighter, seeing
 

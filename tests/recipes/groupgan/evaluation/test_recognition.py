@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from nvn_recipes.groupgan.data.pairs import Split
 from nvn_recipes.groupgan.evaluation.recognition import Recognition
-from nvn_recipes.groupgan.pairs import Split
 from torch import Tensor
 
 import nvn
@@ -51,6 +51,11 @@ def test_everything_is_measured() -> None:
     assert found.pop("magnified, likeness to real peaks (PSNR, dB)") == pytest.approx(
         sum(decibels) / 4, abs=1e-3
     )
+    alone = [
+        found.pop(f"magnified, {name}, likeness to real peaks (PSNR, dB)") for name in PAIRS.classes
+    ]
+    expected = [sum(decibels[1:]) / 3, decibels[0]]
+    assert alone == pytest.approx(expected, abs=1e-3)
     small = (0.01 * 2) ** 2
     likenesses = [
         (2 * a * b + small) / (a * a + b * b + small)
@@ -66,12 +71,33 @@ def test_everything_is_measured() -> None:
         f"magnified, {BY_PEAKS}": 25.0,
         f"real peaks, {BY_PEAKS}": 100.0,
         "weak, recognized by a cynic (%)": 75.0,
+        **{
+            f"{kind}, {name}, {BY_PEAKS}": pytest.approx(right)
+            for kind, (calm, happy) in {
+                "weak": (200 / 3, 100.0),
+                "stretched": (0.0, 100.0),
+                "magnified": (0.0, 100.0),
+                "real peaks": (100.0, 100.0),
+            }.items()
+            for name, right in zip(PAIRS.classes, (calm, happy), strict=True)
+        },
     }
     assert {name for name in found if "%" not in name} == {
         f"{kind}, likeness to real peaks ({unit})"
         for kind in ("weak", "stretched")
         for unit in ("PSNR, dB", "SSIM")
+    } | {
+        f"{kind}, {name}, likeness to real peaks (PSNR, dB)"
+        for kind in ("weak", "stretched")
+        for name in PAIRS.classes
     }
+
+
+def test_of_more_than_two_classes_each_has_no_number_of_its_own() -> None:
+    engine, recognition = everything()
+    three = replace(PAIRS, classes=(*PAIRS.classes, "awe"))
+    recognition = replace(recognition, split=unseen(three))
+    assert not [name for name in recognition(engine) if PAIRS.classes[1] in name]
 
 
 def test_a_classifier_alone_has_an_accuracy() -> None:

@@ -1,16 +1,13 @@
-"""Sheets of pictures, and tables of them."""
+"""Sheets of pictures, and names beside them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from nvn_recipes.groupgan.evaluation.grid import MARGIN, grid
-from nvn_recipes.groupgan.evaluation.lettering import LONGEST, fitting, shortened, written
-from nvn_recipes.groupgan.evaluation.sheets import sheet, to_image
-from PIL import Image
-
-from nvn.lettering import font
+from nvn_recipes.groupgan.evaluation.figures import LONGEST, shortened
+from nvn_recipes.groupgan.evaluation.sheets import fitting, sheet, to_image
+from PIL import ImageFont
 
 
 @pytest.mark.parametrize("size", [8, 48, 128, 256])
@@ -44,38 +41,10 @@ def test_blocks_may_have_fewer_pictures_than_others() -> None:
 def test_long_names_get_smaller() -> None:
     long = "a very long name of a column"
     assert fitting(long, 20, 100).getlength(long) <= 101
-    assert fitting("a", 20, 100).getlength("a") == font(20).getlength("a")
+    assert fitting("a", 20, 100).getlength("a") == ImageFont.load_default(20).getlength("a")
 
 
 def test_of_names_that_are_too_long_the_start_is_kept() -> None:
     assert shortened("happiness") == "happiness"
     assert shortened("what" * 9) == "whatwhatwhatwhatwhatw..."
     assert len(shortened("what" * 9)) == LONGEST
-
-
-def cells(color: str, *sizes: tuple[int, int]) -> list[Image.Image]:
-    return [Image.new("RGB", size, color) for size in sizes]
-
-
-def test_a_grid_has_everything_inside_its_margin() -> None:
-    rows = [
-        ("first", cells("red", (90, 40), (60, 30))),
-        ("x" * 99, cells("blue", (90, 20), (90, 30))),
-    ]
-    foot = Image.new("RGB", (700, 20), "green")
-    image = grid(rows, ["one", "two\nlines"], ["a line " * 90, "another"], foot)
-    shown = np.asarray(image)
-    assert (shown[:MARGIN] == 255).all()
-    assert (shown[-MARGIN:] == 255).all()
-    assert (shown[:, :MARGIN] == 255).all()
-    assert (shown[:, -MARGIN:] == 255).all()
-    assert (shown == (255, 0, 0)).all(axis=2).sum() == 90 * 40 + 60 * 30
-    assert (shown == (0, 0, 255)).all(axis=2).sum() == 90 * 20 + 90 * 30
-    assert (shown == (0, 128, 0)).all(axis=2).sum() == 700 * 20
-
-
-@pytest.mark.parametrize(("name", "turned"), [("short", False), ("contentment", True)])
-def test_titles_are_turned_where_one_is_too_wide(name: str, turned: bool) -> None:
-    rows = [("row", cells("red", (60, 60), (60, 60)))]
-    low, high = grid(rows, ["a", "b"]).height, grid(rows, ["a", name]).height
-    assert high - low == (written(name).width - written("a").height if turned else 0)

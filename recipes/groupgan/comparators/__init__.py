@@ -1,0 +1,1 @@
+"""What the paper compares with: hand-crafted features and a linear machine; self-cure."""

@@ -1,0 +1,1 @@
+"""What games learn from: rendered faces, photographs, drawings; how they are split and served."""

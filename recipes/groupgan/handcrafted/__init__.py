@@ -1,1 +1,0 @@
-"""Hand-crafted features of pictures, and a linear machine that classifies them."""
