@@ -9,6 +9,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from nvn.engine.costs import Costs, measured
 from nvn.engine.counters import Counters
 from nvn.engine.diagnosis import Finding, WatchedInterpreter
 from nvn.engine.dry_run import Findings, check_batch
+from nvn.engine.dry_run.halves import not_means
 from nvn.engine.dry_run.purity import Untouched
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
@@ -43,7 +45,16 @@ from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
 from nvn.engine.torch_compile import compiled_forwards
 from nvn.engine.wanted import values_of
-from nvn.errors import ConfigError, DataError, GameError, NvnError, Problem, RunError, did_you_mean
+from nvn.errors import (
+    ConfigError,
+    DataError,
+    GameError,
+    GameWarning,
+    NvnError,
+    Problem,
+    RunError,
+    did_you_mean,
+)
 from nvn.game.ops import Batch as InBatch
 from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
@@ -570,9 +581,27 @@ class Engine:
         found = self._only_looking(
             partial(check_batch, graph, needed, self._interpreter, parameters, batch)
         )
+        if self._first is None and self._processes.together:
+            self._compare_halves(needed, batch)
         self._first = Kinds(batch)
         if found.nonlinear or found.recomputing:
             self._heed(found)
+
+    def _compare_halves(self, needed: Sequence[Value], batch: Minibatch) -> None:
+        """Warn of energies that mean something else in several processes than in one."""
+        counters = self.state.next_counters()
+        look = partial(not_means, self.plan.graph, needed, self._interpreter, counters, batch)
+        found = self._only_looking(lambda: [*look()])
+        if found and not self._processes.rank:
+            told = "; ".join(f"`{n}` is {all_:.4g}, and {mean:.4g}" for n, all_, mean in found)
+            warnings.warn(
+                f"in {self._processes.count} processes this game is another than in one: of the "
+                f"first batch, and of its halves on average, {told}; expected energies that are "
+                "means over samples. BatchNorm, dropout and energies that compare samples, or add "
+                "them up, differ: leave them out, or see to it that this is meant",
+                GameWarning,
+                stacklevel=6,
+            )
 
     def _needed(self) -> Sequence[Value]:
         """Return what the players' objectives are computed from.
