@@ -106,7 +106,7 @@ class Config(pydantic.BaseModel):
                 for name, values in known.default.all_presets().items():
                     found.setdefault(name, {})[group] = values
         own = cls.presets.items()
-        return {**found, **{name: overlaid(found[name], values) for name, values in own}}
+        return {**found, **{name: merged(cls, found[name], values) for name, values in own}}
 
     @classmethod
     def old_names(cls) -> Mapping[str, str]:

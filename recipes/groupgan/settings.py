@@ -158,8 +158,9 @@ class ExpressionConfig(PairsConfig):
         classes = self.source.classes
         if len(classes) < 2:
             raise nvn.DataError(
-                f"the data ({self.data}) have one expression, {', '.join(classes)}: there is "
-                "nothing to tell apart. Expected two folders of expressions or more (docs/data.md)"
+                f"{getattr(self.data, 'root', self.data.kind)} has one expression, "
+                f"{', '.join(classes)}: there is nothing to tell apart. Expected two folders of "
+                "expressions or more (docs/data.md)"
             )
         return self.networks.recognizing(kind, self.data.size, len(classes))
 

@@ -199,3 +199,37 @@ def test_a_run_that_was_deterministic_goes_on_so(place: Path, nvn: Command) -> N
     held = [look["held"] for look in looks]
     assert len(held) == 4
     assert set(held) == {1.0}
+
+
+GROUPS = """\
+class Data(nvn.Config):
+    slope: float = 2.0
+
+
+class Config(nvn.Config):
+    once_flat: ClassVar[bool] = True
+    steps: int = 40
+    data: Data = Data()
+"""
+FLAT = "class Config(nvn.Config):\n    steps: int = 40\n    slope: float = 2.0\n"
+MOVED = "warning: settings have moved: slope is data.slope now\n"
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_run_whose_settings_were_flat_goes_on(place: Path, nvn: Command) -> None:
+    grouped = RECIPE.replace(FLAT, GROUPS).replace("config.slope", "config.data.slope")
+    (place / "line.py").write_text(
+        grouped.replace("from functools", "from typing import ClassVar\nfrom functools")
+    )
+    command = ("run", "line.py", "--set", "data.slope=3", "--out", "part")
+    assert nvn(*command, "--max-steps", "2")[0] == 0
+    kept = place / "part" / "config.yaml"
+    assert "data:\n  slope: 3.0\n" in kept.read_text()
+    kept.write_text("steps: 40\nslope: 3.0\n")  # as it was before there were groups
+
+    code, said, error = nvn("resume", "part", "--more-steps", "2", "--set", "data.slope=4")
+    assert code == 1
+    assert "setting data.slope = 4.0: it was 3.0" in error
+    code, said, error = nvn("resume", "part", "--more-steps", "2")
+    assert (code, error) == (0, MOVED)
+    assert "setting " not in said

@@ -177,6 +177,16 @@ def test_groups_bring_presets_of_their_own() -> None:
     assert large.data == Made(size=64, people=1000)
     assert large.training == Training(steps=900, lr=0.5)  # the configuration's own comes last
     assert built(preset="quick") == Config()
+
+
+def test_a_preset_of_another_kind_has_nothing_of_the_kind_by_default() -> None:
+    class Other(Config):
+        presets: ClassVar = {"large": {"data": {"kind": "read", "root": "x"}}}
+
+    assert Other.build("large").data == Read(root=Path("x"), size=64)
+
+
+def test_an_unknown_preset_of_a_group_is_told() -> None:
     with pytest.raises(ConfigError, match="no preset 'lareg'. Did you mean 'large'"):
         Config.preset("lareg")
 
