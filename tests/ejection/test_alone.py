@@ -67,23 +67,25 @@ class Case:
 
 # --- recipes ------------------------------------------------------------------------------------
 
-PICTURES = {"size": 16, "width": 4, "features": 8, "batch": 4}
+
+def pictures(size: int = 16, **training: int) -> Mapping[str, Any]:
+    networks = {"width": 4, "features": 8}
+    return {"data": {"size": size}, "networks": networks, "training": {"batch": 4, **training}}
+
+
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "gaussians": {"batch": 16, "hidden": 8},
-    "expression_cnn": PICTURES,
-    "expression_gan": PICTURES,
-    "expression_1v2": PICTURES,
-    "expression_2v2": PICTURES,
-    "expression_scn": {**PICTURES, "steps": STEPS},
+    "expression_cnn": pictures(),
+    "expression_gan": pictures(),
+    "expression_1v2": pictures(),
+    "expression_2v2": pictures(),
+    "expression_scn": pictures(steps=STEPS),
     "expression_svm": {
-        "subjects": 10,
-        "levels": 1,
-        "size": 32,
-        "cells": 2,
-        "features": "eoh",
-        "batch": 24,
+        "data": {"subjects": 10, "levels": 1, "size": 32},
+        "features": {"kind": "eoh", "cells": 2},
+        "training": {"batch": 24},
     },
-    "sketch_repair": {**PICTURES, "size": 32},
+    "sketch_repair": pictures(32),
 }
 
 
@@ -100,9 +102,9 @@ def batches_of(name: str) -> Iterator[Mapping[str, Any]]:
             yield {"features": draw(4, 32), "label": label, "hold": draw(4)}
         else:
             names = ("damaged", "whole") if name == "sketch_repair" else ("weak", "peak")
-            size = RECIPES[name]["size"]
-            pictures = {each: 2 * draw(4, channels, size, size) - 1 for each in names}
-            yield {**pictures, "label": label}
+            size = RECIPES[name]["data"]["size"]
+            seen = {each: 2 * draw(4, channels, size, size) - 1 for each in names}
+            yield {**seen, "label": label}
 
 
 def recipe_cases() -> Iterator[tuple[str, Case]]:
