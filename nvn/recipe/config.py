@@ -95,6 +95,7 @@ class Config(pydantic.BaseModel):
             raise ConfigError(
                 f"there is no preset {name!r}.{did_you_mean(name, known)} Presets: {listed}"
             )
+        warn_of(renamed(cls.presets.get(name, {}), cls.old_names()).old, (), stacklevel=2)
         return known[name]
 
     @classmethod
@@ -105,8 +106,9 @@ class Config(pydantic.BaseModel):
             if isinstance(known.default, Config):
                 for name, values in known.default.all_presets().items():
                     found.setdefault(name, {})[group] = values
-        own = cls.presets.items()
-        return {**found, **{name: merged(cls, found[name], values) for name, values in own}}
+        for name, own in cls.presets.items():
+            found[name] = merged(cls, found[name], renamed(own, cls.old_names()).values)
+        return found
 
     @classmethod
     def old_names(cls) -> Mapping[str, str]:

@@ -186,6 +186,17 @@ def test_a_preset_of_another_kind_has_nothing_of_the_kind_by_default() -> None:
     assert Other.build("large").data == Read(root=Path("x"), size=64)
 
 
+def test_a_preset_may_have_old_names() -> None:
+    class Old(Config):
+        presets: ClassVar = {"large": {"data": "read", "root": "x", "lr": 0.5}}
+
+    with pytest.warns(nvn.NvnWarning, match=r"data is data\.kind now, root is data\.root now"):
+        large = Old.build("large")
+    assert large.data == Read(root=Path("x"), size=64)
+    assert large.training == Training(steps=900, lr=0.5)
+    assert [*Old.all_presets()] == ["large", "slow"]
+
+
 def test_an_unknown_preset_of_a_group_is_told() -> None:
     with pytest.raises(ConfigError, match="no preset 'lareg'. Did you mean 'large'"):
         Config.preset("lareg")
