@@ -315,7 +315,8 @@ class Stopping(Told):
                 os.kill(os.getpid(), signal.SIGUSR1)
 
     def _until(self, name: str, said: str) -> None:
-        while f"\n{said}\n" not in (self._folder / f"{name}.log").read_text():
+        log = self._folder / f"{name}.log"
+        while not log.exists() or f"\n{said}\n" not in log.read_text():
             time.sleep(0.01)
 
 
