@@ -40,13 +40,10 @@ def changed_code(before: Mapping[str, str]) -> list[str]:
 def kept_differs(folder: Path, recipe: Path) -> bool:
     """Return whether a recipe's file is another than the one that a run kept in its folder.
 
-    Where there is nothing to compare, it is taken to be the same.
+    Where nothing was kept, it is: then nothing says whose code it would be that is run.
     """
-    try:
-        kept = read_regular(folder / "recipe.py", "code", MOST)
-        return kept != read_regular(recipe, "code", MOST)
-    except RunError:
-        return False
+    now = digest(recipe)
+    return now is not None and now != digest(folder / "recipe.py")
 
 
 def lies_inside(recipe: Path, folder: Path) -> bool:

@@ -32,6 +32,7 @@ __all__ = [
     "Summary",
     "installed_folder",
     "installed_recipes",
+    "is_installed_name",
     "load_recipe",
     "recipe_file",
 ]
@@ -126,6 +127,12 @@ def installed_folder() -> Path | None:
     return Path(locations[0]) if locations else None
 
 
+def is_installed_name(path_or_name: str) -> bool:
+    """Return whether `recipe_file` takes a text for an installed recipe's name, or for a path."""
+    path = Path(path_or_name)
+    return path.suffix != ".py" and len(path.parts) == 1
+
+
 def recipe_file(path_or_name: str) -> Path:
     """Return the file of a recipe, given as to `load_recipe`.
 
@@ -134,7 +141,7 @@ def recipe_file(path_or_name: str) -> Path:
     """
     path = Path(path_or_name)
     folder = installed_folder()
-    bare = path.suffix != ".py" and len(path.parts) == 1
+    bare = is_installed_name(path_or_name)
     if bare and folder and (folder / f"{path_or_name}.py").is_file():
         return folder / f"{path_or_name}.py"
     if path.is_dir():

@@ -160,12 +160,12 @@ def can_go_on(place: Path, recipe: RecipeSource) -> bool:
     One that failed begins anew, as does one whose recipe has changed: somebody has mended it.
     """
     stopped = read_result(place).outcome in _STOPPED
-    return stopped and (place / "recipe.py").is_file() and not code_changed(place, recipe)
+    return stopped and not kept_differs(place, recipe.path)
 
 
 def code_changed(place: Path, recipe: RecipeSource) -> bool:
-    """Return whether the recipe's file has changed since a run."""
-    return kept_differs(place, recipe.path)
+    """Return whether the recipe's file has changed since a run that kept a copy."""
+    return (place / "recipe.py").is_file() and kept_differs(place, recipe.path)
 
 
 def default_folder(grid: Grid) -> Path:

@@ -179,8 +179,11 @@ def _started(run: Path) -> str:
 
 
 def _code_differences(folder: Path, code: Mapping[str, str], recipe: Path) -> Iterator[str]:
-    if kept_differs(folder, recipe):
-        yield f"{recipe} has changed since the run began:\n{_diff(folder / 'recipe.py', recipe)}"
+    kept = folder / "recipe.py"
+    if not kept.is_file():
+        yield f"{recipe} cannot be compared with the run's: there is no {kept}"
+    elif kept_differs(folder, recipe):
+        yield f"{recipe} has changed since the run began:\n{_diff(kept, recipe)}"
     for path in changed_code(code):
         if Path(path) != recipe.resolve():
             gone = "" if Path(path).exists() else ": it is gone"

@@ -21,7 +21,7 @@ from nvn.images import rgb
 from nvn.recipe.build import make_engines
 from nvn.recipe.code import kept_differs, lies_inside, require_outside
 from nvn.recipe.config import Config, read_yaml
-from nvn.recipe.loading import RecipeSource, installed_folder, load_recipe
+from nvn.recipe.loading import RecipeSource, installed_folder, is_installed_name, load_recipe
 from nvn.recipe.recipe import MAIN, Application, Recipe
 from nvn.recipe.yaml_reading import shortened
 from nvn.training.evaluating import in_eval_mode
@@ -275,7 +275,13 @@ def _check_kept(folder: Path, origin: str) -> None:
     """
     kept, file = folder / "recipe.py", Path(origin)
     # (One that is installed is given by its name; of one that is gone, what comes next tells.)
-    if file.suffix == ".py" and kept_differs(folder, file):
+    if not is_installed_name(origin) and kept_differs(folder, file):
+        if not kept.is_file():
+            raise RunError(
+                f"the run {folder} keeps no copy of its recipe, {file}, so that nothing says "
+                f"whether it is the same still: read it, and give --recipe {file}, or "
+                "nvn.trained(…, recipe=…)"
+            )
         raise RunError(
             f"{file} has changed since the run, whose recipe is kept as {kept}: give the one to "
             f"use, --recipe {file} or --recipe {kept}, or nvn.trained(…, recipe=…)"
@@ -294,7 +300,7 @@ def _seed(folder: Path, about: Mapping[str, Any]) -> int:
 
 def _load_source(folder: Path, origin: str, given: bool) -> RecipeSource:
     path, installed = Path(origin), installed_folder()
-    if given or path.suffix != ".py" or path.is_file():
+    if given or is_installed_name(origin) or path.exists():
         try:
             return load_recipe(origin)
         except ConfigError as error:

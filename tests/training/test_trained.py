@@ -283,6 +283,32 @@ def test_a_recipe_in_the_folder_itself_is_run_only_by_those_who_trust_it(run: nv
     assert all("which lies in that folder" in text for text in told)
 
 
+@pytest.mark.parametrize("name", ["other.py", "other.txt", "other", "deep/other.pyc"])
+def test_another_file_is_not_run_whatever_it_is_called(
+    run: nvn.Run, tmp_path: Path, name: str
+) -> None:
+    """A stranger's run.yaml may name any file of this machine."""
+    other = tmp_path / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("raise SystemExit('run')\n")
+    rewrite(run, origin=str(other))
+    with pytest.raises(RunError, match="has changed since the run, whose recipe is kept"):
+        nvn.trained(run.folder)
+    with pytest.raises(RunError, match="has changed since the run began"):
+        reopen(run.folder, {})
+
+
+def test_without_a_kept_copy_nothing_is_run(run: nvn.Run, file: Path) -> None:
+    (run.folder / "recipe.py").unlink()
+    file.write_text("raise SystemExit('run')\n")
+    with pytest.raises(RunError, match=r"keeps no copy of its recipe.*--recipe"):
+        nvn.trained(run.folder)
+    with pytest.raises(RunError, match="cannot be compared with the run's: there is no"):
+        reopen(run.folder, {})
+    file.write_text(RECIPE)
+    nvn.trained(run.folder, recipe=file)
+
+
 @pytest.mark.parametrize("seed", ["x", [1], 2**70, -1, True, 1.5])
 def test_a_seed_that_is_none_is_told(run: nvn.Run, seed: object) -> None:
     about = yaml.safe_load((run.folder / "run.yaml").read_text())
