@@ -9,16 +9,19 @@ Data that take long to make may have a method `sample`, which makes one batch fo
 """
 
 from nvn.data.batches import Batches, batches
-from nvn.data.loaders import Batch, Data, Position, Sampled, Seekable, Stateful
+from nvn.data.loaders import Batch, Data, Divisible, Position, Sampled, Seekable, Stateful
+from nvn.data.share import Share
 from nvn.data.tensors import TensorBatches
 
 __all__ = [
     "Batch",
     "Batches",
     "Data",
+    "Divisible",
     "Position",
     "Sampled",
     "Seekable",
+    "Share",
     "Stateful",
     "TensorBatches",
     "batches",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nvn.data.loaders import Batch, Data, Loader, Position, Sampled, Seekable, Stateful
 from nvn.data.reading import reading_of
+from nvn.data.share import WHOLE, Share
 from nvn.errors import DataError, NvnWarning
 from nvn.streams import key_of, mixed
 
@@ -27,6 +28,7 @@ class Batches:
         position: Where to begin.
         sampled: Whether to read no more than a sample of data that have one.
         seed: What draws from the global random streams depend on, and a DataLoader's order.
+        share: What this process takes of the batches, if several read them. Positions are of all.
 
     Raises:
         DataError: The data are no batches.
@@ -43,11 +45,14 @@ class Batches:
         sampled: bool = False,
         *,
         seed: int = 0,
+        share: Share = WHOLE,
     ) -> None:
         loaders = _loaders(data)
         if sampled:
             loaders = {name: _sample(loader) for name, loader in loaders.items()}
-        self._streams = {name: _Stream(name, loader, seed) for name, loader in loaders.items()}
+        self._streams = {
+            name: _Stream(name, loader, seed, share) for name, loader in loaders.items()
+        }
         for name, place in (position or {}).items():
             self._streams[name].seek(place)
         self._refused: frozenset[str] = frozenset()
@@ -146,9 +151,10 @@ def batches(
 class _Stream:
     """One loader, read again and again."""
 
-    def __init__(self, name: str, loader: Loader, seed: int) -> None:
+    def __init__(self, name: str, loader: Loader, seed: int, share: Share) -> None:
         self._called = f"the loader {name!r}" if name else "the data"
-        self._reading = reading_of(loader, mixed(seed % 2**64, key_of(name)))
+        self._reading = reading_of(loader, mixed(seed % 2**64, key_of(name)), share)
+        self._share = share
         self._position = Position()
         self._epoch: Iterator[Batch] | None = None  # opened when it is first read
         self.by_itself = isinstance(loader, Stateful) and not isinstance(loader, Seekable)
@@ -184,12 +190,14 @@ class _Stream:
                 f"{self._called}: found a batch of type {type(batch).__name__}, "
                 'expected named tensors: yield a dict, e.g. {"real": images}'
             )
-        self._position = Position(self._position.epoch, self._position.taken + 1)
+        self._position = Position(self._position.epoch, self._position.taken + self._share.count)
         return batch
 
     def _first_of_next_epoch(self) -> Batch:
         if self._position.taken == 0:
-            raise DataError(f"{self._called} gave no batch at all")
+            count = self._share.count
+            few = f", or too few of one size for {count} processes" if count > 1 else ""
+            raise DataError(f"{self._called} gave no batch at all{few}")
         read = self._position.taken
         self._position = Position(self._position.epoch + 1)
         self._epoch = self._reading.open(self._position.epoch)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["Batch", "Data", "Loader", "Position", "Sampled", "Seekable", "Stateful"]
+from nvn.data.share import Share
+
+__all__ = ["Batch", "Data", "Divisible", "Loader", "Position", "Sampled", "Seekable", "Stateful"]
 
 Batch: TypeAlias = Mapping[str, Any]
 Loader: TypeAlias = Iterable[Batch]
@@ -24,6 +26,21 @@ class Seekable(Protocol):
 
     def batches_from(self, epoch: int, start: int) -> Iterator[Batch]:
         """Iterate over the batches of an epoch, from batch `start` on."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """Data of which several processes read a share each, without reading all of it.
+
+    >>> import nvn, torch
+    >>> numbers = nvn.data.TensorBatches({"x": torch.arange(8)}, batch_size=2, shuffle=False)
+    >>> [batch["x"].tolist() for batch in numbers.share_from(0, 0, Share(rank=1, count=2))]
+    [[2, 3], [6, 7]]
+    """
+
+    def share_from(self, epoch: int, start: int, share: Share) -> Iterator[Batch]:
+        """Iterate over one process's batches of an epoch, from batch `start` of all on."""
         ...
 
 
@@ -72,6 +89,8 @@ class Stateful(Protocol):
 @dataclass(frozen=True, slots=True)
 class Position:
     """How far one loader has been read: the epoch, and the batches already taken from it.
+
+    (By all processes together, if several read it.)
 
     >>> import nvn, torch
     >>> stream = nvn.data.batches([{"x": torch.zeros(2)}, {"x": torch.ones(2)}])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nvn.data.loaders import Batch
+from nvn.data.share import WHOLE, Share
 from nvn.errors import DataError
 
 __all__ = ["TensorBatches"]
@@ -67,11 +68,24 @@ class TensorBatches:
 
     def batches_from(self, epoch: int, start: int) -> Iterator[Batch]:
         """Iterate over the batches of an epoch, from batch `start` on."""
+        return self.share_from(epoch, start, WHOLE)
+
+    def share_from(self, epoch: int, start: int, share: Share) -> Iterator[Batch]:
+        """Iterate over one process's batches of an epoch, from batch `start` of all on.
+
+        What several processes get is what one has with a `batch_size` as large as all of theirs.
+        """
         order = self._order(epoch)
-        for index in range(start, len(self)):
-            rows = order[index * self.batch_size : (index + 1) * self.batch_size]
-            batch = {name: tensor[rows] for name, tensor in self.tensors.items()}
-            yield batch if self.transform is None else self._transformed(batch, epoch, index)
+        for index in range(start, len(self) - share.count + 1, share.count):
+            rows = order[index * self.batch_size : (index + share.count) * self.batch_size]
+            if self.transform is None:
+                yield self._taken(share.rows(rows))
+            else:  # it is drawn for all of them, and each makes all: only so it is the same
+                whole = self._transformed(self._taken(rows), epoch, index // share.count)
+                yield share.part(whole, len(rows))
+
+    def _taken(self, rows: Tensor) -> dict[str, Tensor]:
+        return {name: tensor[rows] for name, tensor in self.tensors.items()}
 
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:

@@ -1,8 +1,9 @@
 """A torch DataLoader of map-style data, read from any batch of any epoch on.
 
 The same samples, sampler, workers and functions; but the order, and whatever a sample draws from
-the global random streams, depend on nothing but the seed, the epoch and the batch's number. So
-it does not matter how many workers there are, how far ahead they read, or where reading begins.
+the global random streams, depend on nothing but the seed, the epoch and the sample's number in it.
+So it does not matter how many workers there are, how far ahead they read, where reading begins, or
+among how many processes the batches are divided.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, Subset
 
 from nvn.data.loaders import Batch
+from nvn.data.share import WHOLE, Share
 from nvn.folder_package import made_packages, make_package
 from nvn.streams import cpu_streams, keyed, mixed, set_streams
 
@@ -66,7 +68,11 @@ class PositionedLoader:
 
     def batches_from(self, epoch: int, start: int) -> Iterator[Batch]:
         """Iterate over the batches of an epoch, from batch `start` on."""
-        self._order.begin(epoch, start)
+        return self.share_from(epoch, start, WHOLE)
+
+    def share_from(self, epoch: int, start: int, share: Share) -> Iterator[Batch]:
+        """Iterate over one process's batches of an epoch, from batch `start` of all on."""
+        self._order.begin(epoch, start, share)
         with keyed(0):  # a DataLoader draws seeds for its workers; ours do not need them
             batches = iter(self._loader)
         let_be_killed(batches)
@@ -79,7 +85,7 @@ class _Order(Sampler[Any]):
     def __init__(self, loader: DataLoader[Any], key: int) -> None:
         self._loader = loader
         self._key = key
-        self._place = (0, 0)
+        self._place = (0, 0, WHOLE)
         generators = (getattr(sampler, "generator", None) for sampler in self._samplers())
         # Their own seeds, which tell them apart; each epoch starts them anew.
         self._generators = [
@@ -88,11 +94,11 @@ class _Order(Sampler[Any]):
             if isinstance(generator, torch.Generator)
         ]
 
-    def begin(self, epoch: int, start: int) -> None:
-        self._place = (epoch, start)
+    def begin(self, epoch: int, start: int, share: Share) -> None:
+        self._place = (epoch, start, share)
 
-    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
-        epoch, start = self._place
+    def __iter__(self) -> Iterator[_Turn]:
+        epoch, start, share = self._place
         for sampler in self._samplers():
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)
@@ -100,8 +106,16 @@ class _Order(Sampler[Any]):
             generator.manual_seed(mixed(seed, epoch))
         sampler = self._loader.batch_sampler
         given = self._loader.sampler if sampler is None else sampler
-        for index, indices in islice(enumerate(self._drawn(given, epoch)), start, None):
-            yield epoch, index, indices
+        turns = islice(self._turns(epoch, self._drawn(given, epoch)), start, None)
+        yield from share.of(turns, lambda turn: turn.samples)
+
+    def _turns(self, epoch: int, drawn: Iterator[Any]) -> Iterator[_Turn]:
+        batched = self._loader.batch_sampler is not None
+        first = 0
+        for number, indices in enumerate(drawn):
+            turn = _Turn(epoch, number, first, [*indices] if batched else indices, batched)
+            yield turn
+            first += turn.samples
 
     def _drawn(self, sampler: Any, epoch: int) -> Iterator[Any]:
         """Iterate over a sampler that draws from global streams of its own, kept between draws."""
@@ -127,26 +141,57 @@ class _Order(Sampler[Any]):
         yield from {id(sampler): sampler for sampler in found if sampler is not None}.values()
 
 
+class _Turn(NamedTuple):
+    """What a batch is made of.
+
+    Attributes:
+        epoch: The epoch.
+        number: The batch's number in the epoch.
+        first: The number in the epoch of its first sample.
+        indices: The indices of its samples; of a loader without batches, the index.
+        batched: Whether there are several.
+    """
+
+    epoch: int
+    number: int
+    first: int
+    indices: Any
+    batched: bool
+
+    @property
+    def samples(self) -> int:
+        """How many samples it has."""
+        return len(self.indices) if self.batched else 1
+
+
 class _Keyed(Dataset[Any]):
     """A dataset whose samples are a DataLoader's batches."""
 
     def __init__(self, loader: DataLoader[Any], key: int) -> None:
         self._dataset: Any = loader.dataset
         self._collate: Callable[[Any], Any] = loader.collate_fn
-        self._batched = loader.batch_sampler is not None
+        self._at_once = _reads_at_once(loader.dataset)
         self._key = key
 
-    def __getitem__(self, item: tuple[int, int, Any]) -> Any:
-        epoch, index, indices = item
-        with keyed(self._key, epoch, index + 1):
-            return self._collate(self._samples(indices))
+    def __getitem__(self, turn: _Turn) -> Any:
+        samples = self._samples(turn)
+        with keyed(self._key, turn.epoch, turn.number, _COLLATING):
+            return self._collate(samples)
 
-    def _samples(self, indices: Any) -> Any:
-        if not self._batched:
-            return self._dataset[indices]
-        if hasattr(self._dataset, "__getitems__"):
-            return self._dataset.__getitems__(indices)
-        return [self._dataset[index] for index in indices]
+    def _samples(self, turn: _Turn) -> Any:
+        if not turn.batched:
+            return self._sample(turn.indices, turn.epoch, turn.first)
+        if self._at_once:
+            with keyed(self._key, turn.epoch, turn.first, _READING):
+                return self._dataset.__getitems__(turn.indices)
+        return [
+            self._sample(index, turn.epoch, number)
+            for number, index in enumerate(turn.indices, turn.first)
+        ]
+
+    def _sample(self, index: Any, epoch: int, number: int) -> Any:
+        with keyed(self._key, epoch, number, _READING):
+            return self._dataset[index]
 
     def __getstate__(self) -> bytes:
         return _pickled(self.__dict__)
@@ -203,6 +248,18 @@ def _end_quietly(kill: Callable[[], object]) -> None:
 
 
 _END = object()
+
+_READING, _COLLATING = 1, 2  # what the streams of a sample, and of its batch, are started for
+
+
+def _reads_at_once(dataset: Any) -> bool:
+    """Whether a dataset has a way of its own of reading several samples.
+
+    A Subset only passes on that of what it is a part of.
+    """
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return hasattr(dataset, "__getitems__")
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from nvn.data import TensorBatches
+from nvn.data import Share, TensorBatches
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class LaterBatches:
     def batches_from(self, epoch: int, start: int) -> Iterator[Mapping[str, Any]]:
         """Iterate over the batches of an epoch, from batch `start` on."""
         return self._all.batches_from(epoch, start)
+
+    def share_from(self, epoch: int, start: int, share: Share) -> Iterator[Mapping[str, Any]]:
+        """Iterate over one process's batches of an epoch, from batch `start` of all on."""
+        return self._all.share_from(epoch, start, share)
 
     def sample(self) -> Mapping[str, Any]:
         """Return one batch quickly."""
