@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, Subs
 from nvn.data.loaders import Batch
 from nvn.data.share import WHOLE, Share
 from nvn.folder_package import made_packages, make_package
-from nvn.streams import cpu_streams, keyed, mixed, set_streams
+from nvn.streams import cpu_streams, keyed, mixed, set_streams, start
 
 __all__ = ["PositionedLoader", "can_be_positioned", "let_be_killed", "with_deaf_workers"]
 
@@ -174,24 +174,25 @@ class _Keyed(Dataset[Any]):
         self._key = key
 
     def __getitem__(self, turn: _Turn) -> Any:
-        samples = self._samples(turn)
         with keyed(self._key, turn.epoch, turn.number, _COLLATING):
+            samples = self._samples(turn)
+            start(self._key, turn.epoch, turn.number, _COLLATING)
             return self._collate(samples)
 
     def _samples(self, turn: _Turn) -> Any:
         if not turn.batched:
             return self._sample(turn.indices, turn.epoch, turn.first)
         if self._at_once:
-            with keyed(self._key, turn.epoch, turn.first, _READING):
-                return self._dataset.__getitems__(turn.indices)
+            start(self._key, turn.epoch, turn.first, _READING)
+            return self._dataset.__getitems__(turn.indices)
         return [
             self._sample(index, turn.epoch, number)
             for number, index in enumerate(turn.indices, turn.first)
         ]
 
     def _sample(self, index: Any, epoch: int, number: int) -> Any:
-        with keyed(self._key, epoch, number, _READING):
-            return self._dataset[index]
+        start(self._key, epoch, number, _READING)
+        return self._dataset[index]
 
     def __getstate__(self) -> bytes:
         return _pickled(self.__dict__)
