@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -20,6 +19,8 @@ from nvn.errors import ConfigError, IncompleteError, NvnError, RunError
 from nvn.usage import Command, Group
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from nvn.recipe.config import Config
     from nvn.recipe.loading import RecipeSource
 
@@ -58,6 +59,22 @@ Trust = Annotated[
     bool, typer.Option("--trust", help="Run the code of a recipe that lies in the run's folder.")
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
+
+
+class Machines(NamedTuple):
+    """What a run is on: as `launch_fabric` has it."""
+
+    accelerator: str
+    devices: str
+    num_nodes: int
+    strategy: str
+    precision: str
+
+    def launched(self) -> Fabric:
+        """Make the Fabric, with the other processes, if there are to be several."""
+        from nvn.training.fabric import launch_fabric
+
+        return launch_fabric(*self)
 
 
 def _show_version(wanted: bool) -> None:
@@ -136,13 +153,14 @@ def run(
     ] = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     devices: Annotated[
-        str, typer.Option(help="Number of devices (only 1 is supported).", hidden=True)
+        str,
+        typer.Option(
+            metavar="N|auto", help="Devices of each machine, each with a process of its own."
+        ),
     ] = "1",
-    num_nodes: Annotated[
-        int, typer.Option(help="Number of nodes (only 1 is supported).", hidden=True)
-    ] = 1,
+    num_nodes: Annotated[int, typer.Option(metavar="N", help="Number of machines.")] = 1,
     strategy: Annotated[
-        str, typer.Option(help="Distribution strategy (only auto).", hidden=True)
+        str, typer.Option(help="How several processes train: ddp, each with its share of a batch.")
     ] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
     compiled: Annotated[
@@ -155,10 +173,15 @@ def run(
     ] = None,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
+    from nvn.training.processes.launching import follows
     from nvn.training.saving import Saving, read_interval
     from nvn.training.stopping import read_duration
 
+    on = Machines(accelerator, devices, num_nodes, strategy, precision)
+    if follows(num_nodes):  # the leading process of this run does what is below
+        _follow(on)
+        return
     seconds = None if max_time is None else read_duration(max_time)
     saving = replace(
         Saving() if save_every is None else read_interval(save_every),
@@ -174,30 +197,20 @@ def run(
         earlier = to_resume(source, chosen, out, {"seed": seed, "max_steps": max_steps})
         if earlier is not None and has_finished(earlier):
             show(f"the run {earlier} has finished")
+            _dismiss(on)
             return
         if earlier is not None:
-            _go_on(earlier, max_time=seconds)
+            _go_on(earlier, {}, _on_as_before(earlier, devices, num_nodes), max_time=seconds)
             return
 
-    from nvn.training.fabric import make_fabric
-    from nvn.training.starting import train
-
-    done = train(
-        partial(source.build, chosen),
-        seed=seed,
-        max_steps=max_steps,
-        max_time=seconds,
-        out=out,
-        saving=saving,
-        on_divergence=on_divergence,
-        deterministic=deterministic,
-        fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
-        compile=compiled or (),
-        plugins=[Reporter()],
-        files=source.files(chosen),
-        origin=source.origin,
-    )
-    _exit_as(done.outcome)
+    options = {
+        "seed": seed,
+        "max_steps": max_steps,
+        "on_divergence": on_divergence,
+        "deterministic": deterministic,
+        "compile": compiled or [],
+    }
+    _train(source, chosen, options, on, max_time=seconds, out=out, saving=saving)
 
 
 @app.command(cls=Command)
@@ -219,19 +232,31 @@ def resume(
         ),
     ] = False,
     trust: Trust = False,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="N|auto", help="Devices of each machine, if other than before."),
+    ] = None,
+    num_nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of machines, if other than before.")
+    ] = None,
 ) -> None:
     """Go on with a run that ended early, however it ended, as if it had not."""
     _load_torch()
     from nvn.recipe.config import read_settings
+    from nvn.training.processes.launching import follows
     from nvn.training.reopen import find_run, has_finished
     from nvn.training.stopping import read_duration
 
     seconds = None if max_time is None else read_duration(max_time)
     folder = find_run(run)
+    on = _on_as_before(folder, devices, num_nodes)
+    if follows(on.num_nodes):
+        _follow(on)
+        return
     if has_finished(folder) and not more_steps:
         raise RunError(f"the run {folder} has finished; with --more-steps N it goes on")
     given = read_settings(settings or ())
-    _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed, trust=trust)
+    _go_on(folder, given, on, more_steps=more_steps, max_time=seconds, changed=changed, trust=trust)
 
 
 @app.command(cls=Command)
@@ -559,7 +584,8 @@ def _warn(
 
 def _go_on(
     folder: Path,
-    settings: Mapping[str, object] = MappingProxyType({}),
+    settings: Mapping[str, object],
+    on: Machines,
     *,
     more_steps: int = 0,
     max_time: float | None = None,
@@ -567,26 +593,71 @@ def _go_on(
     trust: bool = False,
 ) -> None:
     """Go on with a run, as it was."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
     from nvn.training.reopen import reopen
 
     run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
+    options = {**run.options, "more_steps": run.options["more_steps"] + more_steps}
+    saving = options.pop("saving")
+    _train(run.source, run.config, options, on, max_time=max_time, resume=folder, saving=saving)
 
-    from nvn.training.fabric import make_fabric
+
+def _train(
+    source: RecipeSource, config: Config, options: Mapping[str, Any], on: Machines, **more: Any
+) -> None:
+    """Train a recipe, in several processes if that was asked for.
+
+    Args:
+        source: The recipe.
+        config: Its configuration.
+        options: The arguments of `nvn.train` that all processes need.
+        on: What it runs on.
+        more: Those that only the leading one needs.
+    """
+    from nvn.console import Reporter
+    from nvn.training.processes.orders import Begin
     from nvn.training.starting import train
 
-    options = run.options
+    files, origin = source.files(config), source.origin
+    fabric = on.launched()
+    if fabric.world_size > 1:
+        fabric.broadcast(Begin(origin, files["config.yaml"], options))
     done = train(
-        partial(run.source.build, run.config),
-        **{**options, "more_steps": options["more_steps"] + more_steps},
-        max_time=max_time,
-        resume=folder,
-        fabric=make_fabric(run.accelerator, precision=run.precision),
+        partial(source.build, config),
+        **options,
+        **more,
+        fabric=fabric,
         plugins=[Reporter()],
-        files=run.source.files(run.config),
-        origin=run.source.origin,
+        files=files,
+        origin=origin,
     )
     _exit_as(done.outcome)
+
+
+def _follow(on: Machines) -> None:
+    """Train along as another process of this run says."""
+    from nvn.training.processes.follower import follow
+
+    follow(on.launched())
+
+
+def _dismiss(on: Machines) -> None:
+    """Let processes that a launcher has started for nothing end."""
+    from nvn.training.processes.launching import started
+
+    if started():
+        on.launched().broadcast(None)
+
+
+def _on_as_before(folder: Path, devices: str | None, num_nodes: int | None) -> Machines:
+    """Return what a run was on, but for what is to be other than before."""
+    from nvn.training.run_file import read_run
+
+    run = read_run(folder)
+    return Machines(
+        run.accelerator, devices or str(run.devices), num_nodes or run.num_nodes, "auto",
+        run.precision,
+    )  # fmt: skip
 
 
 def _exit_as(outcome: str) -> None:

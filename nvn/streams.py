@@ -28,7 +28,7 @@ __all__ = [
     "python_and_numpy",
     "seed_all",
     "set_streams",
-    "start",
+    "start_streams",
     "streams",
 ]
 
@@ -139,7 +139,7 @@ class python_and_numpy:
         np.random.set_state(numpy)
 
 
-def start(*key: int) -> None:
+def start_streams(*key: int) -> None:
     """Start the CPU's streams from a key, inside `keyed`: ten times as fast as another one."""
     _start(mixed(*key))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 from torch import Tensor
 
 from nvn.data.loaders import Batch, Data, Loader, Position, Sampled, Seekable, Stateful
 from nvn.data.reading import reading_of
-from nvn.data.share import WHOLE, Share
+from nvn.data.share import WHOLE, Share, digest
 from nvn.errors import DataError, NvnWarning
 from nvn.streams import key_of, mixed
 
@@ -89,6 +89,13 @@ class Batches:
         for name, stream in self._streams.items():
             stream.load_state_dict(state[name])
 
+    def described(self) -> dict[str, str]:
+        """Return for each loader how much there is and what it begins with: to compare processes.
+
+        The first batch is read, where that changes nothing.
+        """
+        return {stream.called: stream.described() for stream in self._streams.values()}
+
     def refuse(self, names: Iterable[str]) -> None:
         """Let no batch from now on have entries of these names: a game draws them at random."""
         self._refused |= frozenset(names)
@@ -152,12 +159,18 @@ class _Stream:
     """One loader, read again and again."""
 
     def __init__(self, name: str, loader: Loader, seed: int, share: Share) -> None:
-        self._called = f"the loader {name!r}" if name else "the data"
+        self.called = f"the loader {name!r}" if name else "the data"
         self._reading = reading_of(loader, mixed(seed % 2**64, key_of(name)), share)
         self._share = share
+        self._loader = loader
         self._position = Position()
         self._epoch: Iterator[Batch] | None = None  # opened when it is first read
         self.by_itself = isinstance(loader, Stateful) and not isinstance(loader, Seekable)
+
+    def described(self) -> str:
+        count = f"{len(self._loader)} batches" if isinstance(self._loader, Sized) else "batches"
+        first = self._reading.first()
+        return count if first is None else f"{count}, the first one {digest(first)}"
 
     def state_dict(self) -> dict[str, Any]:
         epoch, taken = self._position.epoch, self._position.taken
@@ -173,7 +186,7 @@ class _Stream:
         if self._reading.reads_on and position != Position():
             seconds = time.monotonic() - begun
             warnings.warn(
-                f"{self._called} cannot be opened at a position: what came before batch "
+                f"{self.called} cannot be opened at a position: what came before batch "
                 f"{position.taken} of epoch {position.epoch} was read again, in {seconds:.1f} s",
                 NvnWarning,
                 stacklevel=3,
@@ -187,7 +200,7 @@ class _Stream:
             batch = self._first_of_next_epoch()
         if not isinstance(batch, Mapping):
             raise DataError(
-                f"{self._called}: found a batch of type {type(batch).__name__}, "
+                f"{self.called}: found a batch of type {type(batch).__name__}, "
                 'expected named tensors: yield a dict, e.g. {"real": images}'
             )
         self._position = Position(self._position.epoch, self._position.taken + self._share.count)
@@ -197,14 +210,14 @@ class _Stream:
         if self._position.taken == 0:
             count = self._share.count
             few = f", or too few of one size for {count} processes" if count > 1 else ""
-            raise DataError(f"{self._called} gave no batch at all{few}")
+            raise DataError(f"{self.called} gave no batch at all{few}")
         read = self._position.taken
         self._position = Position(self._position.epoch + 1)
         self._epoch = self._reading.open(self._position.epoch)
         batch = next(self._epoch, None)
         if batch is None:
             raise DataError(
-                f"{self._called} ended after {read} batches and cannot be read again: a generator "
+                f"{self.called} ended after {read} batches and cannot be read again: a generator "
                 "serves only once; give a list, a loader, or an object whose __iter__ starts anew"
             )
         return batch

@@ -57,6 +57,10 @@ class Reading(Protocol):
         """Return what `seek` needs beside the position."""
         ...
 
+    def first(self) -> Batch | None:
+        """Return the first batch of all, without having read it; None where that cannot be."""
+        ...
+
 
 def reading_of(loader: Loader, key: int, share: Share = WHOLE) -> Reading:
     """Return how a loader is read.
@@ -111,6 +115,9 @@ class _Positioned:
     def state(self) -> Any:
         return None
 
+    def first(self) -> Batch | None:
+        return next(self._loader.batches_from(0, 0), None)
+
 
 class _Listed:
     reads_on = False
@@ -127,6 +134,9 @@ class _Listed:
 
     def state(self) -> Any:
         return None
+
+    def first(self) -> Batch | None:
+        return next(iter(self._batches), None)
 
 
 class _ByItself:
@@ -146,6 +156,9 @@ class _ByItself:
 
     def state(self) -> Any:
         return self._loader.state_dict()
+
+    def first(self) -> Batch | None:
+        return None
 
 
 class _ReadOn:
@@ -190,4 +203,7 @@ class _ReadOn:
         return self._share.of(batches, samples_in)
 
     def state(self) -> Any:
+        return None
+
+    def first(self) -> Batch | None:
         return None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from nvn import pytree
 from nvn.errors import NvnWarning
 
-__all__ = ["WHOLE", "Share", "samples_in"]
+__all__ = ["WHOLE", "Share", "digest", "samples_in"]
 
 T = TypeVar("T")
 
@@ -83,3 +85,13 @@ def samples_in(batch: Any) -> int:
     """Return how many samples a batch has: the length of its first tensor; 0 without any."""
     tensors = (x for x in pytree.leaves(batch) if isinstance(x, Tensor) and x.ndim)
     return next(map(len, tensors), 0)
+
+
+def digest(batch: Any) -> str:
+    """Return what two batches have in common only if their tensors are the same."""
+    found = hashlib.sha256()
+    for x in pytree.leaves(batch):
+        if isinstance(x, Tensor) and x.layout is torch.strided:
+            found.update(f"{tuple(x.shape)} {x.dtype}".encode())
+            found.update(x.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:12]

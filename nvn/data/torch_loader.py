@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, Subs
 from nvn.data.loaders import Batch
 from nvn.data.share import WHOLE, Share
 from nvn.folder_package import made_packages, make_package
-from nvn.streams import cpu_streams, keyed, mixed, set_streams, start
+from nvn.streams import cpu_streams, keyed, mixed, set_streams, start_streams
 
 __all__ = ["PositionedLoader", "can_be_positioned", "let_be_killed", "with_deaf_workers"]
 
@@ -176,14 +176,14 @@ class _Keyed(Dataset[Any]):
     def __getitem__(self, turn: _Turn) -> Any:
         with keyed(self._key, turn.epoch, turn.number, _COLLATING):
             samples = self._samples(turn)
-            start(self._key, turn.epoch, turn.number, _COLLATING)
+            start_streams(self._key, turn.epoch, turn.number, _COLLATING)
             return self._collate(samples)
 
     def _samples(self, turn: _Turn) -> Any:
         if not turn.batched:
             return self._sample(turn.indices, turn.epoch, turn.first)
         if self._at_once:
-            start(self._key, turn.epoch, turn.first, _READING)
+            start_streams(self._key, turn.epoch, turn.first, _READING)
             return self._dataset.__getitems__(turn.indices)
         return [
             self._sample(index, turn.epoch, number)
@@ -191,7 +191,7 @@ class _Keyed(Dataset[Any]):
         ]
 
     def _sample(self, index: Any, epoch: int, number: int) -> Any:
-        start(self._key, epoch, number, _READING)
+        start_streams(self._key, epoch, number, _READING)
         return self._dataset[index]
 
     def __getstate__(self) -> bytes:

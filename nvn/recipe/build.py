@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nvn.checks import loss_graph, sound
-from nvn.data import Batches
+from nvn.data import Batches, Share
+from nvn.data.share import WHOLE
 from nvn.ejection import eject
 from nvn.engine.dry_run import batch_problems, drawn_names, replaced_draws
 from nvn.engine.engine import Engine
@@ -209,8 +210,11 @@ def _computed(objectives: Iterable[WeightedSum]) -> tuple[Value, ...]:
 class PhaseData:
     """The batches of each phase, loaded when first needed; phases may share a stream."""
 
-    def __init__(self, recipe: Recipe, sampled: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, recipe: Recipe, sampled: bool = False, seed: int = 0, share: Share = WHOLE
+    ) -> None:
         self._recipe = recipe
+        self._share = share
         self._sampled = sampled
         self._seed = seed
         self._made: dict[int, Batches] = {}
@@ -219,7 +223,9 @@ class PhaseData:
         """Return a phase's endless stream of batches."""
         data = self._recipe.data if phase.data is None else phase.data
         if id(data) not in self._made:
-            self._made[id(data)] = Batches(data, sampled=self._sampled, seed=self._seed)
+            self._made[id(data)] = Batches(
+                data, sampled=self._sampled, seed=self._seed, share=self._share
+            )
         return self._made[id(data)]
 
     def state_dict(self) -> dict[str, Any]:

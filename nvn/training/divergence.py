@@ -82,7 +82,8 @@ class Divergence:
         done = dict(self.state.train.iterations)
         name, step = self.guard.checked
         replay = Replay(self.state, self.engines, self.evaluations)
-        good = self._last_good()
+        # (Several processes would have to play it again, all of them.)
+        good = self.good if self.evaluations.lead.alone else None
         finding = None
         if good is not None:
             checked = step if name == phase.name else 0
@@ -109,7 +110,7 @@ class Divergence:
             NotFiniteError: `error`, where the run is to stop, or has gone back often enough.
         """
         back = self.state.progress.rollbacks
-        good = self._last_good()
+        good = self.good
         if self.policy != "rollback" or back >= MOST_ROLLBACKS or good is None:
             raise error
         self.state.load_training(good)
@@ -133,7 +134,9 @@ class Divergence:
     def _modules(self) -> Mapping[str, nn.Module]:
         return self.state.train.modules
 
-    def _last_good(self) -> Mapping[str, Any] | None:
+    @property
+    def good(self) -> Mapping[str, Any] | None:
+        """The last good state, by the parts of a checkpoint; None if there is none."""
         if self.first is not None:
             return {name: decode(*part) for name, part in self.first.items()}
         return self.checkpoints.newest()

@@ -23,6 +23,8 @@ from nvn.recipe.recipe import MAIN, Evaluation, Preview, Recipe
 from nvn.streams import python_and_numpy
 from nvn.training.determinism import has_no_deterministic_form
 from nvn.training.finite_guard import FiniteGuard
+from nvn.training.processes.leading import ALONE, Lead
+from nvn.training.processes.orders import Metric
 from nvn.training.progress import Best, Progress
 from nvn.training.run_folder import picture_path
 from nvn.training.stopping import Stop
@@ -64,6 +66,7 @@ class Evaluations:
         seed: The seed of what they draw.
         device: The device whose random stream they may draw from.
         guard: Knows whether something is not finite, which may be why one fails.
+        lead: Passes metrics on to other processes.
         failed: The first error of each that has failed in this part of the run, by what it is
             called.
         missing: What has failed since it was last run.
@@ -79,6 +82,7 @@ class Evaluations:
     seed: int
     device: torch.device
     guard: FiniteGuard
+    lead: Lead = ALONE
     failed: dict[str, Exception] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
 
@@ -123,6 +127,7 @@ class Evaluations:
                 reached.add(goal)
         for name, value in metrics.items():
             self.engine.metric(name, value)
+            self.lead.order(Metric(name, value))
         self.progress.looked[_key(evaluation)] = step
         self.hook.evaluated(step=step, name=evaluation.name, metrics=metrics)
         return reached

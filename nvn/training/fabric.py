@@ -7,14 +7,23 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nvn.errors import RunError, did_you_mean
+from nvn.training.processes.launching import World, start_others, world_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["ACCELERATORS", "PRECISIONS", "check_supported", "make_fabric"]
+__all__ = [
+    "ACCELERATORS",
+    "PRECISIONS",
+    "STRATEGIES",
+    "check_supported",
+    "launch_fabric",
+    "make_fabric",
+]
 
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
@@ -22,31 +31,84 @@ ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 # CPU with only a warning: neither is supported until it is right.
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
+# Players are placed whole on every device, and their gradients averaged (nvn/engine/processes.py).
+STRATEGIES = ("auto", "ddp")
+_WHOLE = ", since nvn places every player whole on each device"
+_NO_STRATEGY = MappingProxyType({"fsdp": _WHOLE, "model_parallel": _WHOLE, "deepspeed": _WHOLE})
 
-def make_fabric(
+
+def make_fabric(accelerator: str = "auto", precision: str = "32-true") -> Fabric:
+    """Make a Fabric of one process, on a CPU or on one GPU.
+
+    Raises:
+        RunError: nvn does not support an option, the machine has no such device, or this is one of
+            several processes, each of which would do the same.
+    """
+    check_supported(accelerator, precision=precision)
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1" and "LOCAL_RANK" in os.environ:
+        raise RunError(
+            f"this is one of {count} processes, as torchrun starts them, and each of them would do "
+            "the same: start it without a launcher"
+        )
+    return _fabric(World(), accelerator, precision)
+
+
+def launch_fabric(
     accelerator: str = "auto",
     devices: str = "1",
     num_nodes: int = 1,
     strategy: str = "auto",
     precision: str = "32-true",
 ) -> Fabric:
-    """Make a Fabric of one process, on a CPU or on one GPU.
+    """Make a Fabric for training: of one process, or of one for each device.
+
+    Several processes are those that a launcher has started (torchrun); otherwise they are started
+    here, and follow this one.
 
     Raises:
-        RunError: If this version of nvn does not support an option, or the machine has no such
-            device.
+        RunError: nvn does not support an option, the machine has no such devices, or a launcher has
+            started others than were asked for.
     """
     check_supported(accelerator, devices, num_nodes, strategy, precision)
+    world = world_of(devices, num_nodes, _available(accelerator))
+    if world.count == 1 or world.started:
+        return _fabric(world, accelerator, precision)
+    options = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "strategy": strategy,
+        "precision": precision,
+    }
+    with start_others(world, options):
+        return _fabric(world, accelerator, precision)
+
+
+def _fabric(world: World, accelerator: str, precision: str) -> Fabric:
     from lightning_fabric import Fabric
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+    several = {"num_nodes": world.nodes, "strategy": "ddp"} if world.count > 1 else {}
     try:
         with _without_hints():
-            fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+            fabric = Fabric(
+                accelerator=accelerator,
+                devices=world.local,
+                precision=precision,  # type: ignore[arg-type]
+                **several,  # type: ignore[arg-type]
+            )
             fabric.launch()
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise RunError(f"--accelerator {accelerator}: {error}") from error
     return fabric
+
+
+def _available(accelerator: str) -> int:
+    """Return how many devices of a kind this machine has, of a CPU one."""
+    import torch
+
+    return max(1, torch.cuda.device_count()) if accelerator in ("auto", "cuda", "gpu") else 1
 
 
 @contextmanager
@@ -82,18 +144,18 @@ def check_supported(
         RunError: Naming every option that this version of nvn does not support.
     """
     problems = []
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "LOCAL_RANK" in os.environ:
-        # Each of them would train the same alone, and whoever waits would pay for all.
+    if devices != "auto" and not (devices.isdecimal() and int(devices) > 0):
+        problems.append(f"--devices {devices}: expected how many, or auto")
+    if num_nodes < 1:
+        problems.append(f"--num-nodes {num_nodes}: expected at least 1")
+    if strategy not in STRATEGIES:
+        why = _NO_STRATEGY.get(strategy, "")
+        hint = did_you_mean(strategy, STRATEGIES)
         problems.append(
-            f"this is one of {os.environ['WORLD_SIZE']} processes, as torchrun starts them: nvn "
-            "trains in one so far; start it without a launcher"
+            f"--strategy {strategy}: not supported{why}.{hint} Supported: {', '.join(STRATEGIES)}"
         )
-    if devices not in ("1", "auto"):
-        problems.append(f"--devices {devices}: only 1 is supported")
-    if num_nodes != 1:
-        problems.append(f"--num-nodes {num_nodes}: only 1 is supported")
-    if strategy != "auto":
-        problems.append(f"--strategy {strategy}: only auto is supported")
+    if accelerator == "mps" and (devices not in ("1", "auto") or num_nodes > 1):
+        problems.append("--accelerator mps: has one device, and cannot play along with others")
     for flag, value, supported in (
         ("--accelerator", accelerator, ACCELERATORS),
         ("--precision", precision, PRECISIONS),

@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
 from nvn.training.evaluating import Evaluations
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
+from nvn.training.processes.leading import Lead
+from nvn.training.processes.orders import Check, End, Facts, Load
 from nvn.training.progress import Best
 from nvn.training.resume import Earlier
 from nvn.training.run import Outcome, Run
@@ -59,6 +61,8 @@ class Loop:
         checkpoints: Writes the state.
         divergence: What to do when something is not finite.
         saving: When to save, and what to keep.
+        lead: Orders what the other processes of the run do, if there are any.
+        facts: Returns what has to be the same in all of them.
         started: When the run began, if it had been going on without a break.
         between_steps: Whether the state can be gone on from.
         saved_at: The place of the newest checkpoint.
@@ -78,6 +82,8 @@ class Loop:
     checkpoints: Checkpoints
     divergence: Divergence
     saving: Saving
+    lead: Lead
+    facts: Callable[[], Facts]
     started: float = field(default_factory=time.monotonic)
     between_steps: bool = False
     saved_at: Place | None = None
@@ -105,7 +111,8 @@ class Loop:
             try:
                 self._play_phase(phase)
             except Exception as error:  # (anybody's: NaN may have brought it about)
-                if not self.divergence.behind(error):
+                # Other processes that are in the middle of a step can do nothing else any more.
+                if self.lead.broken or not self.divergence.behind(error):
                     raise
                 self.between_steps = False
                 self._go_back(self.divergence.explained(phase, error), error)
@@ -128,8 +135,12 @@ class Loop:
         )
         with self.stop.at_once():
             if place is not None:
+                self.lead.order(Load(self.earlier.state, data=True))
                 self.state.load_data(self.earlier.state)
+            self.lead.order(Check())
             check_data(self.engines, self.state.data, self.recipe.all_phases)
+            if not self.lead.alone:
+                self.lead.compare(self.facts())
         if place is not None:
             self.state.load_streams(self.earlier.state)
         self._check_saveable()
@@ -150,6 +161,7 @@ class Loop:
         if explained.args != error.args:
             explained.__cause__ = error
         self.saved_at = self.divergence.go_back(explained)
+        self.lead.order(Load(self.divergence.good or {}, data=False))
         self.between_steps = True
 
     def _next_phase(self) -> Phase | None:
@@ -171,7 +183,8 @@ class Loop:
             with self.stop.soon():  # a worker may hang
                 batches.wait()
             self.between_steps = False
-            record = engine.step(batches)
+            with self.lead.stepping(phase.name):
+                record = engine.step(batches)
             self.between_steps = True
             step = record.step
             self.hook.step_done(phase=phase, record=record, engine=engine)
@@ -252,6 +265,11 @@ class Loop:
             error=error or beside,
         )
         self.folder.end(run)
+        self.lead.end(
+            End(run.outcome, run.folder, run.metrics, run.pictures, run.best, run.seconds)
+            if error is None
+            else End()
+        )
         with contextlib.nullcontext() if beside is None else _with_note_on(beside):
             self.hook.run_finished(run=run)
         self.folder.raise_lost()

@@ -30,6 +30,7 @@ class Earlier:
         place: The point of the run that it goes on from; None if it begins at the beginning.
         state: The state there, by the parts of the checkpoint.
         problems: What was wrong with later checkpoints.
+        processes: How many processes played them; None if there were no parts.
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -38,6 +39,7 @@ class Earlier:
     place: Place | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    processes: int | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -97,6 +99,7 @@ def read_earlier(folder: Path, phases: Sequence[str], recipe: str, seed: int) ->
         place=place,
         state=state,
         problems=tuple(problems),
+        processes=about.processes,
     )
 
 

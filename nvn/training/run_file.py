@@ -42,10 +42,17 @@ class RunFile(pydantic.BaseModel):
     compile: list[str] = pydantic.Field(default_factory=list)
     accelerator: str = "auto"
     precision: str = "32-true"
+    processes: int = pydantic.Field(default=1, ge=1)
+    num_nodes: int = pydantic.Field(default=1, ge=1)
     saving: _Saving = _Saving()
     code: dict[str, str] = pydantic.Field(default_factory=dict)
     outcome: str = "running"
     parts: list[dict[str, Any]] = pydantic.Field(default_factory=list)
+
+    @property
+    def devices(self) -> int:
+        """How many devices of each machine it ran on."""
+        return self.processes // self.num_nodes
 
 
 def read_run(folder: Path) -> RunFile:

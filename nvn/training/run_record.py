@@ -47,6 +47,8 @@ def run_record(
         **options,
         "accelerator": fabric.device.type,
         "precision": fabric._precision.precision,
+        "processes": fabric.world_size,
+        "num_nodes": getattr(fabric.strategy, "num_nodes", 1),
         "saving": {k: v for k, v in dataclasses.asdict(saving).items() if v is not None},
         "phases": {phase.name: phase.steps for phase in recipe.all_phases},
         "code": _code(origin),

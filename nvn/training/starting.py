@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from nvn.data import Share
 from nvn.errors import ConfigError, NvnWarning
 from nvn.recipe.build import PhaseData, make_engines
 from nvn.recipe.goal import Goal
@@ -23,17 +25,21 @@ from nvn.training.checkpoints import Checkpoints
 from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
 from nvn.training.evaluating import Evaluations, check_goals
-from nvn.training.fabric import make_fabric
+from nvn.training.fabric import launch_fabric
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
 from nvn.training.loop import Loop
+from nvn.training.processes.alike import facts_of
+from nvn.training.processes.connections import lines_of
+from nvn.training.processes.following import Following, Leader
+from nvn.training.processes.leading import Lead
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
 from nvn.training.run_record import run_record
 from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
-from nvn.training.stopping import Stop, stop_on_signals
+from nvn.training.stopping import Stop, deaf, stop_on_signals
 from nvn.training.symptoms import Symptoms
 
 if TYPE_CHECKING:
@@ -87,7 +93,9 @@ def train(
             were; "skip" the steps of players whose gradients are not; or "rollback" to the last
             checkpoint with smaller learning rates, three times at most (docs/reliability.md).
         deterministic: Whether torch is held to deterministic algorithms.
-        fabric: Device and precision; one device in 32-true if None.
+        fabric: Devices and precision; if None, one device in 32-true, or what a launcher such as
+            torchrun has started. In several processes, each calls this alike: the first leads,
+            and alone prints, writes, evaluates and calls plugins (docs/processes.md).
         compile: Names of players whose forward torch.compile compiles.
         plugins: Objects with hooks (nvn.plugins).
         files: Further text files for the run's folder, by name.
@@ -124,31 +132,44 @@ def train(
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
-    fabric = fabric or make_fabric()
+    fabric = fabric or launch_fabric()
     check_policy(on_divergence)
+    options = {
+        "seed": seed,
+        "max_steps": max_steps,
+        "more_steps": more_steps,
+        "on_divergence": on_divergence,
+        "deterministic": deterministic,
+        "compile": [*compile],
+    }
     with ExitStack() as stack:
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))
+        others = stack.enter_context(_connected(fabric))
         _seed_everything(seed)
         recipe = _built(recipe)
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
         engines = make_engines(recipe, fabric, seed, compile, skip=on_divergence == "skip")
-        state = RunState(recipe, engines[MAIN].state, PhaseData(recipe, seed=seed))
+        data = PhaseData(recipe, seed=seed, share=Share(fabric.global_rank, fabric.world_size))
+        state = RunState(recipe, engines[MAIN].state, data)
+        facts = partial(facts_of, recipe, engines, data, fabric, options, origin)
+        if isinstance(others, Leader):
+            stack.enter_context(deaf())
+            return Following(recipe, engines, state, others, facts).run()
         stack.enter_context(stop_on_signals(stop))
         folder = _folder(recipe, out, resume)
         stack.enter_context(locked(folder))
         earlier = _gone_back(folder, state) if resume else _begun(folder)
+        if earlier.processes not in (None, fabric.world_size):
+            warnings.warn(
+                f"the run was played by {earlier.processes} processes, and goes on in "
+                f"{fabric.world_size}: not to the bit as if it had not ended",
+                NvnWarning,
+                stacklevel=2,
+            )
         if more_steps:
             state.progress.go_on()
-        options = {
-            "seed": seed,
-            "max_steps": max_steps,
-            "more_steps": more_steps,
-            "on_divergence": on_divergence,
-            "deterministic": deterministic,
-            "compile": [*compile],
-        }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
         guard = FiniteGuard(skips=on_divergence == "skip")
@@ -165,6 +186,7 @@ def train(
             seed=seed,
             device=fabric.device,
             guard=guard,
+            lead=others,
         )
         checkpoints = Checkpoints(
             folder / "checkpoints",
@@ -188,11 +210,29 @@ def train(
                 on_divergence, state, engines, evaluations, guard, writer, checkpoints
             ),
             saving=saving,
+            lead=others,
+            facts=facts,
         )
         return loop.run()
 
 
 # --- helpers --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _connected(fabric: Fabric) -> Iterator[Lead | Leader]:
+    """Connect the processes of a run: who follows says why, if it fails."""
+    lines = lines_of(fabric)
+    if not fabric.global_rank:
+        with closing(Lead(lines)) as lead:
+            yield lead
+        return
+    with closing(Leader(*lines)) as leader:
+        try:
+            yield leader
+        except BaseException as error:
+            leader.fail(error)
+            raise
 
 
 def _built(recipe: Recipe | Callable[[], Recipe]) -> Recipe:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from nvn.errors import ConfigError
 
-__all__ = ["Reason", "Stop", "read_duration", "stop_on_signals"]
+__all__ = ["Reason", "Stop", "deaf", "read_duration", "stop_on_signals"]
 
 Reason: TypeAlias = Literal["interrupted", "preempted", "out of time"]
 
@@ -136,6 +136,22 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         wanted.append(signal.SIGHUP)
     before = {number: signal.signal(number, stop.on_signal) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Leave the signals that end a run, which reach all its processes, to the one that leads."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = ("SIGINT", "SIGHUP", *_PREEMPTING)
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:

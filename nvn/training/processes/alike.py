@@ -1,0 +1,124 @@
+"""What has to be the same in all processes of a run, compared before the first step."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import socket
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nvn.engine.engine import Engine
+from nvn.errors import ConfigError, RunError
+from nvn.packages import version
+from nvn.recipe.build import PhaseData
+from nvn.recipe.code import code_of
+from nvn.recipe.loading import recipe_file
+from nvn.recipe.recipe import Recipe
+from nvn.training.processes.orders import Facts
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["differences", "facts_of"]
+
+
+def facts_of(
+    recipe: Recipe,
+    engines: Mapping[str, Engine],
+    data: PhaseData,
+    fabric: Fabric,
+    options: Mapping[str, Any],
+    origin: str | None,
+) -> Facts:
+    """Return what has to be the same in all processes, as far as this one has it.
+
+    Args:
+        recipe: The recipe.
+        engines: The engines of its phases.
+        data: Its data; the first batch of each phase is read.
+        fabric: The device and precision.
+        options: The arguments of `nvn.train` that what is computed depends on.
+        origin: The recipe's file, or its name if installed; None if unknown.
+    """
+    facts = {
+        "Python": platform.python_version(),
+        "nvn": version(),
+        "torch": torch.__version__,
+        "lightning-fabric": metadata.version("lightning-fabric"),
+        "the device": fabric.device.type,
+        "the precision": fabric._precision.precision,
+        "the recipe's name": recipe.name,
+        **{f"the argument {name}": str(value) for name, value in options.items()},
+    }
+    for name, engine in engines.items():
+        facts[f"the plan of phase {name!r}"] = _digest(engine.plan.program(engine.plan.whole))
+    for name, module in engines[recipe.all_phases[-1].name].modules.items():
+        shapes = {key: (list(x.shape), str(x.dtype)) for key, x in module.state_dict().items()}
+        facts[f"the tensors of {name}"] = _digest(shapes)
+    for phase in recipe.all_phases:
+        for name, described in data.of(phase).described().items():
+            facts[f"{name} of phase {phase.name!r}"] = described
+    return Facts(socket.gethostname(), facts, dict(_code(origin)))
+
+
+def differences(first: Facts, others: Mapping[int, Facts]) -> None:
+    """Refuse processes that are not as the first is.
+
+    Args:
+        first: The facts of the first process.
+        others: Those of the others, by their rank.
+
+    Raises:
+        RunError: Naming all that differs, and where.
+    """
+    problems = [
+        f"process {rank} ({other.host}): {name} is {_shown(here)}; in process 0 ({first.host}) "
+        f"it is {_shown(there)}"
+        for rank, other in others.items()
+        for name, there, here in _unlike(first, other)
+    ]
+    if problems:
+        told = "\n".join(problems[:_MOST])
+        more = f"\n… and {len(problems) - _MOST} more" if len(problems) > _MOST else ""
+        raise RunError(
+            f"{told}{more}\nprocesses that train one game have to be alike: nothing was trained"
+        )
+
+
+_MOST = 20  # differences that are shown
+
+
+def _unlike(first: Facts, other: Facts) -> Iterator[tuple[str, str | None, str | None]]:
+    for name in dict.fromkeys((*first.facts, *other.facts)):
+        if first.facts.get(name) != other.facts.get(name):
+            yield name, first.facts.get(name), other.facts.get(name)
+    for name in first.code.keys() & other.code.keys():
+        if first.code[name] != other.code[name]:
+            yield f"the code of {name}", first.code[name], other.code[name]
+
+
+def _shown(value: str | None) -> str:
+    return "missing" if value is None else value
+
+
+def _code(origin: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the files of a recipe's code, by what they are called from its folder."""
+    if origin is None:
+        return
+    try:
+        recipe = recipe_file(origin)
+    except ConfigError:  # gone meanwhile: it is built already
+        return
+    folder = recipe.resolve().parent
+    for path, digest in code_of(recipe).items():
+        inside = Path(path).is_relative_to(folder)
+        yield str(Path(path).relative_to(folder)) if inside else Path(path).name, digest[:12]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(str(value).encode()).hexdigest()[:12]
