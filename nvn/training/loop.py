@@ -14,8 +14,9 @@ import contextlib
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nvn.checkpoint.encoding import EncodingError
@@ -28,8 +29,9 @@ from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
 from nvn.training.evaluating import Evaluations
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
+from nvn.training.processes.alike import data_facts
 from nvn.training.processes.leading import Lead
-from nvn.training.processes.orders import Check, End, Facts, Load
+from nvn.training.processes.orders import Check, End, Load
 from nvn.training.progress import Best
 from nvn.training.resume import Earlier
 from nvn.training.run import Outcome, Run
@@ -62,7 +64,6 @@ class Loop:
         divergence: What to do when something is not finite.
         saving: When to save, and what to keep.
         lead: Orders what the other processes of the run do, if there are any.
-        facts: Returns what has to be the same in all of them.
         started: When the run began, if it had been going on without a break.
         between_steps: Whether the state can be gone on from.
         saved_at: The place of the newest checkpoint.
@@ -83,7 +84,6 @@ class Loop:
     divergence: Divergence
     saving: Saving
     lead: Lead
-    facts: Callable[[], Facts]
     started: float = field(default_factory=time.monotonic)
     between_steps: bool = False
     saved_at: Place | None = None
@@ -139,8 +139,7 @@ class Loop:
                 self.state.load_data(self.earlier.state)
             self.lead.order(Check())
             check_data(self.engines, self.state.data, self.recipe.all_phases)
-            if not self.lead.alone:
-                self.lead.compare(self.facts())
+            self.lead.compare(partial(data_facts, self.recipe, self.state.data))
         if place is not None:
             self.state.load_streams(self.earlier.state)
         self._check_saveable()

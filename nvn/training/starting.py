@@ -150,13 +150,13 @@ def train(
         recipe = _built(recipe)
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
+        others.compare(partial(facts_of, recipe, fabric, options, origin))
         engines = make_engines(recipe, fabric, seed, compile, skip=on_divergence == "skip")
         data = PhaseData(recipe, seed=seed, share=Share(fabric.global_rank, fabric.world_size))
         state = RunState(recipe, engines[MAIN].state, data)
-        facts = partial(facts_of, recipe, engines, data, fabric, options, origin)
         if isinstance(others, Leader):
             stack.enter_context(deaf())
-            return Following(recipe, engines, state, others, facts).run()
+            return Following(recipe, engines, state, others).run()
         stack.enter_context(stop_on_signals(stop))
         folder = _folder(recipe, out, resume)
         stack.enter_context(locked(folder))
@@ -211,7 +211,6 @@ def train(
             ),
             saving=saving,
             lead=others,
-            facts=facts,
         )
         return loop.run()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nvn.errors import RunError
-from nvn.training.fabric import make_fabric
+from nvn.training.fabric import launch_fabric, make_fabric
 
 
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
@@ -19,12 +19,24 @@ def test_fabric_does_not_say_what_was_asked_for(capfd: pytest.CaptureFixture[str
 
 def test_all_that_is_not_offered_is_said_at_once() -> None:
     with pytest.raises(RunError) as error:
-        make_fabric("cpu", "2", 3, "ddp", "16-mixed")
+        launch_fabric("cpu", "0", 0, "dpd", "16-mixed")
     said = str(error.value)
     assert all(
-        word in said for word in ("--devices 2", "--num-nodes 3", "--strategy ddp", "16-mixed")
+        word in said for word in ("--devices 0", "--num-nodes 0", "--strategy dpd", "16-mixed")
     )
+    assert "Did you mean 'ddp'" in said
     assert "32-true, 64-true, bf16-mixed" in said
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "model_parallel", "deepspeed"])
+def test_a_strategy_that_cuts_players_is_refused_with_the_reason(strategy: str) -> None:
+    with pytest.raises(RunError, match="since nvn places every player whole on each device"):
+        launch_fabric("cpu", "2", 1, strategy)
+
+
+def test_several_processes_on_one_device_are_refused() -> None:
+    with pytest.raises(RunError, match="--accelerator mps: has one device"):
+        launch_fabric("mps", "2")
 
 
 @pytest.mark.parametrize("accelerator", ["gpus", "tpu"])

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nvn.engine.engine import Engine
-from nvn.errors import ConfigError, RunError
+from nvn.errors import ConfigError, GameError, RunError
 from nvn.packages import version
-from nvn.recipe.build import PhaseData
+from nvn.recipe.build import PhaseData, make_plans
 from nvn.recipe.code import code_of
 from nvn.recipe.loading import recipe_file
 from nvn.recipe.recipe import Recipe
@@ -24,23 +23,16 @@ from nvn.training.processes.orders import Facts
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["differences", "facts_of"]
+__all__ = ["data_facts", "differences", "facts_of"]
 
 
 def facts_of(
-    recipe: Recipe,
-    engines: Mapping[str, Engine],
-    data: PhaseData,
-    fabric: Fabric,
-    options: Mapping[str, Any],
-    origin: str | None,
+    recipe: Recipe, fabric: Fabric, options: Mapping[str, Any], origin: str | None
 ) -> Facts:
-    """Return what has to be the same in all processes, as far as this one has it.
+    """Return what has to be the same in all processes before players are placed.
 
     Args:
         recipe: The recipe.
-        engines: The engines of its phases.
-        data: Its data; the first batch of each phase is read.
         fabric: The device and precision.
         options: The arguments of `nvn.train` that what is computed depends on.
         origin: The recipe's file, or its name if installed; None if unknown.
@@ -54,16 +46,23 @@ def facts_of(
         "the precision": fabric._precision.precision,
         "the recipe's name": recipe.name,
         **{f"the argument {name}": str(value) for name, value in options.items()},
+        **{f"the plan of {name!r}": plan for name, plan in _plans(recipe)},
     }
-    for name, engine in engines.items():
-        facts[f"the plan of phase {name!r}"] = _digest(engine.plan.program(engine.plan.whole))
-    for name, module in engines[recipe.all_phases[-1].name].modules.items():
-        shapes = {key: (list(x.shape), str(x.dtype)) for key, x in module.state_dict().items()}
-        facts[f"the tensors of {name}"] = _digest(shapes)
-    for phase in recipe.all_phases:
-        for name, described in data.of(phase).described().items():
-            facts[f"{name} of phase {phase.name!r}"] = described
+    for name, player in recipe.game.players.items():
+        state = player.module.state_dict()
+        shapes = {key: (list(x.shape), str(x.dtype)) for key, x in state.items()}
+        facts[f"the tensors of {name}"] = f"{len(shapes)}, of shapes {_digest(shapes)}"
     return Facts(socket.gethostname(), facts, dict(_code(origin)))
+
+
+def data_facts(recipe: Recipe, data: PhaseData) -> Facts:
+    """Return what the data of each phase are; their first batches are read."""
+    facts = {
+        f"{name} of phase {phase.name!r}": described
+        for phase in recipe.all_phases
+        for name, described in data.of(phase).described().items()
+    }
+    return Facts(socket.gethostname(), facts, {})
 
 
 def differences(first: Facts, others: Mapping[int, Facts]) -> None:
@@ -118,6 +117,16 @@ def _code(origin: str | None) -> Iterator[tuple[str, str]]:
     for path, digest in code_of(recipe).items():
         inside = Path(path).is_relative_to(folder)
         yield str(Path(path).relative_to(folder)) if inside else Path(path).name, digest[:12]
+
+
+def _plans(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    try:
+        plans = make_plans(recipe)
+    except GameError as error:  # which all have, or it differs
+        yield "main", _digest(error)
+        return
+    for name, plan in plans.items():
+        yield name, _digest(plan.program(plan.whole))
 
 
 def _digest(value: object) -> str:

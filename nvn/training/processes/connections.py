@@ -85,6 +85,7 @@ class Line:
         """Close it; the other end, and whoever waits here for what comes, find it lost."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        self._incoming.close()
         self._socket.close()
 
     def _read(self, length: int) -> bytes:

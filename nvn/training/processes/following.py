@@ -7,19 +7,33 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from nvn.engine.engine import Engine
 from nvn.errors import NvnError, RunError
 from nvn.recipe.build import check_data, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase, Recipe
+from nvn.training.processes.alike import data_facts
 from nvn.training.processes.connections import Line, LostError
 from nvn.training.processes.ending import end_at_once
-from nvn.training.processes.orders import Check, End, Facts, Failed, Load, Metric, Order, Step
+from nvn.training.processes.orders import (
+    Alike,
+    Check,
+    End,
+    Facts,
+    Failed,
+    Load,
+    Metric,
+    Order,
+    Step,
+)
 from nvn.training.run import Run
 from nvn.training.run_state import RunState
 from nvn.training.traces import own_traceback
 
 __all__ = ["Following", "Leader"]
+
+_NOBODY = "the leading process of this run has failed, or is gone"
 
 GRACE = 10.0  # seconds after which a step is taken to wait for a process that is gone
 
@@ -41,9 +55,16 @@ class Leader:
         """Return the next order, when there is one; `End()`, if nobody leads any more."""
         return self._orders.get()
 
-    def answer(self, facts: Facts) -> None:
-        """Say what this process has."""
-        self._line.send(facts)
+    def compare(self, facts: Callable[[], Facts]) -> None:
+        """Say what this process has, and wait until the leading one has compared it.
+
+        Raises:
+            RunError: It has found differences, or is gone.
+        """
+        with suppress(LostError):
+            self._line.send(facts())
+        if not isinstance(self.next(), Alike):
+            raise RunError(_NOBODY)
 
     def fail(self, error: BaseException) -> None:
         """Say what has ended this process."""
@@ -78,14 +99,12 @@ class Following:
         engines: An engine for each phase.
         state: Everything that evolves.
         leader: The leading process.
-        facts: Returns what has to be the same in all processes.
     """
 
     recipe: Recipe
     engines: Mapping[str, Engine]
     state: RunState
     leader: Leader
-    facts: Callable[[], Facts]
 
     def run(self) -> Run:
         """Do what is ordered, up to the end.
@@ -96,7 +115,7 @@ class Following:
         while not isinstance(order := self.leader.next(), End):
             self._do(order)
         if order.outcome is None:
-            raise RunError("the leading process of this run has failed, or is gone")
+            raise RunError(_NOBODY)
         engine = self.engines[MAIN]
         return Run(
             recipe=self.recipe,
@@ -123,7 +142,7 @@ class Following:
                     self.state.load_data(parts)
             case Check():
                 check_data(self.engines, self.state.data, self.recipe.all_phases)
-                self.leader.answer(self.facts())
+                self.leader.compare(partial(data_facts, self.recipe, self.state.data))
 
     def _step(self, name: str) -> None:
         engine, phase = self.engines[name], self._phase(name)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from queue import SimpleQueue
 
 from nvn.errors import NvnError, RunError
 from nvn.training.processes.alike import differences
 from nvn.training.processes.connections import Line, LostError
 from nvn.training.processes.ending import end_at_once
-from nvn.training.processes.orders import End, Facts, Failed, Order, Step
+from nvn.training.processes.orders import Alike, End, Facts, Order, Step
 
 __all__ = ["ALONE", "Lead"]
 
@@ -38,6 +40,11 @@ class Lead:
         self._ended = False
         self._stepping = False
         self.broken = False
+        # What each has answered; None, where it will not.
+        self._answers: list[SimpleQueue[Facts | None]] = [SimpleQueue() for _ in lines]
+        for line, answers in zip(lines, self._answers, strict=True):
+            listen = partial(self._listen, line, answers)
+            threading.Thread(target=listen, daemon=True, name=f"process {line.rank}").start()
 
     @property
     def alone(self) -> bool:
@@ -61,30 +68,26 @@ class Lead:
                 self._told.wait(PATIENCE)
                 self._raise_trouble(f"process {line.rank} is gone")
 
-    def compare(self, facts: Facts) -> None:
-        """Let the others check their data, and compare them with this process.
+    def compare(self, facts: Callable[[], Facts]) -> None:
+        """Compare what all processes have; the others say so at the same point.
 
         Args:
-            facts: What this process has.
+            facts: Returns what this process has; it is not asked, if there are no others.
 
         Raises:
             RunError: One has failed; or something differs, which is named.
         """
         if self.alone:
             return
-        answers = {}
-        for line in self._lines:
-            with suppress(LostError):
-                answers[line.rank] = line.receive()
-        for rank, answer in answers.items():
-            if isinstance(answer, Failed):
-                raise RunError(_failed(rank, answer))
-        gone = [line.rank for line in self._lines if line.rank not in answers]
-        if gone:
-            raise RunError(_gone(gone[0]))
-        differences(facts, answers)
-        for line in self._lines:
-            threading.Thread(target=self._listen, args=[line], daemon=True).start()
+        own, found = facts(), {}
+        for line, answers in zip(self._lines, self._answers, strict=True):
+            answer = answers.get()
+            if answer is None:
+                self._raise_trouble()
+            else:
+                found[line.rank] = answer
+        differences(own, found)
+        self.order(Alike())
 
     @contextmanager
     def stepping(self, phase: str) -> Iterator[None]:
@@ -133,19 +136,19 @@ class Lead:
         if trouble is not None:
             raise RunError(trouble) from cause
 
-    def _listen(self, line: Line) -> None:
-        """Wait in a thread for what another process says, which is only ever that it has failed."""
+    def _listen(self, line: Line, answers: SimpleQueue[Facts | None]) -> None:
+        """Wait in a thread for what another process says, up to its end."""
         try:
-            answer = line.receive()
-            trouble = _failed(line.rank, answer) if isinstance(answer, Failed) else _gone(line.rank)
+            while isinstance(answer := line.receive(), Facts):
+                answers.put(answer)
+            trouble = f"process {line.rank} failed: {answer.text}"
         except LostError:
             trouble = _gone(line.rank)
-        if self._ended:
-            return
-        if self._trouble is None:
+        if self._trouble is None and not self._ended:
             self._trouble = trouble
             self._told.set()
-            self._end_what_hangs(trouble)
+            threading.Thread(target=self._end_what_hangs, args=[trouble], daemon=True).start()
+        answers.put(None)
 
     def _end_what_hangs(self, trouble: str) -> None:
         """End this process if it is in a step, and does not notice that somebody is gone."""
@@ -155,10 +158,6 @@ class Lead:
 
 
 ALONE = Lead()
-
-
-def _failed(rank: int, answer: Failed) -> str:
-    return f"process {rank} failed: {answer.text}"
 
 
 def _gone(rank: int) -> str:

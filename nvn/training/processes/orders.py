@@ -9,7 +9,18 @@ from typing import Any, TypeAlias
 
 from nvn.training.run import Outcome
 
-__all__ = ["Begin", "Check", "End", "Facts", "Failed", "Load", "Metric", "Order", "Step", "Told"]
+__all__ = [
+    "Alike",
+    "Begin",
+    "Check",
+    "End",
+    "Facts",
+    "Failed",
+    "Load",
+    "Metric",
+    "Order",
+    "Step",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,11 @@ class Load:
 @dataclass(frozen=True)
 class Check:
     """Check the first batches, and answer with `Facts`."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Go on: all processes have the same `Facts`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ class End:
     seconds: float = 0.0
 
 
-Order: TypeAlias = Load | Check | Step | Metric | End
+Order: TypeAlias = Load | Check | Alike | Step | Metric | End
 
 
 @dataclass(frozen=True)
@@ -109,6 +125,3 @@ class Failed:
     """
 
     text: str
-
-
-Told: TypeAlias = Facts | Failed
