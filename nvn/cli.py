@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -70,11 +71,11 @@ class Machines(NamedTuple):
     strategy: str
     precision: str
 
-    def launched(self) -> Fabric:
+    def launched(self) -> AbstractContextManager[Fabric]:
         """Make the Fabric, with the other processes, if there are to be several."""
-        from nvn.training.fabric import launch_fabric
+        from nvn.training.fabric import launched
 
-        return launch_fabric(*self)
+        return launched(*self)
 
 
 def _show_version(wanted: bool) -> None:
@@ -619,18 +620,18 @@ def _train(
     from nvn.training.starting import train
 
     files, origin = source.files(config), source.origin
-    fabric = on.launched()
-    if fabric.world_size > 1:
-        fabric.broadcast(Begin(origin, files["config.yaml"], options))
-    done = train(
-        partial(source.build, config),
-        **options,
-        **more,
-        fabric=fabric,
-        plugins=[Reporter()],
-        files=files,
-        origin=origin,
-    )
+    with on.launched() as fabric:
+        if fabric.world_size > 1:
+            fabric.broadcast(Begin(origin, files["config.yaml"], options))
+        done = train(
+            partial(source.build, config),
+            **options,
+            **more,
+            fabric=fabric,
+            plugins=[Reporter()],
+            files=files,
+            origin=origin,
+        )
     _exit_as(done.outcome)
 
 
@@ -638,7 +639,8 @@ def _follow(on: Machines) -> None:
     """Train along as another process of this run says."""
     from nvn.training.processes.follower import follow
 
-    follow(on.launched())
+    with on.launched() as fabric:
+        follow(fabric)
 
 
 def _dismiss(on: Machines) -> None:
@@ -646,7 +648,8 @@ def _dismiss(on: Machines) -> None:
     from nvn.training.processes.launching import started
 
     if started():
-        on.launched().broadcast(None)
+        with on.launched() as fabric:
+            fabric.broadcast(None)
 
 
 def _on_as_before(folder: Path, devices: str | None, num_nodes: int | None) -> Machines:

@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ __all__ = [
     "PRECISIONS",
     "STRATEGIES",
     "check_supported",
-    "launch_fabric",
+    "launched",
     "make_fabric",
 ]
 
@@ -30,6 +30,8 @@ ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 # fp16 needs a gradient scaler of the engine's own, and Fabric turns 16-mixed into bf16-mixed on a
 # CPU with only a warning: neither is supported until it is right.
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+_FEW = 8  # processes, which any machine may try
 
 # Players are placed whole on every device, and their gradients averaged (nvn/engine/processes.py).
 STRATEGIES = ("auto", "ddp")
@@ -54,17 +56,18 @@ def make_fabric(accelerator: str = "auto", precision: str = "32-true") -> Fabric
     return _fabric(World(), accelerator, precision)
 
 
-def launch_fabric(
+@contextmanager
+def launched(
     accelerator: str = "auto",
     devices: str = "1",
     num_nodes: int = 1,
     strategy: str = "auto",
     precision: str = "32-true",
-) -> Fabric:
+) -> Iterator[Fabric]:
     """Make a Fabric for training: of one process, or of one for each device.
 
     Several processes are those that a launcher has started (torchrun); otherwise they are started
-    here, and follow this one.
+    here, and follow this one. Afterwards they are not connected any more.
 
     Raises:
         RunError: nvn does not support an option, the machine has no such devices, or a launcher has
@@ -72,8 +75,7 @@ def launch_fabric(
     """
     check_supported(accelerator, devices, num_nodes, strategy, precision)
     world = world_of(devices, num_nodes, _available(accelerator))
-    if world.count == 1 or world.started:
-        return _fabric(world, accelerator, precision)
+    _check_available(accelerator, world.local)
     options = {
         "accelerator": accelerator,
         "devices": devices,
@@ -81,8 +83,16 @@ def launch_fabric(
         "strategy": strategy,
         "precision": precision,
     }
-    with start_others(world, options):
-        return _fabric(world, accelerator, precision)
+    several = world.count > 1
+    with start_others(world, options) if several and not world.started else nullcontext():
+        fabric = _fabric(world, accelerator, precision)
+    try:
+        yield fabric
+    finally:
+        if several:
+            import torch.distributed
+
+            torch.distributed.destroy_process_group()
 
 
 def _fabric(world: World, accelerator: str, precision: str) -> Fabric:
@@ -106,9 +116,25 @@ def _fabric(world: World, accelerator: str, precision: str) -> Fabric:
 
 def _available(accelerator: str) -> int:
     """Return how many devices of a kind this machine has, of a CPU one."""
+    return max(1, _gpus()) if accelerator in ("auto", "cuda", "gpu") else 1
+
+
+def _gpus() -> int:
     import torch
 
-    return max(1, torch.cuda.device_count()) if accelerator in ("auto", "cuda", "gpu") else 1
+    return torch.cuda.device_count()
+
+
+def _check_available(accelerator: str, wanted: int) -> None:
+    """Refuse more processes than the machine has devices for, before they are started."""
+    gpus = _gpus() if accelerator in ("auto", "cuda", "gpu") else 0
+    if gpus or accelerator in ("cuda", "gpu"):
+        most, told = max(1, gpus), f"this machine has {gpus} GPUs"
+    else:
+        most = max(_FEW, os.cpu_count() or 1)
+        told = f"this machine has {os.cpu_count()} cores; expected {most} processes at most"
+    if wanted > most:
+        raise RunError(f"--devices {wanted}: {told}")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from nvn.training.checkpoints import Checkpoints
 from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
 from nvn.training.evaluating import Evaluations, check_goals
-from nvn.training.fabric import launch_fabric
+from nvn.training.fabric import launched
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
 from nvn.training.loop import Loop
@@ -132,7 +132,6 @@ def train(
     """
     stop = Stop(max_time)
     manager = plugin_manager(plugins)
-    fabric = fabric or launch_fabric()
     check_policy(on_divergence)
     options = {
         "seed": seed,
@@ -143,6 +142,7 @@ def train(
         "compile": [*compile],
     }
     with ExitStack() as stack:
+        fabric = fabric or stack.enter_context(launched())
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))
         others = stack.enter_context(_connected(fabric))

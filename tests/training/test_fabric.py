@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nvn.errors import RunError
-from nvn.training.fabric import launch_fabric, make_fabric
+from nvn.training.fabric import launched, make_fabric
 
 
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
@@ -18,8 +18,8 @@ def test_fabric_does_not_say_what_was_asked_for(capfd: pytest.CaptureFixture[str
 
 
 def test_all_that_is_not_offered_is_said_at_once() -> None:
-    with pytest.raises(RunError) as error:
-        launch_fabric("cpu", "0", 0, "dpd", "16-mixed")
+    with pytest.raises(RunError) as error, launched("cpu", "0", 0, "dpd", "16-mixed"):
+        pass
     said = str(error.value)
     assert all(
         word in said for word in ("--devices 0", "--num-nodes 0", "--strategy dpd", "16-mixed")
@@ -30,13 +30,15 @@ def test_all_that_is_not_offered_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("strategy", ["fsdp", "model_parallel", "deepspeed"])
 def test_a_strategy_that_cuts_players_is_refused_with_the_reason(strategy: str) -> None:
-    with pytest.raises(RunError, match="since nvn places every player whole on each device"):
-        launch_fabric("cpu", "2", 1, strategy)
+    told = "since nvn places every player whole on each device"
+    with pytest.raises(RunError, match=told), launched("cpu", "2", 1, strategy):
+        pass
 
 
 def test_several_processes_on_one_device_are_refused() -> None:
-    with pytest.raises(RunError, match="--accelerator mps: has one device"):
-        launch_fabric("mps", "2")
+    told = "--accelerator mps: has one device"
+    with pytest.raises(RunError, match=told), launched("mps", "2"):
+        pass
 
 
 @pytest.mark.parametrize("accelerator", ["gpus", "tpu"])

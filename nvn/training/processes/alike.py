@@ -116,7 +116,7 @@ def _code(origin: str | None) -> Iterator[tuple[str, str]]:
     folder = recipe.resolve().parent
     for path, digest in code_of(recipe).items():
         inside = Path(path).is_relative_to(folder)
-        yield str(Path(path).relative_to(folder)) if inside else Path(path).name, digest[:12]
+        yield str(Path(path).relative_to(folder)) if inside else path, digest[:12]
 
 
 def _plans(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -52,6 +52,7 @@ def _be_quiet() -> None:
 
 
 if __name__ == "__main__":
-    from nvn.training.fabric import launch_fabric
+    from nvn.training.fabric import launched
 
-    follow(launch_fabric(**json.loads(sys.argv[1])))
+    with launched(**json.loads(sys.argv[1])) as the_fabric:
+        follow(the_fabric)

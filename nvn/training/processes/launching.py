@@ -129,12 +129,11 @@ def start_others(world: World, options: Mapping[str, object]) -> Iterator[None]:
         world: The processes of the run.
         options: The arguments of the Fabric that they make.
     """
-    environ = _environment(world)
-    os.environ.update({**environ, "LOCAL_RANK": "0"})
+    environ = {**os.environ, **_environment(world)}
     others = [
         subprocess.Popen(
             [sys.executable, "-m", FOLLOWER, json.dumps(options)],
-            env={**os.environ, "LOCAL_RANK": str(rank)},
+            env={**environ, "LOCAL_RANK": str(rank)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is this process's to handle
         )
@@ -144,6 +143,8 @@ def start_others(world: World, options: Mapping[str, object]) -> Iterator[None]:
     for other in others:
         watch = _ending_with(other, joined)
         threading.Thread(target=watch, daemon=True, name="started process").start()
+    before = dict(os.environ)
+    os.environ.update({**environ, "LOCAL_RANK": "0"})  # where Fabric looks for them
     try:
         yield
     except BaseException:
@@ -152,6 +153,8 @@ def start_others(world: World, options: Mapping[str, object]) -> Iterator[None]:
         raise
     finally:
         joined.set()
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _environment(world: World) -> dict[str, str]:
