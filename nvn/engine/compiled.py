@@ -18,7 +18,7 @@ from nvn.engine.module_state import preserved_buffers
 from nvn.engine.operations import describe, slopes
 from nvn.engine.precision import Precision
 from nvn.planner import ir
-from nvn.planner.emit import Emitter
+from nvn.planner.emit import Emitter, SuspendingEmitter
 from nvn.planner.ir import Program
 from nvn.records import Pending, Scalar
 
@@ -36,6 +36,7 @@ class CompiledProgram:
         modules_with_buffers: The modules themselves, for their buffers.
         precision: Says how functions are called.
         recomputing: The players whose buffers backward passes would advance.
+        suspending: Whether the loop suspends where processes would exchange something.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class CompiledProgram:
         modules_with_buffers: Mapping[str, nn.Module],
         precision: Precision,
         recomputing: Collection[str] = (),
+        *,
+        suspending: bool = False,
     ) -> None:
         self.program = program
-        emitted = Emitter(program).emit()
+        emitted = (SuspendingEmitter if suspending else Emitter)(program).emit()
         self.source = emitted.text
         self._lines = emitted.lines
         self._filename = _filename(self.source)
@@ -77,13 +80,21 @@ class CompiledProgram:
                 with torch.enable_grad():
                     values = self._function(run)
         except BaseException as error:
-            self._note(error)
+            self.note(error)
             raise
         finally:
             run.restore()
-        return self._outcome.of(values, run.number)
+        return self.outcome(values, run.number)
 
-    def _note(self, error: BaseException) -> None:
+    def begin(self, run: Iteration) -> Any:
+        """Return the loop of a program that suspends: a generator."""
+        return self._function(run)
+
+    def outcome(self, values: Sequence[Any], number: int) -> Outcome:
+        """Return the outcome of an iteration, of what its loop returned."""
+        return self._outcome.of(values, number)
+
+    def note(self, error: BaseException) -> None:
         """Let an error say which call failed, and on what."""
         traceback = error.__traceback__
         while traceback is not None:

@@ -34,6 +34,7 @@ from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
 from nvn.engine.kinds import Kinds, require_samples
+from nvn.engine.microbatches import MicroBatches
 from nvn.engine.module_state import Attributes, modes, modes_of, preserved_buffers
 from nvn.engine.operations import Operations
 from nvn.engine.optimizers import NoGradientError, Optimizers
@@ -106,6 +107,8 @@ class Engine:
         compile: Names of players whose forward torch.compile makes faster (or not: measure it).
         plain: Play with the plain interpreter, every move from the batch up: much slower, and what
             the planned way is held to.
+        accumulate: In how many parts a batch is played, where the whole is too much for a device:
+            the same gradients, steps and records. Its samples have to be a multiple of it.
         skip: Drop a player's step whose gradient is not finite; the others' are taken. To know it,
             every step waits for the device.
 
@@ -139,12 +142,19 @@ class Engine:
         norms: bool = True,
         compile: Collection[str] = (),
         plain: bool = False,
+        accumulate: int = 1,
         skip: bool = False,
     ) -> None:
         self._processes = Processes.of(fabric)
+        self._accumulate = accumulate
+        if accumulate < 1:
+            raise ConfigError(f"accumulate = {accumulate}: expected at least 1")
         if plain and self._processes.together:
             raise ConfigError("plain=True plays in one process; expected a Fabric of one device")
-        self.plan = replace(plan, together=self._processes.together)
+        if plain and accumulate > 1:
+            raise ConfigError("plain=True plays a batch as a whole; expected accumulate=1")
+        together = self._processes.together or accumulate > 1
+        self.plan = replace(plan, together=together)
         self.phase = phase
         self._fabric = fabric
         self._precision = Precision(fabric)
@@ -408,7 +418,7 @@ class Engine:
             play: Play = (
                 partial(self._interpreter.play, self.plan.turns(pattern), names)
                 if self._plain
-                else self._compiled(self.plan.program(pattern))
+                else self._stepping(self.plan.program(pattern))
             )
             turns = self.plan.turns(pattern)
             steps = dict.fromkeys(turn.optimizer(p) for turn in turns for p in turn.terms)
@@ -417,7 +427,14 @@ class Engine:
             self._playing[pattern] = _Playing(play, batches, tuple(steps), movers)
         return self._playing[pattern]
 
-    def _compiled(self, program: Program) -> CompiledProgram:
+    def _stepping(self, program: Program) -> Play:
+        """Return what plays iterations in which players step."""
+        if self._accumulate == 1 or not program.exchanges:
+            return self._compiled(program)
+        suspending = self._compiled(program, suspending=True)
+        return MicroBatches(suspending, self._accumulate, self.state.modules.values())
+
+    def _compiled(self, program: Program, *, suspending: bool = False) -> CompiledProgram:
         return CompiledProgram(
             program,
             self._callables,
@@ -425,6 +442,7 @@ class Engine:
             self.state.modules,
             self._precision,
             self._recomputing,
+            suspending=suspending,
         )
 
     def _placed(self, batch: Minibatch) -> Batch:
@@ -581,7 +599,7 @@ class Engine:
         found = self._only_looking(
             partial(check_batch, graph, needed, self._interpreter, parameters, batch)
         )
-        if self._first is None and self._processes.together:
+        if self._first is None and self.plan.together:
             self._compare_halves(needed, batch)
         self._first = Kinds(batch)
         if found.nonlinear or found.recomputing:
@@ -594,11 +612,13 @@ class Engine:
         found = self._only_looking(lambda: [*look()])
         if found and not self._processes.rank:
             told = "; ".join(f"`{n}` is {all_:.4g}, and {mean:.4g}" for n, all_, mean in found)
+            count, parts = self._processes.count, self._accumulate
+            how = f"{count} processes" if count > 1 else f"{parts} parts (accumulate={parts})"
             warnings.warn(
-                f"in {self._processes.count} processes this game is another than in one: of the "
-                f"first batch, and of its halves on average, {told}; expected energies that are "
-                "means over samples. BatchNorm, dropout and energies that compare samples, or add "
-                "them up, differ: leave them out, or see to it that this is meant",
+                f"in {how} this game is another than in one: of the first batch, and of its halves "
+                f"on average, {told}; expected energies that are means over samples. BatchNorm, "
+                "dropout and energies that compare samples, or add them up, differ: leave them "
+                "out, or see to it that this is meant",
                 GameWarning,
                 stacklevel=6,
             )
@@ -643,7 +663,7 @@ class Engine:
             "planned", and "from scratch": every move computed from the batch up, and backpropagated
             through once for each player who moves.
         """
-        plan, graph = self.plan, self.plan.graph
+        plan, graph = replace(self.plan, together=False), self.plan.graph
         turns = plan.turns(plan.whole)
         playing: dict[str, Play] = {
             "planned": self._compiled(plan.program(plan.whole)),

@@ -87,12 +87,16 @@ class Processes:
 
     def mean(self, x: Tensor) -> Tensor:
         """Return the mean of a constant over all processes."""
+        if not self.together:
+            return x.detach()
         total = x.detach().clone()
         dist.all_reduce(total)
         return total / self.count
 
     def means(self, numbers: Sequence[Tensor]) -> list[Tensor]:
         """Return the means of scalar constants over all processes, in one message."""
+        if not self.together:
+            return [x.detach() for x in numbers]
         if not numbers:
             return []
         total = torch.stack([x.detach().to(torch.float64) for x in numbers])

@@ -229,6 +229,27 @@ class Emitter:
         yield f"del {', '.join(map(str, slots))}"
 
 
+class SuspendingEmitter(Emitter):
+    """Writes a program as a generator, which suspends where processes exchange something.
+
+    What it yields says what it has; it goes on with what all have together.
+    """
+
+    def instruction(self, x: Instruction, position: int) -> Iterator[str]:
+        """Yield the lines of one instruction."""
+        match x:
+            case ir.Mean(out, source):
+                yield f"{out} = yield run.mean({source})"
+            case ir.Arrive(player, out):
+                name = quoted(player)
+                into = "" if out is None else f"{out} = "
+                yield f"{into}run.take({name}, (yield run.arrive({name})))"
+            case ir.Means(outs, sources):
+                yield from folded(f"{_list(outs)} = yield run.means({_list(sources)})")
+            case _:
+                yield from super().instruction(x, position)
+
+
 def amount(scale: Scale) -> str:
     """Return what something is multiplied by, as Python.
 

@@ -648,6 +648,11 @@ class Program:
         return tuple(dict.fromkeys(x.player for x in self.instructions if isinstance(x, Call)))
 
     @property
+    def exchanges(self) -> bool:
+        """Whether several processes that play it exchange anything."""
+        return any(isinstance(x, Mean | Arrive | Means) for x in self.instructions)
+
+    @property
     def depends_on_step(self) -> bool:
         """Whether any weight that a pass carries is a function of the step."""
         scales = (
