@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -162,9 +163,21 @@ def check_meetings(expected: Expected, engine: nvn.Engine, pulls: nvn.Pulls) -> 
                     assert close(found, cosine(part, whole[mate]))
 
 
-@examples(40)
+@examples(30)
 @given(any_game)
 def test_pulls_are_what_autograd_says(spec: GameSpec) -> None:
+    check_pulls(spec)
+
+
+def of_one_team(spec: GameSpec) -> GameSpec:
+    return replace(
+        spec, players=tuple(replace(p, team=None if p.frozen else "red") for p in spec.players)
+    )
+
+
+@examples(25)
+@given(any_game.map(of_one_team))
+def test_teammates_are_compared_where_they_meet(spec: GameSpec) -> None:
     check_pulls(spec)
 
 
