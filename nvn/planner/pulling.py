@@ -30,8 +30,9 @@ __all__ = ["PullPlan", "Weighed", "interval", "pull_plan", "weighed"]
 Weighed: TypeAlias = Mapping[Energy, tuple[Term, ...]]
 """A player's energies, each with the terms that weigh it: one, most often."""
 
-_SHARE = 0.02  # of an iteration's passes, at most, for pulls
+_SHARE = 0.01  # of an iteration's passes, at most, for pulls: not all passes cost the same
 _SELDOM = 100  # iterations between two looks, at least
+_ROUND = 50  # what the iterations between two looks are a multiple of
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def pull_plan(plan: Plan, terms: Mapping[str, Weighed]) -> PullPlan:
 
 
 def interval(plan: Plan, step: int = 0) -> int:
-    """Return after how many iterations each to look, so that it costs 2 % of the passes at most.
+    """Return after how many iterations each to look, so that it costs 1 % of the passes at most.
 
     A pass back counts as two forward: it is to inputs and to parameters, most often.
 
@@ -138,7 +139,7 @@ def interval(plan: Plan, step: int = 0) -> int:
     turns = plan.lowered(usual if any(usual) else plan.whole)[1]
     iteration = sum(turn.forward.total() + 2 * turn.backward.total() for turn in turns)
     passes = sum(n["forward"] + 2 * n["backward"] for n in look.counts.values())
-    return max(_SELDOM, math.ceil(passes / (_SHARE * max(1, iteration))))
+    return max(_SELDOM, _ROUND * math.ceil(passes / (_SHARE * _ROUND * max(1, iteration))))
 
 
 # --- helpers --------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def test_where_gradients_are_not_linear_each_pull_is_the_weighted_energy_s() -> 
     D.minimizes(0.01 * e)
     engine = engine_of(game, D, G)
     pulls = engine.pulls(BATCH)
-    own = {n: p for n, p in engine.modules["G"].named_parameters()}
+    own = dict(engine.modules["G"].named_parameters())
     batch = BATCH["x"]
     (3.0 * engine.modules["D"](engine.modules["G"](batch)).sum()).backward()
     by_hand = math.hypot(*(p.grad.norm().item() for p in own.values() if p.grad is not None))
