@@ -1,4 +1,4 @@
-"""Looking at who pulls while a run goes on: what is written, when, and that nothing else changes."""
+"""Looks at who pulls in a run: what is written, when, and that nothing else changes."""
 
 from __future__ import annotations
 
