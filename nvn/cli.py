@@ -158,8 +158,9 @@ def run(
     ] = None,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
     from nvn.training.looks import read_every
+    from nvn.training.reporter import Reporter
     from nvn.training.saving import Saving, read_interval
     from nvn.training.stopping import read_duration
 
@@ -566,8 +567,9 @@ def _go_on(
     changed: bool = False,
 ) -> None:
     """Go on with a run, as it was."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
     from nvn.training.reopen import reopen
+    from nvn.training.reporter import Reporter
 
     run = reopen(folder, settings, changed=changed, telling=show)
 

@@ -100,6 +100,12 @@ class Engine:
         skip: Drop a player's step whose gradient is not finite; the others' are taken. To know it,
             every step waits for the device.
 
+    Attributes:
+        plan: What is played.
+        phase: The name of the phase.
+        state: What evolves.
+        samples: How many samples this engine has taken.
+
     Raises:
         ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
 
@@ -178,6 +184,7 @@ class Engine:
         self._noted: list[Before] = []  # while something is computed
         self._active = False
         self._entries = tuple(entries)
+        self.samples = 0
         self._first: Kinds | None = None  # of the batch that was checked
 
     @property
@@ -397,7 +404,7 @@ class Engine:
     def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision."""
         placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
-        require_samples(placed, self._entries)
+        self.samples += require_samples(placed, self._entries)
         return placed
 
     def diagnose(self, batch: Minibatch | Iterator[Minibatch]) -> Finding | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from nvn.console import is_watched
 from nvn.errors import ConfigError, NvnWarning
 from nvn.recipe.build import PhaseData, make_engines
 from nvn.recipe.goal import Goal
@@ -29,6 +30,7 @@ from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
 from nvn.training.looks import Looks, PullsEvery, check_every
 from nvn.training.loop import Loop
+from nvn.training.reporter import Reporter
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -62,6 +64,7 @@ def train(
     compile: Collection[str] = (),
     pulls_every: PullsEvery = "auto",
     plugins: Iterable[object] = (),
+    progress: bool = True,
     files: Mapping[str, str] = MappingProxyType({}),
     origin: str | None = None,
 ) -> Run:
@@ -95,6 +98,8 @@ def train(
         pulls_every: After how many steps each to look at who pulls (docs/pulls.md); "auto", so that
             it takes 1 % of the passes at most; or "off". The training is the same, to the bit.
         plugins: Objects with hooks (nvn.plugins).
+        progress: Whether the run is shown while it goes on, where that is a terminal or a notebook
+            (docs/live.md). Elsewhere nothing is printed.
         files: Further text files for the run's folder, by name.
         origin: The recipe's file, or its name if installed; `nvn.trained` builds it again from it.
 
@@ -128,6 +133,9 @@ def train(
     {'main': 300}
     """
     stop = Stop(max_time)
+    plugins = [*plugins]
+    if progress and is_watched() and not any(isinstance(x, Reporter) for x in plugins):
+        plugins.append(Reporter())
     manager = plugin_manager(plugins)
     fabric = fabric or make_fabric()
     check_policy(on_divergence)

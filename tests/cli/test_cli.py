@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file
 
 from nvn.cli import main
-from nvn.console import Reporter
 from nvn.training.hooks import hook
+from nvn.training.reporter import Reporter
 from nvn.training.starting import train
 from nvn.training.trained import trained
 from tests.tiny import FILE, NEIGHBOR, tiny
