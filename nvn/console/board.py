@@ -13,7 +13,7 @@ real(D(real))          0.61   ▅▄▃▃▂▂▁▁
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -27,6 +27,7 @@ from nvn.console.marks import arrow, gauge, number, sparkline
 __all__ = ["Board", "EnergyRow", "PlayerRow", "Stretch", "TeamRow"]
 
 _NARROW, _WIDE = 64, 100  # characters: below the first, arrows for trends; from the second, pulls
+_NUMBER = 7  # characters of a number
 _LEAST = 4  # energies that are shown, however low the window is
 
 
@@ -109,13 +110,13 @@ class Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         draw = _Drawing(options.max_width, options.ascii_only)
-        parts: list[RenderableType] = [draw.stretches(self.stretches)]
+        parts: list[RenderableType] = ["", draw.stretches(self.stretches)]
         if self.speed:
             parts.append(Text("  ·  ".join(self.speed), style="dim", overflow="ellipsis"))
         if self.teams:
             parts += ["", draw.players(self.teams)]
         if self.energies:
-            taken = 6 + len(self.stretches) + sum(1 + len(team.players) for team in self.teams)
+            taken = 7 + len(self.stretches) + sum(1 + len(team.players) for team in self.teams)
             parts += ["", draw.energies(self.energies, console.height - taken)]
         yield Group(*parts)
 
@@ -134,6 +135,8 @@ class _Drawing:
         self.plain = plain
         self.gap = 1 if self.narrow else 2
         self.trend = 0 if self.narrow else 12 if width < _WIDE else 18
+        self.course = _NUMBER + (2 if self.narrow else 1 + self.trend)
+        self.gauge = 5 if self.narrow else 9
 
     def stretches(self, stretches: Sequence[Stretch]) -> RenderableType:
         """Draw how far it has come."""
@@ -145,7 +148,13 @@ class _Drawing:
             left = "" if stretch.left is None else f"{duration(stretch.left)} left"
             table.add_row(
                 Text(stretch.name, style="bold"),
-                ProgressBar(max(1, stretch.total), stretch.done, width=bar),
+                ProgressBar(
+                    max(1, stretch.total),
+                    stretch.done,
+                    width=bar,
+                    complete_style="cyan",
+                    finished_style="green",
+                ),
                 Text(f"{stretch.done}/{stretch.total}"),
                 Text(left, style="dim"),
             )
@@ -153,12 +162,17 @@ class _Drawing:
 
     def players(self, teams: Sequence[TeamRow]) -> RenderableType:
         """Draw how players are doing, by team."""
-        table = self._table("player", "ahead", "objective", "gradient", "rate")
+        columns = {"ahead": self.gauge, "objective": self.course, "gradient": 8, "rate": 6}
+        names = [(2 if team.name else 0) + len(p.name) for team in teams for p in team.players]
+        longest = max([len("player"), *names, *(len(team.name) for team in teams)])
+        table = self._table("player", longest, columns)
         if self.wide:
-            table.add_column("pulled by", no_wrap=True, overflow="ellipsis", ratio=1)
+            rest = self.width - sum(column.min_width or 0 for column in table.columns)
+            rest -= self.gap * len(table.columns)
+            table.add_column("pulled by", no_wrap=True, overflow="ellipsis", max_width=rest)
         for team in teams:
             style = "bold green" if team.ahead else "bold"
-            meter = gauge(team.lead, 5 if self.narrow else 9, plain=self.plain)
+            meter = gauge(team.lead, self.gauge, plain=self.plain)
             indent = ""
             if team.name:
                 table.add_row(Text(team.name, style=style), meter)
@@ -184,7 +198,8 @@ class _Drawing:
         """Draw energies: as many as there is room for."""
         rows = max(_LEAST, rows)
         shown = energies if len(energies) <= rows else energies[: rows - 1]
-        table = self._table("energy", "now")
+        longest = max(len("energy"), *(len(energy.name) for energy in shown))
+        table = self._table("energy", longest, {"now": self.course})
         for energy in shown:
             table.add_row(Text(energy.name), self._course(energy.values))
         if len(shown) < len(energies):
@@ -195,22 +210,22 @@ class _Drawing:
         """Draw a number, and how it has been."""
         if not values:
             return Text("")
-        if not self.trend:
-            return Text.assemble(
-                number(values[-1]).rjust(7), " ", (arrow(values, plain=self.plain), "cyan")
-            )
-        line = sparkline(values, self.trend, plain=self.plain)
-        return Text.assemble(number(values[-1]).rjust(7), "  ", (line.ljust(self.trend), "cyan"))
+        if self.narrow:
+            mark = arrow(values, plain=self.plain)
+        else:
+            mark = sparkline(values, self.trend, plain=self.plain)
+        return Text.assemble(number(values[-1]).ljust(_NUMBER), " ", (mark, "cyan"))
 
-    def _table(self, first: str, *more: str) -> Table:
+    def _table(self, first: str, longest: int, columns: Mapping[str, int]) -> Table:
+        """Return a table of a column of names, and of columns that have their widths."""
         table = Table.grid(padding=(0, self.gap))
         table.show_header = True
         table.header_style = "dim"
-        # The rest is never wider than that: what is long is the names.
-        most = max(8, self.width - (40 if more[1:] else 12 + self.trend))
-        table.add_column(first, no_wrap=True, overflow="ellipsis", max_width=most)
-        for name in more:
-            table.add_column(name, no_wrap=True)
+        rest = self.width - sum(columns.values()) - self.gap * len(columns)
+        width = max(6, min(longest, rest))
+        table.add_column(first, no_wrap=True, overflow="ellipsis", min_width=width, max_width=width)
+        for name, least in columns.items():
+            table.add_column(name, no_wrap=True, min_width=least)
         return table
 
 
