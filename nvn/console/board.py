@@ -16,7 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    OverflowMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +34,7 @@ from nvn.console.marks import arrow, gauge, number, sparkline
 __all__ = ["Board", "EnergyRow", "PlayerRow", "Stretch", "TeamRow"]
 
 _NARROW, _WIDE = 64, 100  # characters: below the first, arrows for trends; from the second, pulls
-_NUMBER = 7  # characters of a number
+_NUMBER = 8  # characters of a number
 _LEAST = 4  # energies that are shown, however low the window is
 
 
@@ -112,7 +119,7 @@ class Board:
         draw = _Drawing(options.max_width, options.ascii_only)
         parts: list[RenderableType] = ["", draw.stretches(self.stretches)]
         if self.speed:
-            parts.append(Text("  ·  ".join(self.speed), style="dim", overflow="ellipsis"))
+            parts.append(draw.speed(self.speed))
         if self.teams:
             parts += ["", draw.players(self.teams)]
         if self.energies:
@@ -133,6 +140,7 @@ class _Drawing:
         self.narrow, self.wide = width < _NARROW, width >= _WIDE
         self.width = width
         self.plain = plain
+        self.overflow: OverflowMethod = "crop" if plain else "ellipsis"
         self.gap = 1 if self.narrow else 2
         self.trend = 0 if self.narrow else 12 if width < _WIDE else 18
         self.course = _NUMBER + (2 if self.narrow else 1 + self.trend)
@@ -160,16 +168,21 @@ class _Drawing:
             )
         return table
 
+    def speed(self, said: Sequence[str]) -> RenderableType:
+        """Draw what is said of speed and time."""
+        between = "  -  " if self.plain else "  ·  "
+        return Text(between.join(said), style="dim", no_wrap=True, overflow=self.overflow)
+
     def players(self, teams: Sequence[TeamRow]) -> RenderableType:
         """Draw how players are doing, by team."""
-        columns = {"ahead": self.gauge, "objective": self.course, "gradient": 8, "rate": 6}
+        columns = {"ahead": self.gauge, "objective": self.course, "gradient": 8, "rate": 7}
         names = [(2 if team.name else 0) + len(p.name) for team in teams for p in team.players]
         longest = max([len("player"), *names, *(len(team.name) for team in teams)])
         table = self._table("player", longest, columns)
         if self.wide:
             rest = self.width - sum(column.min_width or 0 for column in table.columns)
             rest -= self.gap * len(table.columns)
-            table.add_column("pulled by", no_wrap=True, overflow="ellipsis", max_width=rest)
+            table.add_column("pulled by", no_wrap=True, overflow=self.overflow, max_width=rest)
         for team in teams:
             style = "bold green" if team.ahead else "bold"
             meter = gauge(team.lead, self.gauge, plain=self.plain)
@@ -198,12 +211,13 @@ class _Drawing:
         """Draw energies: as many as there is room for."""
         rows = max(_LEAST, rows)
         shown = energies if len(energies) <= rows else energies[: rows - 1]
-        longest = max(len("energy"), *(len(energy.name) for energy in shown))
+        more = f"and {len(energies) - len(shown)} more"
+        longest = max(len(more), *(len(energy.name) for energy in shown))
         table = self._table("energy", longest, {"now": self.course})
         for energy in shown:
             table.add_row(Text(energy.name), self._course(energy.values))
         if len(shown) < len(energies):
-            table.add_row(Text(f"… and {len(energies) - len(shown)} more", style="dim"))
+            table.add_row(Text(more, style="dim"))
         return table
 
     def _course(self, values: Sequence[float]) -> Text:
@@ -223,7 +237,9 @@ class _Drawing:
         table.header_style = "dim"
         rest = self.width - sum(columns.values()) - self.gap * len(columns)
         width = max(6, min(longest, rest))
-        table.add_column(first, no_wrap=True, overflow="ellipsis", min_width=width, max_width=width)
+        table.add_column(
+            first, no_wrap=True, overflow=self.overflow, min_width=width, max_width=width
+        )
         for name, least in columns.items():
             table.add_column(name, no_wrap=True, min_width=least)
         return table

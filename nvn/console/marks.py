@@ -15,13 +15,17 @@ _FLAT = 0.02  # of what a trend has been through, a change that is none
 
 
 def number(value: float) -> str:
-    """Write a number in seven characters at most, most of the time.
+    """Write a number in three digits, and eight characters at most, nearly always.
 
-    >>> number(0.123456), number(-1234.5), number(1.5e-7), number(math.nan)
-    ('0.123', '-1.23e3', '1.5e-7', 'nan')
+    >>> number(0.123456), number(-1234.5), number(0.0001), number(1.55e-7), number(math.nan)
+    ('0.123', '-1.23e3', '1e-4', '1.55e-7', 'nan')
     """
-    mantissa, _, exponent = f"{value:.3g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    small = 0 < abs(value) < 1e-3  # which has too many zeros otherwise
+    mantissa, _, exponent = f"{value:{'.2e' if small else '.3g'}}".partition("e")
+    if not exponent:
+        return mantissa
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"
 
 
 def sparkline(values: Sequence[float], width: int, *, plain: bool = False) -> str:
@@ -37,8 +41,9 @@ def sparkline(values: Sequence[float], width: int, *, plain: bool = False) -> st
     low, high = min(shown), max(shown)
     if high == low:
         return blocks[3] * len(shown)
-    steps = len(blocks) - 1
-    return "".join(blocks[round((x / (high - low) - low / (high - low)) * steps)] for x in shown)
+    # (Halves: of very large numbers, the distance would be infinite.)
+    parts = ((x / 2 - low / 2) / (high / 2 - low / 2) for x in shown)
+    return "".join(blocks[round(part * (len(blocks) - 1))] for part in parts)
 
 
 def arrow(values: Sequence[float], *, plain: bool = False) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import time
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from nvn.console.output import ignore_broken_pipe
 __all__ = ["Screen", "is_watched", "open_screen"]
 
 _SECONDS = 0.5  # between two drawings, at least
-_SHARE = 0.005  # of the time, at most, for drawing
+_SHARE = 0.008  # of the time, at most, for drawing
 _CELL = "<pre style=\"font-family: Menlo, 'DejaVu Sans Mono', monospace\"><code>{code}</code></pre>"
 _CELL_WIDTH = 110  # characters of a notebook's cell
 
@@ -59,6 +60,7 @@ class _Rhythm:
     def __init__(self) -> None:
         self._next = 0.0
         self._begun = 0.0
+        self._cost = math.inf  # the least so far: the first drawing loads what it needs
 
     def due(self) -> bool:
         return time.monotonic() >= self._next
@@ -68,7 +70,9 @@ class _Rhythm:
 
     def end(self) -> None:
         now = time.monotonic()
-        self._next = now + max(_SECONDS, (now - self._begun) / _SHARE)
+        self._cost = min(self._cost, now - self._begun)
+        first = self._next == 0.0
+        self._next = now + (_SECONDS if first else max(_SECONDS, self._cost / _SHARE))
 
 
 class _Terminal:
