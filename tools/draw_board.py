@@ -5,6 +5,7 @@
 It trains the 2 v 2 game on faces for a few minutes. Needs nvn with the extra `recipes`.
 """
 
+import dataclasses
 import io
 import re
 import sys
@@ -27,9 +28,11 @@ class Kept:
     """A screen that keeps the board."""
 
     def due(self) -> bool:
+        """Whether it is time: always."""
         return True
 
     def show(self, board: Board) -> None:
+        """Keep a board."""
         self.board = board
 
     def close(self) -> None:
@@ -41,11 +44,12 @@ def main(path: Path) -> None:
     screen = Kept()
     reporter.open_screen = lambda: screen  # type: ignore[assignment]
     recipe = expression_2v2.recipe(expression_2v2.Config())
-    recipe = recipe.replace(phases=(), steps=STEPS, evaluations=(), previews=())
+    short = tuple(dataclasses.replace(phase, steps=STEPS // 3) for phase in recipe.phases)
+    recipe = recipe.replace(phases=short, steps=STEPS, evaluations=(), previews=())
     with TemporaryDirectory() as folder:
         nvn.train(recipe, out=Path(folder, "run"), pulls_every=20, plugins=[reporter.Reporter()])
     paper = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, height=60)
-    paper.print(Text(f"expression_2v2: main {STEPS} steps, seed 0; into runs/expression_2v2/…"))
+    paper.print(Text("expression_2v2: peaks 40 steps, …, seed 0; into runs/expression_2v2/…"))
     paper.print(screen.board)
     svg = paper.export_svg(title="nvn run recipes/expression_2v2.py")
     # Without the fonts that it would fetch: whoever reads it has a font of its own.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import io
-import math
 import time
+from collections import deque
+from statistics import median_low
 from typing import Any, Protocol
 
 import rich
@@ -55,24 +56,25 @@ def open_screen() -> Screen | None:
 
 
 class _Rhythm:
-    """Says when to draw again: the longer it took, the later."""
+    """Says when to draw again: the longer it took from when it was time, the later."""
 
     def __init__(self) -> None:
-        self._next = 0.0
         self._begun = 0.0
-        self._cost = math.inf  # the least so far: the first drawing loads what it needs
+        self._next = 0.0
+        self._costs: deque[float] = deque([0.0], maxlen=5)  # the first loads what drawing needs
 
     def due(self) -> bool:
-        return time.monotonic() >= self._next
-
-    def begin(self) -> None:
-        self._begun = time.monotonic()
-
-    def end(self) -> None:
         now = time.monotonic()
-        self._cost = min(self._cost, now - self._begun)
-        first = self._next == 0.0
-        self._next = now + (_SECONDS if first else max(_SECONDS, self._cost / _SHARE))
+        if now < self._next:
+            return False
+        self._begun = now
+        return True
+
+    def drawn(self) -> None:
+        now = time.monotonic()
+        # The median: a board grows, and another process may have come between.
+        self._costs.append(now - (self._begun or now))
+        self._next = now + max(_SECONDS, median_low(self._costs) / _SHARE)
 
 
 class _Terminal:
@@ -89,10 +91,9 @@ class _Terminal:
         return self._rhythm.due()
 
     def show(self, board: Board) -> None:
-        self._rhythm.begin()
         with ignore_broken_pipe(self._console):
             self._live.update(board, refresh=True)
-        self._rhythm.end()
+        self._rhythm.drawn()
 
     def close(self) -> None:
         with ignore_broken_pipe(self._console):
@@ -111,13 +112,12 @@ class _Notebook:
         return self._rhythm.due()
 
     def show(self, board: Board) -> None:
-        self._rhythm.begin()
         page = self._display.HTML(as_html(board))
         if self._handle is None:
             self._handle = self._display.display(page, display_id=True)
         else:
             self._handle.update(page)
-        self._rhythm.end()
+        self._rhythm.drawn()
 
     def close(self) -> None:
         self._handle = None

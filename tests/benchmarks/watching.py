@@ -10,6 +10,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import dataclasses
 import io
 import sys
 from pathlib import Path
@@ -43,14 +44,14 @@ def main(seconds: float) -> None:
             spent.clear()
         with TemporaryDirectory() as folder:
             recipe = module.recipe(module.Config())
-            recipe = recipe.replace(phases=(), steps=10**6, evaluations=(), previews=())
-            nvn.train(recipe, out=Path(folder, "run"), max_time=seconds, pulls_every=every)  # type: ignore[arg-type]
+            short = tuple(dataclasses.replace(phase, steps=1) for phase in recipe.phases)
+            recipe = recipe.replace(phases=short, steps=10**6, evaluations=(), previews=())
+            run = nvn.train(recipe, out=Path(folder, "run"), max_time=seconds, pulls_every=every)  # type: ignore[arg-type]
         mean = sum(steps) / len(steps)
         board = sum(boards) / sum(steps)
         # A minute has few looks of a slow game: more than usual are taken, and as many counted.
         usual = Looks("auto")
-        engine = nvn.Engine(nvn.plan(recipe.game, recipe.schedule), recipe.optimizers)
-        interval = next(n for n in range(1, 10**6) if usual.due(engine, n))
+        interval = next(n for n in range(1, 10**6) if usual.due(run.engine, n))
         look = sum(looks) / max(1, len(looks)) / (interval * mean)
         name = f"{recipe.name}, a look every {interval} steps"
         print(f"| {name} | {1000 * mean:.1f} | {100 * board:.2f} % | {100 * look:.2f} % |")

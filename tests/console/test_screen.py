@@ -73,11 +73,13 @@ def test_drawing_that_takes_long_is_done_seldom(
     shown.show(BOARD)
     clock[0] += 0.6
     assert shown.due()  # what the first one took says little
+    for _ in range(3):
+        shown.show(BOARD)
+        clock[0] += 10.1
+        assert shown.due()
     shown.show(BOARD)
     clock[0] += 9.0
     assert not shown.due()  # 0.08 s is less than 1 % of 10 s
-    clock[0] += 1.1
-    assert shown.due()
     shown.close()
 
 
