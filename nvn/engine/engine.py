@@ -494,7 +494,9 @@ class Engine:
             run.require_path(name, outcome.gradients[name])
         return {name: self._filled(name, outcome.gradients.get(name)) for name in names}
 
-    def pulls(self, batch: Minibatch, players: Collection[str] | None = None) -> Pulls:
+    def pulls(
+        self, batch: Minibatch, players: Collection[str] | None = None, *, last: bool = False
+    ) -> Pulls:
         """Return each energy's pull at each player: its part of the player's gradient.
 
         All are taken at the present point, each value being computed once, with a backward pass
@@ -503,6 +505,8 @@ class Engine:
         Args:
             batch: The minibatch.
             players: The names of those to look at; None for all who move.
+            last: Whether weights that are functions of the step are those of the last iteration;
+                else, as for `gradients`, of the next one.
 
         Raises:
             GameError: A player is unknown, or never moves.
@@ -521,22 +525,24 @@ class Engine:
         >>> {energy: pull.share > 0.5 for energy, pull in pulls["f"].items()}
         {'fit': True, 'few': False}
         """
-        planned = self.planned_pulls(players)
+        planned = self.planned_pulls(players, last=last)
         if self._first is None and all(name in batch for name in batch_names(self._needed())):
             self.check(batch)
-            planned = self.planned_pulls(players)  # what was found may change the plan
-        iteration = self.state.iterations.get(self.phase, 0)
-        run = self._preview(batch, iteration)
+            planned = self.planned_pulls(players, last=last)  # what was found may change the plan
+        number = self._number(last)
+        run = self._preview(batch, number)
 
         def compute() -> Pulls:
             self.state.flags.require(planned.terms)
             self._chosen()
-            found = self._interpreter.pulls(planned, run.next_batch(), run.counters, iteration)
-            return pulls_of(planned, found, iteration)
+            found = self._interpreter.pulls(planned, run.next_batch(), run.counters, number)
+            return pulls_of(planned, found, self.state.iterations.get(self.phase, 0))
 
         return self._only_looking(compute, run.restore, *(past.back() for past in self._pasts))
 
-    def planned_pulls(self, players: Collection[str] | None = None) -> PullPlan:
+    def planned_pulls(
+        self, players: Collection[str] | None = None, *, last: bool = False
+    ) -> PullPlan:
         """Return the passes that `pulls` takes next.
 
         Raises:
@@ -548,12 +554,17 @@ class Engine:
                 found = f"no player {name!r} who moves.{did_you_mean(name, known)}"
                 problem = Problem("pulls(…)", found, "players of the schedule", "", tuple(known))
                 raise GameError([problem], self.plan.graph.name)
-        terms = weighed(self.plan, self.state.iterations.get(self.phase, 0), players)
+        terms = weighed(self.plan, self._number(last), players)
         groups = ((p, *(id(t) for ts in own.values() for t in ts)) for p, own in terms.items())
         key = tuple(groups)
         if key not in self._pull_plans:
             self._pull_plans[key] = pull_plan(self.plan, terms)
         return self._pull_plans[key]
+
+    def _number(self, last: bool) -> int:
+        """Return the number, from 0, of the next iteration, or of the last one."""
+        done = self.state.iterations.get(self.phase, 0)
+        return max(0, done - 1) if last else done
 
     def _preview(self, batch: Minibatch, number: int) -> Iteration:
         """Return an iteration that only looks: on copies of the counters, and nobody steps."""

@@ -1,6 +1,7 @@
 """When a run looks at who pulls, and on what.
 
-It looks after a step, at the point where that ends, on the step's first batch: no more is read.
+It looks after a step, at the point where that ends, on the step's first batch, with its weights: no
+more is read, and no weight is asked for of steps that never come.
 Players with one energy need no look, for their pull is their gradient, whose norm is recorded.
 """
 
@@ -95,10 +96,10 @@ class Looks:
         """Return who pulls now; None where the memory does not suffice, or nobody has moved."""
         if batch is None:
             return None
-        planned = engine.planned_pulls()
+        planned = engine.planned_pulls(last=True)
         looked = [player for player in planned.terms if player not in planned.alone]
         try:
-            found = engine.pulls(batch, looked) if looked else Pulls(record.step, {}, {})
+            found = engine.pulls(batch, looked, last=True) if looked else Pulls(record.step, {}, {})
         except torch.OutOfMemoryError as error:
             self._every = "off"
             said = str(error).partition("\n")[0]

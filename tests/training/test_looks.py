@@ -103,9 +103,9 @@ def test_a_player_with_one_energy_is_not_looked_at_again(
     asked = []
     original = Engine.pulls
 
-    def spied(self: Engine, batch: Any, players: Any = None) -> nvn.Pulls:
+    def spied(self: Engine, batch: Any, players: Any = None, **options: Any) -> nvn.Pulls:
         asked.append(players)
-        return original(self, batch, players)
+        return original(self, batch, players, **options)
 
     monkeypatch.setattr(Engine, "pulls", spied)
     nvn.train(tiny(), out=tmp_path / "run", pulls_every=3)
@@ -130,7 +130,7 @@ def test_a_player_with_one_energy_is_not_looked_at_again(
 def test_a_look_that_finds_no_memory_is_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Engine, batch: Any, players: Any = None) -> nvn.Pulls:
+    def full(*_: Any, **__: Any) -> nvn.Pulls:
         raise torch.OutOfMemoryError("no 3 GiB left\nlong advice")
 
     monkeypatch.setattr(Engine, "pulls", full)
@@ -149,6 +149,35 @@ def test_a_run_goes_on_with_looking_as_it_did(tmp_path: Path) -> None:
     assert (tmp_path / "half/metrics.jsonl").read_text() == (
         whole.folder / "metrics.jsonl"
     ).read_text()
+
+
+def shifted(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
+
+
+def test_no_weight_is_asked_for_of_steps_that_never_come(tmp_path: Path) -> None:
+    weights = [1.0, 2.0, 0.0, 4.0]
+
+    def ramp() -> nvn.Recipe:
+        game = nvn.Game("ramp")
+        x = game.batch("x")
+        f = game.player("f", nn.Linear(3, 1))
+        f.minimizes(
+            square(f(x)).named("a")
+            + weights.__getitem__ * square(f(nvn.value(shifted)(x))).named("b")
+        )
+        return tiny(
+            game=game,
+            schedule=nvn.alternating(f),
+            steps=4,
+            phases=[],
+            evaluations=[],
+            previews=[],
+        )
+
+    nvn.train(ramp, out=tmp_path / "run", pulls_every=1)
+    found = [[*line["pulls"]["f"]] for line in pulls(tmp_path / "run")]
+    assert found == [["a", "b"], ["a", "b"], ["a"], ["a", "b"]]
 
 
 def test_plugins_are_told(tmp_path: Path) -> None:
