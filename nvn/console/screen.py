@@ -23,7 +23,7 @@ from nvn.console.output import ignore_broken_pipe
 __all__ = ["Screen", "is_watched", "open_screen"]
 
 _SECONDS = 0.5  # between two drawings, at least
-_SHARE = 0.008  # of the time, at most, for drawing
+_SHARE = 0.005  # of the time, at most, for drawing
 _CELL = "<pre style=\"font-family: Menlo, 'DejaVu Sans Mono', monospace\"><code>{code}</code></pre>"
 _CELL_WIDTH = 110  # characters of a notebook's cell
 

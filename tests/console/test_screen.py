@@ -75,11 +75,11 @@ def test_drawing_that_takes_long_is_done_seldom(
     assert shown.due()  # what the first one took says little
     for _ in range(3):
         shown.show(BOARD)
-        clock[0] += 10.1
+        clock[0] += 16.1
         assert shown.due()
     shown.show(BOARD)
-    clock[0] += 9.0
-    assert not shown.due()  # 0.08 s is less than 1 % of 10 s
+    clock[0] += 15.0
+    assert not shown.due()  # 0.08 s is half a percent of 16 s
     shown.close()
 
 
