@@ -130,6 +130,14 @@ def run(
             "such steps, or go back to the last checkpoint with smaller learning rates.",
         ),
     ] = "stop",
+    pulls_every: Annotated[
+        str,
+        typer.Option(
+            metavar="N|off",
+            help="Look at who pulls after every so many steps; default: as often as it takes 1% of "
+            "the passes.",
+        ),
+    ] = "auto",
     deterministic: Annotated[
         bool,
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
@@ -155,10 +163,13 @@ def run(
     ] = None,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
+    from nvn.training.looks import read_every
+    from nvn.training.reporter import Reporter
     from nvn.training.saving import Saving, read_interval
     from nvn.training.stopping import read_duration
 
+    every = read_every(pulls_every)
     seconds = None if max_time is None else read_duration(max_time)
     saving = replace(
         Saving() if save_every is None else read_interval(save_every),
@@ -193,6 +204,7 @@ def run(
         deterministic=deterministic,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
+        pulls_every=every,
         plugins=[Reporter()],
         files=source.files(chosen),
         origin=source.origin,
@@ -567,8 +579,9 @@ def _go_on(
     trust: bool = False,
 ) -> None:
     """Go on with a run, as it was."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
     from nvn.training.reopen import reopen
+    from nvn.training.reporter import Reporter
 
     run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
 

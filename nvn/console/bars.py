@@ -143,7 +143,7 @@ class _PlainBar:
 def open_bar(description: str, total: int | None, brief: float = 0.0) -> Bar:
     """Open a bar that is removed if the work takes less than `brief` seconds."""
     console = rich.get_console()
-    if console.is_terminal:
+    if console.is_terminal and not console.is_dumb_terminal:
         return _TerminalBar(console, description, total, brief)
     return _PlainBar(description, total, brief)
 

@@ -8,10 +8,11 @@ import rich
 from rich.console import Console
 
 import nvn
-from nvn.console import Reporter, bars, crash, fail, saying, show, show_settings, warn
+from nvn.console import bars, crash, fail, saying, show, show_settings, warn
 from nvn.errors import NvnError, NvnWarning
 from nvn.recipe.loading import load_recipe
 from nvn.training.hooks import hook
+from nvn.training.reporter import Reporter
 from tests.tiny import gray, tiny
 
 
