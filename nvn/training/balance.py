@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -55,8 +55,8 @@ class Balance:
         for player, own in pulls.players.items():
             for opponent, share in shares_through(own).items():
                 self._share(player, opponent, share, pulls.step)
-            for (mate, value), cosine in _opposition(own):
-                self._opposed(player, mate, value, cosine, pulls.step)
+        for (player, mate, value), cosine in oppositions(pulls).items():
+            self._opposed(player, mate, value, cosine, pulls.step)
 
     def _begin(self) -> None:
         self._means: dict[tuple[str, ...], _Mean] = {}
@@ -77,8 +77,6 @@ class Balance:
             )
 
     def _opposed(self, player: str, mate: str, value: str, cosine: float, step: int) -> None:
-        if player > mate:  # told once for both
-            return
         key = ("opposed", player, mate, value)
         now = self._mean(key, cosine, step)
         if now is not None and self._is_new(key, now < AGAINST, now > AGAINST / 2, step):
@@ -144,14 +142,22 @@ def shares_through(own: Mapping[str, Pull]) -> dict[str, float]:
     return found
 
 
-def _opposition(own: Mapping[str, Pull]) -> Iterator[tuple[tuple[str, str], float]]:
-    """Yield how a player's strongest pull is to its teammates' pulls, by teammate and value."""
-    met = [pull for pull in own.values() if pull.teammates]
-    if met:
-        strongest = max(met, key=lambda pull: pull.norm)
-        for mate, at in strongest.teammates.items():
-            for value, cosine in at.items():
-                yield (mate, value), cosine
+def oppositions(pulls: Pulls) -> dict[tuple[str, str, str], float]:
+    """Return how teammates are to one another at values where their gradients meet.
+
+    Of two, it is the cosine of one's strongest pull with the other's whole one: the smaller of the
+    two cosines, for each may be the one that is worked against.
+    """
+    found: dict[tuple[str, str, str], float] = {}
+    for player, own in pulls.players.items():
+        met = [pull for pull in own.values() if pull.teammates]
+        if met:
+            strongest = max(met, key=lambda pull: pull.norm)
+            for mate, at in strongest.teammates.items():
+                for value, cosine in at.items():
+                    key = (min(player, mate), max(player, mate), value)
+                    found[key] = min(cosine, found.get(key, 1.0))
+    return found
 
 
 def _warn(what: str) -> None:

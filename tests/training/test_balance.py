@@ -66,11 +66,11 @@ def test_looks_far_apart_take_three() -> None:
     assert "over the last 2000 steps" in said
 
 
-def opposed(step: int, cosine: float) -> Pulls:
-    mates = [("E", "G"), ("G", "E")]
+def opposed(step: int, cosine: float, other: float | None = None) -> Pulls:
+    mates = [("E", "G", cosine), ("G", "E", cosine if other is None else other)]
     return Pulls(
         step,
-        {p: {"e": Pull(1.0, teammates={mate: {"fake": cosine}})} for p, mate in mates},
+        {p: {"e": Pull(1.0, teammates={mate: {"fake": at}})} for p, mate, at in mates},
         {"G": 1.0, "E": 1.0},
     )
 
@@ -79,6 +79,13 @@ def test_teammates_who_work_against_one_another_are_told_of_once() -> None:
     (said,) = told(Balance(), *(opposed(100 * i, -0.95) for i in range(1, 30)))
     assert said.startswith("E and G work against one another at fake: cosine -0.95")
     assert told(Balance(), *(opposed(100 * i, -0.5) for i in range(1, 30))) == []
+
+
+def test_either_of_two_teammates_may_be_the_one_that_is_worked_against() -> None:
+    for one, other in ((-0.95, 0.1), (0.1, -0.95)):
+        looks = [opposed(100 * i, one, other) for i in range(1, 30)]
+        (said,) = told(Balance(), *looks)
+        assert said.startswith("E and G work against one another at fake: cosine -0.95")
 
 
 def test_another_phase_is_another_game() -> None:
