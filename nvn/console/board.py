@@ -5,7 +5,7 @@ main  ━━━━━━━━━━━━━━╸━━━━━━━━━�
 
 player      ahead      objective              gradient  rate    pulled by
 critics     ────┼─●──
-D                    0.91   ▅▅▄▃▂▂▁▁        0.72      1e-3    fake(D(fake)) 55 %, …
+D                    0.91   ▅▅▄▃▂▂▁▁        0.72      1e-3    55 % fake(D(fake)), …
 …
 energy                 now
 real(D(real))          0.61   ▅▄▃▃▂▂▁▁
@@ -33,7 +33,10 @@ from nvn.console.marks import arrow, gauge, number, sparkline
 
 __all__ = ["Board", "EnergyRow", "PlayerRow", "Stretch", "TeamRow"]
 
-_NARROW, _WIDE = 64, 100  # characters: below the first, arrows for trends; from the second, pulls
+_LEAST_WIDTH = 48  # characters, below which learning rates are left out
+_NARROW = 64  # characters, below which trends are arrows
+_WIDE = 100  # characters, from which on they are long
+_PULLS = 12  # characters that who pulls needs, at least
 _NUMBER = 8  # characters of a number
 _LEAST = 4  # energies that are shown, however low the window is
 
@@ -151,37 +154,43 @@ class _Drawing:
         table = Table.grid(padding=(0, self.gap))
         for _ in range(4):
             table.add_column(no_wrap=True)
-        bar = 10 if self.narrow else 24 if not self.wide else 40
-        for stretch in stretches:
-            left = "" if stretch.left is None else f"{duration(stretch.left)} left"
+        said = [(s.name, f"{s.done}/{s.total}", _left(s)) for s in stretches]
+        # Numbers are never cut for the bar.
+        rest = self.width - sum(max(map(len, column)) for column in zip(*said, strict=True))
+        bar = min(10 if self.narrow else 24 if not self.wide else 40, rest - 3 * self.gap)
+        for stretch, (name, done, left) in zip(stretches, said, strict=True):
             table.add_row(
-                Text(stretch.name, style="bold"),
+                Text(name, style="bold"),
                 ProgressBar(
                     max(1, stretch.total),
                     stretch.done,
                     width=bar,
                     complete_style="cyan",
                     finished_style="green",
-                ),
-                Text(f"{stretch.done}/{stretch.total}"),
+                )
+                if bar > 0
+                else "",
+                Text(done),
                 Text(left, style="dim"),
             )
         return table
 
     def speed(self, said: Sequence[str]) -> RenderableType:
         """Draw what is said of speed and time."""
-        between = "  -  " if self.plain else "  ·  "
+        between = " " * self.gap + ("-" if self.plain else "·") + " " * self.gap
         return Text(between.join(said), style="dim", no_wrap=True, overflow=self.overflow)
 
     def players(self, teams: Sequence[TeamRow]) -> RenderableType:
         """Draw how players are doing, by team."""
-        columns = {"ahead": self.gauge, "objective": self.course, "gradient": 8, "rate": 7}
+        columns = {"ahead": self.gauge, "objective": self.course, "gradient": 8}
+        if self.width >= _LEAST_WIDTH:
+            columns["rate"] = 7
         names = [(2 if team.name else 0) + len(p.name) for team in teams for p in team.players]
         longest = max([len("player"), *names, *(len(team.name) for team in teams)])
         table = self._table("player", longest, columns)
-        if self.wide:
-            rest = self.width - sum(column.min_width or 0 for column in table.columns)
-            rest -= self.gap * len(table.columns)
+        rest = self.width - sum(column.min_width or 0 for column in table.columns)
+        rest -= self.gap * len(table.columns)
+        if rest >= _PULLS:
             table.add_column("pulled by", no_wrap=True, overflow=self.overflow, max_width=rest)
         for team in teams:
             style = "bold green" if team.ahead else "bold"
@@ -192,20 +201,20 @@ class _Drawing:
                 meter, style, indent = Text(""), "default", "  "
             for player in team.players:
                 table.add_row(
-                    Text(f"{indent}{player.name}", style=style), meter, *self._player(player)
+                    Text(f"{indent}{player.name}", style=style),
+                    meter,
+                    *self._player(player)[: len(table.columns) - 2],
                 )
         return table
 
     def _player(self, player: PlayerRow) -> list[RenderableType]:
-        cells: list[RenderableType] = [
+        said = ", ".join(f"{_percent(share)} {name}" for name, share in player.pulls)
+        return [
             self._course(player.objective),
             Text("" if player.norm is None else number(player.norm)),
             Text("" if player.rate is None else number(player.rate), style="dim"),
+            Text(said, style="dim"),
         ]
-        if self.wide:
-            pulls = ", ".join(f"{name} {_percent(share)}" for name, share in player.pulls)
-            cells.append(Text(pulls, style="dim"))
-        return cells
 
     def energies(self, energies: Sequence[EnergyRow], rows: int) -> RenderableType:
         """Draw energies: as many as there is room for."""
@@ -243,6 +252,10 @@ class _Drawing:
         for name, least in columns.items():
             table.add_column(name, no_wrap=True, min_width=least)
         return table
+
+
+def _left(stretch: Stretch) -> str:
+    return "" if stretch.left is None else f"{duration(stretch.left)} left"
 
 
 def _percent(share: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 import time
 from collections import deque
 from statistics import median_low
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.live import Live
 
 from nvn.console.board import Board
-from nvn.console.output import ignore_broken_pipe
+from nvn.console.output import ignore_broken_pipe, is_live, shows
 
 __all__ = ["Screen", "is_watched", "open_screen"]
 
@@ -44,7 +45,7 @@ class Screen(Protocol):
 def is_watched() -> bool:
     """Whether a board could be shown: on a terminal that can move its cursor, or in a notebook."""
     console = rich.get_console()
-    return console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+    return console.is_jupyter or is_live(console)
 
 
 def open_screen() -> Screen | None:
@@ -83,7 +84,13 @@ class _Terminal:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._rhythm = _Rhythm()
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=shows(sys.stdout),
+            redirect_stderr=shows(sys.stderr),
+        )
         with ignore_broken_pipe(console):
             self._live.start()
 

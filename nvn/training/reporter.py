@@ -59,6 +59,7 @@ class Reporter:
     @hook
     def phase_started(self, phase: Phase, engine: Engine) -> None:
         """Begin to show a phase, from where an earlier part of the run ended."""
+        self.close()  # of a run that has gone back, this phase or a later one is still shown
         screen = open_screen()
         done = engine.state.iterations.get(phase.name, 0)
         if screen is None:
@@ -81,7 +82,7 @@ class Reporter:
     @hook
     def phase_finished(self) -> None:
         """Leave a line of the phase."""
-        self._close()
+        self.close()
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
@@ -100,7 +101,7 @@ class Reporter:
     @hook(wrapper=True)
     def run_finished(self, run: Run) -> Generator[None, None, None]:
         """Close the bar; once all is saved, print metrics, pictures, outcome and folder."""
-        self._close()  # first, so that an error of saving gets a line of its own
+        self.close()  # first, so that an error of saving gets a line of its own
         yield
         if run.metrics:
             show(_metrics_table(run.metrics))
@@ -110,7 +111,8 @@ class Reporter:
             show(f"picture: {_near(path)}{beside}")
         show(_closing_line(run))
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Show the phase no longer, however it ended: the terminal is as it was before."""
         if self._shown is not None:
             self._shown.close()
         self._shown = None
@@ -191,8 +193,10 @@ class _Live:
     # --- the board ---
 
     def _board(self, engine: Engine) -> Board:
+        teams = self._teams(engine)
+        ahead = (f"{team.name or team.players[0].name} ahead" for team in teams if team.ahead)
         energies = (EnergyRow(name, course.values) for name, course in self._energies.items())
-        return Board((*self._stretches(),), (*self._said(),), self._teams(engine), (*energies,))
+        return Board((*self._stretches(),), (*self._said(), *ahead), teams, (*energies,))
 
     def _stretches(self) -> Iterator[Stretch]:
         rate = self._speed.steps

@@ -141,6 +141,9 @@ def train(
     check_policy(on_divergence)
     check_every(pulls_every)
     with ExitStack() as stack:
+        for plugin in plugins:
+            if isinstance(plugin, Reporter):
+                stack.callback(plugin.close)
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))
         _seed_everything(seed)

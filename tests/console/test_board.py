@@ -42,10 +42,21 @@ def test_it_fits_and_its_numbers_are_whole(width: int) -> None:
         assert part in text
 
 
+def test_forty_characters_will_do() -> None:
+    lines = drawn(BOARD, 40)
+    assert max(map(len, lines)) <= 40
+    text = "\n".join(lines)
+    for part in ("1500/3000", "25 min 12 s left", "synthesis", "-0.00123", "0.0741", "gradient"):
+        assert part in text
+    assert "rate" not in text
+
+
 def test_pulls_are_shown_where_there_is_room() -> None:
     (line,) = (line for line in drawn(BOARD, 120) if line.startswith("  G"))
-    assert line.rstrip().endswith("l1(fake, peak) 97 %, C 2.5 %, Dp 0.042 %")
-    assert "97 %" not in "\n".join(drawn(BOARD, 80))
+    assert line.rstrip().endswith("97 % l1(fake, peak), 2.5 % C, 0.042 % Dp")
+    (line,) = (line for line in drawn(BOARD, 80) if line.startswith("  G"))
+    assert "  97 % l1(fake" in line  # the share, whatever is cut off
+    assert "97 %" not in "\n".join(drawn(BOARD, 64))
 
 
 def test_trends_are_arrows_where_there_is_little_room() -> None:

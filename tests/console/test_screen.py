@@ -11,7 +11,7 @@ import pytest
 import rich
 from rich.console import Console
 
-from nvn.console import screen
+from nvn.console import progress, screen
 from nvn.console.board import Board, Stretch
 from nvn.console.screen import is_watched, open_screen
 
@@ -42,6 +42,50 @@ def test_a_terminal_that_cannot_move_its_cursor_has_none(monkeypatch: pytest.Mon
     monkeypatch.setenv("TERM", "dumb")
     console(monkeypatch, force_terminal=True)
     assert open_screen() is None
+
+
+def test_colors_in_a_file_are_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert console(monkeypatch).is_terminal  # so rich says
+    assert open_screen() is None
+
+
+def test_a_ci_is_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    console(monkeypatch, force_terminal=True)
+    assert is_watched()
+    monkeypatch.setenv("CI", "true")
+    assert not is_watched()
+
+
+class Tty(io.StringIO):
+    """A terminal, as far as anybody can tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_goes_to_a_file_goes_there_while_a_board_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, errors = Tty(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", errors)
+    made = Console(file=terminal, width=100)
+    monkeypatch.setattr(rich, "get_console", lambda: made)
+    shown = open_screen()
+    assert shown is not None
+    print("above the board")
+    print("into the file", file=sys.stderr)
+    shown.close()
+    assert errors.getvalue() == "into the file\n"
+    assert "above the board" in terminal.getvalue()
+    assert sys.stdout is terminal
+    with progress("measuring", total=1):
+        print("once more", file=sys.stderr)
+    assert errors.getvalue() == "into the file\nonce more\n"
 
 
 def test_a_terminal_shows_it_in_place_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

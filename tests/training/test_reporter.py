@@ -14,6 +14,7 @@ import nvn
 from nvn.console import Board, bars, screen
 from nvn.training import reporter
 from nvn.training.reporter import Reporter
+from nvn.training.run_folder import RunFolder
 from tests.tiny import tiny
 
 
@@ -128,6 +129,58 @@ def test_it_is_shown_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     file = terminal(monkeypatch, force_terminal=True)
     nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter()])
     assert file.getvalue().count("results are in") == 1
+
+
+def test_a_run_that_goes_back_has_one_board(
+    monkeypatch: pytest.MonkeyPatch, seen: Seen, tmp_path: Path
+) -> None:
+    spoiled = []
+
+    class Spoiler:
+        @nvn.plugins.hook
+        def step_done(self, record: nvn.Record, engine: nvn.Engine) -> None:
+            assert opened[-1] - seen.closed == 1
+            if record.step == 3 and not spoiled:
+                spoiled.append(record.step)
+                for parameter in engine.modules["G"].parameters():
+                    parameter.data.fill_(float("nan"))
+
+    opened = [0]
+    monkeypatch.setattr(reporter, "open_screen", lambda: (opened.append(opened[-1] + 1), seen)[1])
+    with pytest.warns(nvn.NvnWarning, match="has gone back"):
+        nvn.train(
+            tiny(phases=[], previews=[]),
+            out=tmp_path / "run",
+            on_divergence="rollback",
+            plugins=[Reporter(), Spoiler()],
+        )
+    assert opened[-1] == seen.closed == 2
+
+
+def test_whatever_fails_the_terminal_is_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, seen: Seen, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(RunFolder, "save_weights", full)
+
+    class Failing:
+        @nvn.plugins.hook
+        def step_done(self) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter(), Failing()])
+    assert seen.closed == 1
+
+
+def test_who_is_ahead_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, seen: Seen, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(reporter, "furthest", lambda leads: 1)
+    nvn.train(tiny(phases=[]), out=tmp_path / "run", plugins=[Reporter()])
+    assert seen.boards[-1].speed[-1] == "G ahead"
 
 
 def test_in_a_file_there_is_a_line_now_and_then(
