@@ -21,7 +21,7 @@ from rich.live import Live
 from nvn.console.board import Board
 from nvn.console.output import ignore_broken_pipe, is_live, shows
 
-__all__ = ["Screen", "is_watched", "open_screen"]
+__all__ = ["Rhythm", "Screen", "as_html", "is_watched", "open_screen"]
 
 _SECONDS = 0.5  # between two drawings, at least
 _SHARE = 0.005  # of the time, at most, for drawing
@@ -56,7 +56,7 @@ def open_screen() -> Screen | None:
     return _Notebook() if console.is_jupyter else _Terminal(console)
 
 
-class _Rhythm:
+class Rhythm:
     """Says when to draw again: the longer it took from when it was time, the later."""
 
     def __init__(self) -> None:
@@ -65,6 +65,7 @@ class _Rhythm:
         self._costs: deque[float] = deque([0.0], maxlen=5)  # the first loads what drawing needs
 
     def due(self) -> bool:
+        """Whether it is time to draw again."""
         now = time.monotonic()
         if now < self._next:
             return False
@@ -72,6 +73,7 @@ class _Rhythm:
         return True
 
     def drawn(self) -> None:
+        """Note that it has been drawn."""
         now = time.monotonic()
         # The median: a board grows, and another process may have come between.
         self._costs.append(now - (self._begun or now))
@@ -83,7 +85,7 @@ class _Terminal:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._rhythm = _Rhythm()
+        self._rhythm = Rhythm()
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -111,7 +113,7 @@ class _Notebook:
     """Draws a board as HTML in the cell that trains; the last one stays."""
 
     def __init__(self) -> None:
-        self._rhythm = _Rhythm()
+        self._rhythm = Rhythm()
         self._display: Any = importlib.import_module("IPython.display")
         self._handle: Any = None
 

@@ -39,6 +39,7 @@ from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
 from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.symptoms import Symptoms
+from nvn.training.watching import Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -142,7 +143,7 @@ def train(
     check_every(pulls_every)
     with ExitStack() as stack:
         for plugin in plugins:
-            if isinstance(plugin, Reporter):
+            if isinstance(plugin, Reporter | Watch):
                 stack.callback(plugin.close)
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))

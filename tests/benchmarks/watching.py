@@ -22,8 +22,8 @@ from rich.console import Console
 
 import nvn
 from nvn.engine.engine import Engine
+from nvn.training.live import Live
 from nvn.training.looks import Looks
-from nvn.training.reporter import _Live
 from tests.benchmarks.saving import timed
 
 
@@ -35,7 +35,7 @@ def main(seconds: float) -> None:
     boards: list[float] = []
     looks: list[float] = []
     Engine.step = timed(Engine.step, steps)  # type: ignore[method-assign]
-    _Live.step = timed(_Live.step, boards)  # type: ignore[method-assign]
+    Live.step = timed(Live.step, boards)  # type: ignore[method-assign]
     Looks.look = timed(Looks.look, looks)  # type: ignore[method-assign]
     print("| recipe | ms a step | the board | who pulls |")
     print("|---|---|---|---|")

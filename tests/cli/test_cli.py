@@ -103,6 +103,14 @@ def test_who_pulls_is_looked_at_as_often_as_wanted(nvn: Command) -> None:
     assert [line["step"] for line in lines if "pulls" in line] == [2, 2, 4, 6, 8]
 
 
+def test_a_run_can_be_watched(nvn: Command) -> None:
+    code, said, _ = nvn("run", "game.py", "--watch", "--out", "a")
+    assert code == 0
+    assert "to watch it: http://127.0.0.1:" in said
+    assert "to watch it" in nvn("resume", "a", "--more-steps", 2, "--watch")[1]
+    assert "to watch it" not in nvn("run", "game.py", "--out", "b")[1]
+
+
 def test_double_precision(nvn: Command) -> None:
     assert nvn("run", "game.py", "--precision", "64-true", "--out", "a")[0] == 0
     G = load_file("a/checkpoints/final/G.safetensors")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import nvn
 from nvn.console import Board, bars, screen
-from nvn.training import reporter
+from nvn.training import live, reporter
 from nvn.training.reporter import Reporter
 from nvn.training.run_folder import RunFolder
 from tests.tiny import tiny
@@ -101,7 +101,7 @@ def test_pulls_are_named_by_who_judges(seen: Seen, tmp_path: Path) -> None:
         "far": nvn.Pull(1.0, 0.2, through=("D",)),
         "near": nvn.Pull(1.0, 0.7),
     }
-    assert reporter._strongest(own) == (("near", 0.7), ("D", pytest.approx(0.3)))
+    assert live.strongest(own) == (("near", 0.7), ("D", pytest.approx(0.3)))
 
 
 def test_from_python_a_terminal_shows_the_run(
@@ -178,7 +178,7 @@ def test_whatever_fails_the_terminal_is_as_it_was(
 def test_who_is_ahead_is_said_in_words(
     monkeypatch: pytest.MonkeyPatch, seen: Seen, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(reporter, "furthest", lambda leads: 1)
+    monkeypatch.setattr(live, "furthest", lambda leads: 1)
     nvn.train(tiny(phases=[]), out=tmp_path / "run", plugins=[Reporter()])
     assert seen.boards[-1].speed[-1] == "G ahead"
 
@@ -201,11 +201,11 @@ def test_steps_that_nothing_is_drawn_of_cost_next_to_nothing(
 ) -> None:
     """Between two drawings nothing is read: no wait for the device."""
     terminal(monkeypatch, force_terminal=True)
-    monkeypatch.setattr(screen._Rhythm, "due", lambda self: False)
+    monkeypatch.setattr(screen.Rhythm, "due", lambda self: False)
     read: list[int] = []
-    shown = reporter._Live._read
+    shown = live.Live._read
     monkeypatch.setattr(
-        reporter._Live, "_read", lambda self, r, e: (read.append(r.step), shown(self, r, e))
+        live.Live, "_read", lambda self, r, e: (read.append(r.step), shown(self, r, e))
     )
     nvn.train(tiny(steps=30), out=tmp_path / "run", plugins=[Reporter()])
     assert not read
