@@ -89,7 +89,7 @@ class Angles:
         every = torch.cat([every, every.sum(0, keepdim=True)])
         scales = every.abs().amax(1, keepdim=True)
         scaled = every / torch.where(scales > 0, scales, 1.0)
-        numbers = torch.cat([scales, scaled @ scaled.T], dim=1).to("cpu", torch.float64).tolist()
+        numbers = torch.cat([scales, scaled @ scaled.T], dim=1).cpu().double().tolist()
         products = tuple(tuple(row[1:]) for row in numbers)
         norms = tuple(row[0] * math.sqrt(products[i][i]) for i, row in enumerate(numbers))
         return Angles(norms, products)

@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import torch
-
+from nvn.engine.dry_run.problems import is_lack_of_memory
 from nvn.errors import ConfigError, NvnWarning
 from nvn.planner.pulling import PullPlan, interval
 from nvn.pulls import Pull, Pulls
@@ -100,9 +99,11 @@ class Looks:
         looked = [player for player in planned.terms if player not in planned.alone]
         try:
             found = engine.pulls(batch, looked, last=True) if looked else Pulls(record.step, {}, {})
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_lack_of_memory(error):
+                raise
             self._every = "off"
-            said = str(error).partition("\n")[0]
+            said = str(error).partition("\n")[0] or "memory has run out"
             warnings.warn(
                 f"who pulls is looked at no longer: {said}. Training goes on", NvnWarning, 2
             )

@@ -127,18 +127,35 @@ def test_a_player_with_one_energy_is_not_looked_at_again(
         assert line["pulls"]["f"]["e"]["norm"] == steps[line["step"]]["gradient_norms"]["f"]
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("no 3 GiB left\nlong advice"), "no 3 GiB left"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPU.* memory"),
+        (MemoryError(), "memory has run out"),
+    ],
+)
 def test_a_look_that_finds_no_memory_is_the_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     def full(*_: Any, **__: Any) -> nvn.Pulls:
-        raise torch.OutOfMemoryError("no 3 GiB left\nlong advice")
+        raise error
 
     monkeypatch.setattr(Engine, "pulls", full)
-    with pytest.warns(nvn.NvnWarning, match="no longer: no 3 GiB left. Training goes on") as caught:
+    with pytest.warns(nvn.NvnWarning, match=f"no longer: {said}. Training goes on") as caught:
         run = nvn.train(tiny(), out=tmp_path / "run", pulls_every=1)
     assert len(caught) == 1
     assert run.outcome == "finished"
     assert not pulls(tmp_path / "run")
+
+
+def test_another_failure_of_a_look_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> nvn.Pulls:
+        raise RuntimeError("sizes do not match")
+
+    monkeypatch.setattr(Engine, "pulls", broken)
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        nvn.train(tiny(), out=tmp_path / "run", pulls_every=1)
 
 
 def test_a_run_goes_on_with_looking_as_it_did(tmp_path: Path) -> None:
