@@ -27,6 +27,9 @@ class Pull:
         teammates: Its cosines with the whole pulls of teammates at the values where their
             gradients meet: by teammate, then by value.
         through: The players whose judgment it is: it comes back through their calls.
+
+    >>> Pull(0.5, 0.25, -0.1, through=("D",)).as_dict()
+    {'norm': 0.5, 'share': 0.25, 'along': -0.1, 'through': ['D']}
     """
 
     norm: float
