@@ -54,6 +54,10 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")]
+Watched = Annotated[
+    bool,
+    typer.Option("--watch", help="Show the run on a page too, for a browser on this machine."),
+]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run the code of a recipe that lies in the run's folder.")
 ]
@@ -130,6 +134,14 @@ def run(
             "such steps, or go back to the last checkpoint with smaller learning rates.",
         ),
     ] = "stop",
+    pulls_every: Annotated[
+        str,
+        typer.Option(
+            metavar="N|off",
+            help="Look at who pulls after every so many steps; default: as often as it takes 1% of "
+            "the passes.",
+        ),
+    ] = "auto",
     deterministic: Annotated[
         bool,
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
@@ -153,12 +165,15 @@ def run(
             help="Compile this player's forward with torch.compile. Repeatable.",
         ),
     ] = None,
+    watch: Watched = False,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
+    from nvn.training.looks import read_every
     from nvn.training.saving import Saving, read_interval
     from nvn.training.stopping import read_duration
 
+    every = read_every(pulls_every)
     seconds = None if max_time is None else read_duration(max_time)
     saving = replace(
         Saving() if save_every is None else read_interval(save_every),
@@ -176,7 +191,7 @@ def run(
             show(f"the run {earlier} has finished")
             return
         if earlier is not None:
-            _go_on(earlier, max_time=seconds)
+            _go_on(earlier, max_time=seconds, watch=watch)
             return
 
     from nvn.training.fabric import make_fabric
@@ -193,7 +208,8 @@ def run(
         deterministic=deterministic,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
-        plugins=[Reporter()],
+        pulls_every=every,
+        plugins=_shown(watch=watch),
         files=source.files(chosen),
         origin=source.origin,
     )
@@ -211,6 +227,7 @@ def resume(
         int, typer.Option(min=0, help="Steps of the game beyond those that were planned.")
     ] = 0,
     max_time: MaxTime = None,
+    watch: Watched = False,
     changed: Annotated[
         bool,
         typer.Option(
@@ -231,7 +248,15 @@ def resume(
     if has_finished(folder) and not more_steps:
         raise RunError(f"the run {folder} has finished; with --more-steps N it goes on")
     given = read_settings(settings or ())
-    _go_on(folder, given, more_steps=more_steps, max_time=seconds, changed=changed, trust=trust)
+    _go_on(
+        folder,
+        given,
+        more_steps=more_steps,
+        max_time=seconds,
+        changed=changed,
+        trust=trust,
+        watch=watch,
+    )
 
 
 @app.command(cls=Command)
@@ -565,9 +590,10 @@ def _go_on(
     max_time: float | None = None,
     changed: bool = False,
     trust: bool = False,
+    watch: bool = False,
 ) -> None:
     """Go on with a run, as it was."""
-    from nvn.console import Reporter, show
+    from nvn.console import show
     from nvn.training.reopen import reopen
 
     run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
@@ -582,11 +608,19 @@ def _go_on(
         max_time=max_time,
         resume=folder,
         fabric=make_fabric(run.accelerator, precision=run.precision),
-        plugins=[Reporter()],
+        plugins=_shown(watch=watch),
         files=run.source.files(run.config),
         origin=run.source.origin,
     )
     _exit_as(done.outcome)
+
+
+def _shown(*, watch: bool) -> list[object]:
+    """Return the plugins that show a run."""
+    from nvn.training.reporter import Reporter
+    from nvn.training.watching import Watch
+
+    return [Reporter(), *([Watch()] if watch else [])]
 
 
 def _exit_as(outcome: str) -> None:

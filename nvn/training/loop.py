@@ -28,6 +28,7 @@ from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
 from nvn.training.evaluating import Evaluations
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
+from nvn.training.looks import Kept, Looks
 from nvn.training.progress import Best
 from nvn.training.resume import Earlier
 from nvn.training.run import Outcome, Run
@@ -59,6 +60,7 @@ class Loop:
         checkpoints: Writes the state.
         divergence: What to do when something is not finite.
         saving: When to save, and what to keep.
+        looks: When to look at who pulls.
         started: When the run began, if it had been going on without a break.
         between_steps: Whether the state can be gone on from.
         saved_at: The place of the newest checkpoint.
@@ -78,6 +80,7 @@ class Loop:
     checkpoints: Checkpoints
     divergence: Divergence
     saving: Saving
+    looks: Looks
     started: float = field(default_factory=time.monotonic)
     between_steps: bool = False
     saved_at: Place | None = None
@@ -171,10 +174,13 @@ class Loop:
             with self.stop.soon():  # a worker may hang
                 batches.wait()
             self.between_steps = False
-            record = engine.step(batches)
+            kept = Kept(batches) if self.looks.due(engine, step + 1) else None
+            record = engine.step(batches if kept is None else kept)
             self.between_steps = True
             step = record.step
             self.hook.step_done(phase=phase, record=record, engine=engine)
+            if kept is not None and (pulls := self.looks.look(engine, kept.first, record)):
+                self.hook.pulled(phase=phase, pulls=pulls)
             report_metrics(engine, record, watched)
             if step < phase.steps and self.stop.reason is None:
                 keep = self._look(phase, step) or self.checkpoints.wanted(self.state.place)

@@ -53,6 +53,7 @@ class Reopened:
             "compile": about.compile,
             "deterministic": about.deterministic,
             "on_divergence": about.on_divergence,
+            "pulls_every": about.pulls_every,
             "saving": Saving(**about.saving.model_dump()),
         }
 

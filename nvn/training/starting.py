@@ -14,11 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from nvn.console import is_watched
 from nvn.errors import ConfigError, NvnWarning
 from nvn.recipe.build import PhaseData, make_engines
 from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import MAIN, Recipe
 from nvn.streams import preserved, seed_all
+from nvn.training.balance import Balance
 from nvn.training.checkpoints import Checkpoints
 from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
@@ -26,7 +28,9 @@ from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
+from nvn.training.looks import Looks, PullsEvery, check_every
 from nvn.training.loop import Loop
+from nvn.training.reporter import Reporter
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -35,6 +39,7 @@ from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
 from nvn.training.stopping import Stop, stop_on_signals
 from nvn.training.symptoms import Symptoms
+from nvn.training.watching import Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -58,7 +63,9 @@ def train(
     deterministic: bool = False,
     fabric: Fabric | None = None,
     compile: Collection[str] = (),
+    pulls_every: PullsEvery = "auto",
     plugins: Iterable[object] = (),
+    progress: bool = True,
     files: Mapping[str, str] = MappingProxyType({}),
     origin: str | None = None,
 ) -> Run:
@@ -89,7 +96,11 @@ def train(
         deterministic: Whether torch is held to deterministic algorithms.
         fabric: Device and precision; one device in 32-true if None.
         compile: Names of players whose forward torch.compile compiles.
+        pulls_every: After how many steps each to look at who pulls (docs/pulls.md); "auto", so that
+            it takes 1 % of the passes at most; or "off". The training is the same, to the bit.
         plugins: Objects with hooks (nvn.plugins).
+        progress: Whether the run is shown while it goes on, where that is a terminal or a notebook
+            (docs/live.md). Elsewhere nothing is printed.
         files: Further text files for the run's folder, by name.
         origin: The recipe's file, or its name if installed; `nvn.trained` builds it again from it.
 
@@ -123,10 +134,17 @@ def train(
     {'main': 300}
     """
     stop = Stop(max_time)
+    plugins = [*plugins]
+    if progress and is_watched() and not any(isinstance(x, Reporter) for x in plugins):
+        plugins.append(Reporter())
     manager = plugin_manager(plugins)
     fabric = fabric or make_fabric()
     check_policy(on_divergence)
+    check_every(pulls_every)
     with ExitStack() as stack:
+        for plugin in plugins:
+            if isinstance(plugin, Reporter | Watch):
+                stack.callback(plugin.close)
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))
         _seed_everything(seed)
@@ -148,11 +166,12 @@ def train(
             "on_divergence": on_divergence,
             "deterministic": deterministic,
             "compile": [*compile],
+            "pulls_every": pulls_every,
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
         guard = FiniteGuard(skips=on_divergence == "skip")
-        for plugin in (Symptoms(), guard, writer):
+        for plugin in (Symptoms(), Balance(), guard, writer):
             manager.register(plugin)  # after the others, so called before them
         evaluations = Evaluations(
             recipe=recipe,
@@ -188,6 +207,7 @@ def train(
                 on_divergence, state, engines, evaluations, guard, writer, checkpoints
             ),
             saving=saving,
+            looks=Looks(pulls_every),
         )
         return loop.run()
 
