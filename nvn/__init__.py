@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         value,
     )
     from nvn.planner.planner import Plan, plan
+    from nvn.pulls import Pull, Pulls
     from nvn.recipe.config import Config
     from nvn.recipe.goal import EarlyStopping
     from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
@@ -83,6 +84,8 @@ _HOME = {
     "Player": "game",
     "Preview": "recipe.recipe",
     "Problem": "errors",
+    "Pull": "pulls",
+    "Pulls": "pulls",
     "Recipe": "recipe.recipe",
     "Record": "records",
     "Run": "training.run",
@@ -132,6 +135,8 @@ __all__ = [
     "Player",
     "Preview",
     "Problem",
+    "Pull",
+    "Pulls",
     "Recipe",
     "Record",
     "Run",

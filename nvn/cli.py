@@ -56,6 +56,10 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")]
+Watched = Annotated[
+    bool,
+    typer.Option("--watch", help="Show the run on a page too, for a browser on this machine."),
+]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run the code of a recipe that lies in the run's folder.")
 ]
@@ -148,6 +152,14 @@ def run(
             "such steps, or go back to the last checkpoint with smaller learning rates.",
         ),
     ] = "stop",
+    pulls_every: Annotated[
+        str,
+        typer.Option(
+            metavar="N|off",
+            help="Look at who pulls after every so many steps; default: as often as it takes 1% of "
+            "the passes.",
+        ),
+    ] = "auto",
     deterministic: Annotated[
         bool,
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
@@ -164,6 +176,10 @@ def run(
         str, typer.Option(help="How several processes train: ddp, each with its share of a batch.")
     ] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
+    accumulate: Annotated[
+        int,
+        typer.Option(min=1, metavar="PARTS", help="Play each batch in so many parts: less memory."),
+    ] = 1,
     compiled: Annotated[
         list[str] | None,
         typer.Option(
@@ -172,9 +188,11 @@ def run(
             help="Compile this player's forward with torch.compile. Repeatable.",
         ),
     ] = None,
+    watch: Watched = False,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
     from nvn.console import show
+    from nvn.training.looks import read_every
     from nvn.training.processes.launching import follows
     from nvn.training.saving import Saving, read_interval
     from nvn.training.stopping import read_duration
@@ -183,6 +201,7 @@ def run(
     if follows(num_nodes):  # the leading process of this run does what is below
         _follow(on)
         return
+    every = read_every(pulls_every)
     seconds = None if max_time is None else read_duration(max_time)
     saving = replace(
         Saving() if save_every is None else read_interval(save_every),
@@ -201,7 +220,13 @@ def run(
             _dismiss(on)
             return
         if earlier is not None:
-            _go_on(earlier, {}, _on_as_before(earlier, devices, num_nodes), max_time=seconds)
+            _go_on(
+                earlier,
+                {},
+                _on_as_before(earlier, devices, num_nodes),
+                max_time=seconds,
+                watch=watch,
+            )
             return
 
     options = {
@@ -210,8 +235,19 @@ def run(
         "on_divergence": on_divergence,
         "deterministic": deterministic,
         "compile": compiled or [],
+        "accumulate": accumulate,
     }
-    _train(source, chosen, options, on, max_time=seconds, out=out, saving=saving)
+    _train(
+        source,
+        chosen,
+        options,
+        on,
+        max_time=seconds,
+        out=out,
+        saving=saving,
+        pulls_every=every,
+        watch=watch,
+    )
 
 
 @app.command(cls=Command)
@@ -225,6 +261,7 @@ def resume(
         int, typer.Option(min=0, help="Steps of the game beyond those that were planned.")
     ] = 0,
     max_time: MaxTime = None,
+    watch: Watched = False,
     changed: Annotated[
         bool,
         typer.Option(
@@ -257,7 +294,16 @@ def resume(
     if has_finished(folder) and not more_steps:
         raise RunError(f"the run {folder} has finished; with --more-steps N it goes on")
     given = read_settings(settings or ())
-    _go_on(folder, given, on, more_steps=more_steps, max_time=seconds, changed=changed, trust=trust)
+    _go_on(
+        folder,
+        given,
+        on,
+        more_steps=more_steps,
+        max_time=seconds,
+        changed=changed,
+        trust=trust,
+        watch=watch,
+    )
 
 
 @app.command(cls=Command)
@@ -592,6 +638,7 @@ def _go_on(
     max_time: float | None = None,
     changed: bool = False,
     trust: bool = False,
+    watch: bool = False,
 ) -> None:
     """Go on with a run, as it was."""
     from nvn.console import show
@@ -599,12 +646,27 @@ def _go_on(
 
     run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
     options = {**run.options, "more_steps": run.options["more_steps"] + more_steps}
-    saving = options.pop("saving")
-    _train(run.source, run.config, options, on, max_time=max_time, resume=folder, saving=saving)
+    only_leading = {name: options.pop(name) for name in ("saving", "pulls_every")}
+    _train(
+        run.source,
+        run.config,
+        options,
+        on,
+        max_time=max_time,
+        resume=folder,
+        watch=watch,
+        **only_leading,
+    )
 
 
 def _train(
-    source: RecipeSource, config: Config, options: Mapping[str, Any], on: Machines, **more: Any
+    source: RecipeSource,
+    config: Config,
+    options: Mapping[str, Any],
+    on: Machines,
+    *,
+    watch: bool,
+    **more: Any,
 ) -> None:
     """Train a recipe, in several processes if that was asked for.
 
@@ -613,9 +675,9 @@ def _train(
         config: Its configuration.
         options: The arguments of `nvn.train` that all processes need.
         on: What it runs on.
+        watch: Whether it is shown on a page, too.
         more: Those that only the leading one needs.
     """
-    from nvn.console import Reporter
     from nvn.training.processes.orders import Begin
     from nvn.training.starting import train
 
@@ -628,7 +690,7 @@ def _train(
             **options,
             **more,
             fabric=fabric,
-            plugins=[Reporter()],
+            plugins=_shown(watch=watch),
             files=files,
             origin=origin,
         )
@@ -661,6 +723,14 @@ def _on_as_before(folder: Path, devices: str | None, num_nodes: int | None) -> M
         run.accelerator, devices or str(run.devices), num_nodes or run.num_nodes, "auto",
         run.precision,
     )  # fmt: skip
+
+
+def _shown(*, watch: bool) -> list[object]:
+    """Return the plugins that show a run."""
+    from nvn.training.reporter import Reporter
+    from nvn.training.watching import Watch
+
+    return [Reporter(), *([Watch()] if watch else [])]
 
 
 def _exit_as(outcome: str) -> None:

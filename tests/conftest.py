@@ -26,6 +26,13 @@ LANES = {
 LANE_OF = {place: lane for lane, places in LANES.items() for place in places}
 
 
+@pytest.fixture(autouse=True)
+def nobody_s_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is drawn not depend on where the tests run."""
+    for name in ("CI", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its lane; a slow one is in the lane slow alone, as it is marked."""
     for item in items:

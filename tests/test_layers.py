@@ -16,7 +16,7 @@ SOURCE = Path(nvn.__file__).parent
 
 # The rooms, lowest first: a file imports only from its own room and from those on lines above it.
 ROOMS = [
-    ["errors", "callsite", "pytree", "records", "streams", "folder_package"],
+    ["errors", "callsite", "pytree", "pulls", "records", "streams", "folder_package"],
     ["files", "images", "lettering", "packages", "usage"],
     ["folders"],
     ["data"],
@@ -27,9 +27,9 @@ ROOMS = [
     ["engine"],
     ["show", "ejection"],
     ["recipe"],
+    ["console"],
     ["training"],
     ["plugins"],
-    ["console"],
     ["apply"],
     ["sweep"],
     ["cli"],

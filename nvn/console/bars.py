@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import rich
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nvn.console.output import ignore_broken_pipe, show
+from nvn.console.output import ignore_broken_pipe, is_live, show, shows
 
 _PLAIN_SECONDS = 10.0  # between two lines, without a terminal
 _BRIEF_SECONDS = 1.0  # work that took no longer leaves nothing on the screen
@@ -77,6 +78,8 @@ class _TerminalBar:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}", style="dim"),
             console=console,
+            redirect_stdout=shows(sys.stdout),
+            redirect_stderr=shows(sys.stderr),
         )
         self._task = self._progress.add_task(description, total=total, note="")
         with ignore_broken_pipe(console):
@@ -143,7 +146,7 @@ class _PlainBar:
 def open_bar(description: str, total: int | None, brief: float = 0.0) -> Bar:
     """Open a bar that is removed if the work takes less than `brief` seconds."""
     console = rich.get_console()
-    if console.is_terminal:
+    if is_live(console):
         return _TerminalBar(console, description, total, brief)
     return _PlainBar(description, total, brief)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import rich
 from rich.console import Console, RenderableType
@@ -25,6 +27,31 @@ def visible(text: str) -> str:
     True
     """
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def is_live(console: Console) -> bool:
+    """Whether something can be drawn in place, and somebody may be there to see it.
+
+    Colors in a log (FORCE_COLOR, which rich takes for a terminal) do not move its cursor; and what
+    a CI shows is a log, whatever it says it is.
+    """
+    if not console.is_interactive or os.environ.get("CI"):
+        return False
+    if "FORCE_COLOR" not in os.environ:
+        return True
+    return shows(console.file)
+
+
+def shows(stream: IO[str] | None) -> bool:
+    """Whether a stream is a terminal.
+
+    Of what is drawn in place, rich takes such streams to print above it. One that goes to a file
+    (`2> errors.txt`) goes there all the same.
+    """
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it has been closed
+        return False
 
 
 def show(what: RenderableType) -> None:
@@ -66,7 +93,7 @@ def saying(text: str) -> Iterator[None]:
     It goes to stderr, and leaves nothing behind.
     """
     console = Console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
+    if not is_live(console):
         yield
         return
     with ignore_broken_pipe(console):

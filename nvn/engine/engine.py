@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from nvn.checkpoint import folder as checkpoint
+from nvn.data.share import samples_in
 from nvn.engine.averaging import Averaging
 from nvn.engine.before import Before, Surroundings
 from nvn.engine.compiled import CompiledProgram
@@ -41,6 +42,7 @@ from nvn.engine.optimizers import NoGradientError, Optimizers
 from nvn.engine.past_selves import PastSelves
 from nvn.engine.precision import Precision
 from nvn.engine.processes import ALONE, Processes
+from nvn.engine.pulling import pulls_of
 from nvn.engine.saving import parts_of, state_of
 from nvn.engine.seeding import Generators, HeldStreams
 from nvn.engine.state import TrainState, add_optimizers
@@ -63,7 +65,9 @@ from nvn.game.traversal import ancestors, batch_names, owner, roots
 from nvn.game.values import Term, Value
 from nvn.planner.ir import Program
 from nvn.planner.planner import Pattern, Plan
+from nvn.planner.pulling import PullPlan, pull_plan, weighed
 from nvn.planner.turns import Turn
+from nvn.pulls import Pulls
 from nvn.records import Record, Scalar
 
 if TYPE_CHECKING:
@@ -111,6 +115,12 @@ class Engine:
             the same gradients, steps and records. Its samples have to be a multiple of it.
         skip: Drop a player's step whose gradient is not finite; the others' are taken. To know it,
             every step waits for the device.
+
+    Attributes:
+        plan: What is played.
+        phase: The name of the phase.
+        state: What evolves.
+        samples: How many samples this engine has taken.
 
     Raises:
         ConfigError: A player that moves has no optimizer; or one cannot be compiled soundly.
@@ -179,6 +189,7 @@ class Engine:
         self._playing: dict[Pattern, _Playing] = {}
         self._steady: _Playing | None = None  # where every iteration has the same pattern
         self._looks: dict[Hashable, Play] = {}
+        self._pull_plans: dict[Hashable, PullPlan] = {}
         add_optimizers(plan, optimizers, self.state)
         self._training = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
         self._modes = modes_of(self.state.modules.values())
@@ -200,6 +211,7 @@ class Engine:
         self._noted: list[Before] = []  # while something is computed
         self._active = False
         self._entries = tuple(entries)
+        self.samples = 0
         self._first: Kinds | None = None  # of the batch that was checked
 
     @property
@@ -211,6 +223,11 @@ class Engine:
     def modules(self) -> Mapping[str, nn.Module]:
         """Each player's module: the very one that was declared."""
         return self.state.modules
+
+    @property
+    def processes(self) -> int:
+        """How many processes play together."""
+        return self._processes.count
 
     # --- training ---
 
@@ -448,8 +465,16 @@ class Engine:
     def _placed(self, batch: Minibatch) -> Batch:
         """Return a batch in its place, and in the run's precision."""
         placed = Batch(batch if self._fabric is None else self._precision.batch(batch))
-        require_samples(placed, self._entries)
+        self.samples += require_samples(placed, self._entries)
         return placed
+
+    def part_of(self, batch: Minibatch) -> Minibatch:
+        """Return the first of the parts that a batch is played in: the batch, if it is one."""
+        if self._accumulate == 1:
+            return batch
+        length = samples_in(batch) // self._accumulate
+        part: Minibatch = Processes(0, self._accumulate).share(dict(batch), length)
+        return part
 
     def diagnose(self, batch: Minibatch | Iterator[Minibatch]) -> Finding | None:
         """Play the next iteration slowly, and return the first thing in it that is not finite.
@@ -537,6 +562,78 @@ class Engine:
         for name in terms:
             run.require_path(name, outcome.gradients[name])
         return {name: self._filled(name, outcome.gradients.get(name)) for name in names}
+
+    def pulls(
+        self, batch: Minibatch, players: Collection[str] | None = None, *, last: bool = False
+    ) -> Pulls:
+        """Return each energy's pull at each player: its part of the player's gradient.
+
+        All are taken at the present point, each value being computed once, with a backward pass
+        for each energy. Samples and dropout are drawn as the next `step` will draw them.
+
+        Args:
+            batch: The minibatch.
+            players: The names of those to look at; None for all who move.
+            last: Whether weights that are functions of the step are those of the last iteration;
+                else, as for `gradients`, of the next one.
+
+        Raises:
+            GameError: A player is unknown, or never moves.
+            RunError: Parameters of one have been frozen or unfrozen as they can't be.
+
+        >>> import nvn
+        >>> from nvn import energies as en
+        >>> game = nvn.Game("line")
+        >>> x, y = game.batch("x", "y")
+        >>> f = game.player("f", torch.nn.Linear(1, 1))
+        >>> f.minimizes(en.mse(f(x), y).named("fit") + 0.01 * en.l1(f(x), y).named("few"))
+        >>> plan = nvn.plan(game, nvn.alternating(f))
+        >>> engine = nvn.Engine(plan, partial(torch.optim.SGD, lr=0.1))
+        >>> batch = {"x": torch.tensor([[-1.0], [1.0]]), "y": torch.tensor([[-8.0], [8.0]])}
+        >>> pulls = engine.pulls(batch)
+        >>> {energy: pull.share > 0.5 for energy, pull in pulls["f"].items()}
+        {'fit': True, 'few': False}
+        """
+        planned = self.planned_pulls(players, last=last)
+        if self._first is None and all(name in batch for name in batch_names(self._needed())):
+            self.check(batch)
+            planned = self.planned_pulls(players, last=last)  # what was found may change the plan
+        number = self._number(last)
+        run = self._preview(batch, number)
+
+        def compute() -> Pulls:
+            self.state.flags.require(planned.terms)
+            self._chosen()
+            found = self._interpreter.pulls(planned, run.next_batch(), run.counters, number)
+            return pulls_of(planned, found, self.state.iterations.get(self.phase, 0))
+
+        return self._only_looking(compute, run.restore, *(past.back() for past in self._pasts))
+
+    def planned_pulls(
+        self, players: Collection[str] | None = None, *, last: bool = False
+    ) -> PullPlan:
+        """Return the passes that `pulls` takes next.
+
+        Raises:
+            GameError: A player is unknown, or never moves.
+        """
+        known = [player.name for player in self.plan.schedule.players]
+        for name in players or ():
+            if name not in known:
+                found = f"no player {name!r} who moves.{did_you_mean(name, known)}"
+                problem = Problem("pulls(…)", found, "players of the schedule", "", tuple(known))
+                raise GameError([problem], self.plan.graph.name)
+        terms = weighed(self.plan, self._number(last), players)
+        groups = ((p, *(id(t) for ts in own.values() for t in ts)) for p, own in terms.items())
+        key = tuple(groups)
+        if key not in self._pull_plans:
+            self._pull_plans[key] = pull_plan(self.plan, terms)
+        return self._pull_plans[key]
+
+    def _number(self, last: bool) -> int:
+        """Return the number, from 0, of the next iteration, or of the last one."""
+        done = self.state.iterations.get(self.phase, 0)
+        return max(0, done - 1) if last else done
 
     def _preview(self, batch: Minibatch, number: int) -> Iteration:
         """Return an iteration that only looks: on copies of the counters, and nobody steps."""
@@ -641,6 +738,7 @@ class Engine:
         )
         self._playing.clear()
         self._looks.clear()
+        self._pull_plans.clear()
         self._steady = None
 
     def _check_first(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,23 @@ from nvn.engine.counters import Counters
 from nvn.engine.iteration import Iteration, Outcome, no_path
 from nvn.engine.module_state import learning, preserved_buffers, with_buffers
 from nvn.engine.operations import Operations, where
-from nvn.engine.runtime import Buffers, alias, buffers_at, copied, mapped, places_of, recorded
+from nvn.engine.runtime import (
+    Buffers,
+    alias,
+    buffers_at,
+    copied,
+    mapped,
+    places_of,
+    recorded,
+    tensors,
+)
 from nvn.engine.seeding import seeded
 from nvn.errors import RunError
 from nvn.game.graph import fingerprints, hashed
 from nvn.game.ops import Call, Noise, Sample
 from nvn.game.traversal import ancestors, called_players, gradients_of, reads, roots
 from nvn.game.values import Energy, Term, Value, WeightedSum
+from nvn.planner.pulling import PullPlan
 from nvn.planner.turns import Turn
 from nvn.records import Scalar
 
@@ -42,6 +52,18 @@ class MoveResult:
     gradients: Mapping[str, Sequence[Tensor | None]]
 
 
+class PullRows(NamedTuple):
+    """The gradients of weight·energy, energy by energy, each as one vector.
+
+    Attributes:
+        own: In the parameters of each player.
+        met: At values where teammates' gradients meet: of each player and energy.
+    """
+
+    own: Mapping[str, Mapping[Energy, Tensor]]
+    met: Mapping[Value, Mapping[tuple[str, Energy], Tensor]]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What is computed for some wanted values, and what that needs to know of the graph."""
@@ -50,6 +72,7 @@ class Evaluation:
     players: tuple[str, ...]  # whose modules are called
     differentiated: frozenset[Value]  # what a gradient node differentiates with respect to
     seeds: Mapping[Value, tuple[int, tuple[str, ...]]]  # a call's key, and the players it reads
+    met: frozenset[Value] = frozenset()  # where gradients with respect to values are taken
 
     @staticmethod
     def of(wanted: Iterable[Value], batch: Collection[str]) -> Evaluation:
@@ -173,7 +196,66 @@ class Interpreter:
             run.restore()
         return Outcome(lambda: ({}, move.objectives), move.gradients)
 
+    def pulls(
+        self, planned: PullPlan, batch: Mapping[str, Any], counters: Counters, number: int
+    ) -> PullRows:
+        """Return each energy's part of each player's gradient, all at one point.
+
+        Args:
+            planned: The passes that tell it.
+            batch: The minibatch.
+            counters: What draws depend on.
+            number: The iteration, from 0: what weights are functions of.
+        """
+        evaluation = replace(
+            self._evaluation(planned.wanted, batch), met=frozenset(planned.meetings)
+        )
+        with (
+            torch.enable_grad(),
+            preserved_buffers(self._called(evaluation)),
+            learning(self._parameters, planned.terms),
+        ):
+            values = self._forward(evaluation, batch, counters, training=True)
+            with preserved_buffers(self._recomputing):
+                return self._rows(planned, values, number)
+
     # --- backward ---
+
+    def _rows(self, planned: PullPlan, values: Values, number: int) -> PullRows:
+        own: dict[str, dict[Energy, Tensor]] = {player: {} for player in planned.terms}
+        met: dict[Value, dict[tuple[str, Energy], Tensor]] = {v: {} for v in planned.meetings}
+        for energy, players in planned.passes:
+            terms = {player: planned.terms[player][energy] for player in players}
+            factors: dict[str, float | Tensor]
+            factors = {p: _factor(p, group, values, number) for p, group in terms.items()}
+            at = [v for v in planned.meetings if not {*players}.isdisjoint(planned.meetings[v])]
+            starts = [
+                *(self._parameters[player] for player in players),
+                *([t for t in tensors(values[v]) if t.requires_grad] for v in at),
+            ]
+            start = values[energy]
+            if planned.apart:  # not linear: it matters what a pass starts with
+                start = factors[players[0]] * start
+                factors = dict.fromkeys(players, 1.0)
+            found = self._back_to(starts, start)
+            for player, vector in zip(players, found, strict=False):
+                own[player][energy] = vector * factors[player]
+            for value, vector in zip(at, found[len(players) :], strict=True):
+                for player in {*players} & {*planned.meetings[value]}:
+                    met[value][player, energy] = vector * factors[player]
+        return PullRows(own, met)
+
+    def _back_to(self, starts: Sequence[Sequence[Tensor]], energy: Tensor) -> list[Tensor]:
+        """Return the gradient of an energy in each group of tensors, as a vector."""
+        every = [tensor for group in starts for tensor in group]
+        slopes: Iterable[Tensor | None] = [None] * len(every)
+        if energy.requires_grad and every:
+            slopes = torch.autograd.grad(energy, every, retain_graph=True, allow_unused=True)
+        found = iter(slopes)
+        return [
+            torch.cat([_flat(next(found), tensor) for tensor in group] or [energy.new_zeros(1)])
+            for group in starts
+        ]
 
     def _gradients(self, objectives: Mapping[str, Tensor]) -> dict[str, Sequence[Tensor | None]]:
         gradients: dict[str, Sequence[Tensor | None]] = {}
@@ -219,7 +301,8 @@ class Interpreter:
             except Exception as error:
                 error.add_note(where(node, values))
                 raise
-            values[node] = alias(value) if node in evaluation.differentiated else value
+            value = alias(value) if node in evaluation.differentiated else value
+            values[node] = mapped(_own, value) if node in evaluation.met else value
         return values
 
     def _seed(self, node: Value, evaluation: Evaluation, counters: Counters) -> int:
@@ -256,20 +339,51 @@ def _objective(player: str, terms: tuple[Term, ...], values: Values, step: int) 
     return total
 
 
+def _factor(player: str, terms: Sequence[Term], values: Values, number: int) -> float | Tensor:
+    """Return what a player weighs an energy with: of several terms with it, the sum."""
+    products: list[float | Tensor] = []
+    for term in terms:
+        product: float | Tensor = _finite(player, term, number)
+        for symbol in term.weight.values:
+            product = product * values[symbol].detach()
+        products.append(product)
+    return sum(products[1:], start=products[0])
+
+
+def _flat(gradient: Tensor | None, like: Tensor) -> Tensor:
+    """Return a gradient as a vector of real numbers, in single precision at least."""
+    if gradient is None:
+        gradient = torch.zeros_like(like)
+    dense = (gradient.to_dense() if gradient.layout is not torch.strided else gradient).detach()
+    real = torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+    return real.reshape(-1).to(torch.promote_types(real.dtype, torch.float32))
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Return a tensor as one of its own, to take gradients by (see `alias`), if it has a graph."""
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor
+
+
 def _weighted(player: str, term: Term, values: Values, step: int) -> Tensor:
     energy: Tensor = values[term.energy]
-    number = term.weight.known_at(step)
-    if not math.isfinite(number):
-        raise RunError(
-            f"the weight {term.weight} of `{player}` on `{term.energy}` is {number} in "
-            f"iteration {step}; expected a finite number"
-        )
+    number = _finite(player, term, step)
     for symbol in term.weight.values:
         energy = values[symbol].detach() * energy
     return energy if number == 1.0 else number * energy
 
 
 # --- small things -------------------------------------------------------------------------------
+
+
+def _finite(player: str, term: Term, step: int) -> float:
+    """Return the part of a weight that is known before anything is computed."""
+    number = term.weight.known_at(step)
+    if not math.isfinite(number):
+        raise RunError(
+            f"the weight {term.weight} of `{player}` on `{term.energy}` is {number} in "
+            f"iteration {step}; expected a finite number"
+        )
+    return number
 
 
 def _sample_name(node: Value) -> str | None:

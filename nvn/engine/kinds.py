@@ -89,8 +89,8 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def require_samples(batch: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    """Hold a batch to having samples: the means that energies are would be none.
+def require_samples(batch: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    """Return how many samples a batch has: of none, the means that energies are would be none.
 
     Args:
         batch: The batch.
@@ -104,10 +104,11 @@ def require_samples(batch: Mapping[str, Any], names: tuple[str, ...]) -> None:
         entry = batch.get(name)
         if isinstance(entry, Tensor) and entry.ndim:
             if entry.shape[0]:  # nearly always the first one
-                return
+                return entry.shape[0]
             empty = empty or name
     if empty:
         raise DataError(
             f"the batch has no samples: its {empty!r} is {kind_of(batch[empty])}; expected one at "
             "least. Let the data yield no such batch"
         )
+    return 0  # a game of noise alone

@@ -102,6 +102,8 @@ class _Aside:
         self._parameters = [*{id(p): p for m in modules for p in m.parameters()}.values()]
         parts = {id(part): part for m in modules for part in m.modules()}.values()
         self._places = [(part._buffers, name) for part in parts for name in part._buffers]
+        self._noted: list[tuple[Tensor | None, bool]] = []
+        self._buffers: list[Tensor | None] = []
         self._note()
         if not first:
             self._buffers = [None if x is None else x.clone() for x in self._buffers]

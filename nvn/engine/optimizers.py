@@ -202,6 +202,11 @@ class PlayerOptimizer:
         """Whether its learning rate follows a schedule."""
         return self._scheduler is not None
 
+    @property
+    def rate(self) -> float:
+        """Its learning rate, the largest of its groups'."""
+        return max(float(group["lr"]) for group in self.optimizer.param_groups)
+
     def clear(self) -> None:
         """Forget what is in the parameters' `.grad`, from a backward pass of somebody else's."""
         for parameter in self._parameters:

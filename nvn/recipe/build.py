@@ -63,6 +63,7 @@ def make_engines(
     fabric: Fabric | None = None,
     seed: int = 0,
     compile: Collection[str] = (),
+    accumulate: int = 1,
     *,
     skip: bool = False,
 ) -> dict[str, Engine]:
@@ -81,7 +82,12 @@ def make_engines(
         raise GameError([*error.problems, *more], recipe.game.name) from None
     _check_watched(recipe, plans[MAIN])
     engine = partial(
-        Engine, optimizers=recipe.optimizers, fabric=fabric, compile=compile, skip=skip
+        Engine,
+        optimizers=recipe.optimizers,
+        fabric=fabric,
+        compile=compile,
+        accumulate=accumulate,
+        skip=skip,
     )
     main = engine(plans[MAIN], seed=seed, phase=MAIN)
     engines = {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from nvn.engine.engine import Engine
+    from nvn.pulls import Pulls
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
     from nvn.training.run import Run
@@ -68,6 +69,10 @@ class Hooks:
 
         Reading a record waits for the device: collect records, and read several at a time.
         """
+
+    @_specification
+    def pulled(self, phase: Phase, pulls: Pulls) -> None:
+        """After a look at who pulls (`pulls.step` counts as `record.step` does)."""
 
     @_specification
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:

@@ -29,6 +29,7 @@ from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
 from nvn.training.evaluating import Evaluations
 from nvn.training.finite_guard import FiniteGuard, NotFiniteError
+from nvn.training.looks import Kept, Looks
 from nvn.training.processes.alike import data_facts
 from nvn.training.processes.leading import Lead
 from nvn.training.processes.orders import Check, End, Load
@@ -64,6 +65,7 @@ class Loop:
         divergence: What to do when something is not finite.
         saving: When to save, and what to keep.
         lead: Orders what the other processes of the run do, if there are any.
+        looks: When to look at who pulls.
         started: When the run began, if it had been going on without a break.
         between_steps: Whether the state can be gone on from.
         saved_at: The place of the newest checkpoint.
@@ -84,6 +86,7 @@ class Loop:
     divergence: Divergence
     saving: Saving
     lead: Lead
+    looks: Looks
     started: float = field(default_factory=time.monotonic)
     between_steps: bool = False
     saved_at: Place | None = None
@@ -182,11 +185,14 @@ class Loop:
             with self.stop.soon():  # a worker may hang
                 batches.wait()
             self.between_steps = False
+            kept = Kept(batches) if self.looks.due(engine, step + 1) else None
             with self.lead.stepping(phase.name):
-                record = engine.step(batches)
+                record = engine.step(batches if kept is None else kept)
             self.between_steps = True
             step = record.step
             self.hook.step_done(phase=phase, record=record, engine=engine)
+            if kept is not None and (pulls := self.looks.look(engine, kept.first, record)):
+                self.hook.pulled(phase=phase, pulls=pulls)
             report_metrics(engine, record, watched)
             if step < phase.steps and self.stop.reason is None:
                 keep = self._look(phase, step) or self.checkpoints.wanted(self.state.place)

@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line a step, and a line an evaluation, in the order of time."""
+"""metrics.jsonl: a line a step, an evaluation and a look at who pulls, in the order of time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from nvn.errors import RunError
 from nvn.files import disk
+from nvn.pulls import Pulls
 from nvn.records import Record
 from nvn.training.buffer import RecordBuffer
 
@@ -43,6 +44,11 @@ class MetricsFile:
         self._read_records()  # lines stay in chronological order
         self._add({"evaluation": name, "step": step, "metrics": metrics})
         self._write()
+
+    def pulls(self, phase: str, pulls: Pulls) -> None:
+        """Add the line of a look at who pulls."""
+        self._read_records()  # it comes after its step's
+        self._add({"phase": phase, "step": pulls.step, "pulls": pulls.as_dict()})
 
     def cut(self, size: int) -> None:
         """Cut the file back to a size; what was after it is kept aside.

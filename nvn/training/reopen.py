@@ -51,8 +51,10 @@ class Reopened:
             "max_steps": about.max_steps,
             "more_steps": about.more_steps,
             "compile": about.compile,
+            "accumulate": about.accumulate,
             "deterministic": about.deterministic,
             "on_divergence": about.on_divergence,
+            "pulls_every": about.pulls_every,
             "saving": Saving(**about.saving.model_dump()),
         }
 

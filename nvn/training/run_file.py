@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -39,7 +39,9 @@ class RunFile(pydantic.BaseModel):
     more_steps: int = pydantic.Field(default=0, ge=0)
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     deterministic: bool = False
+    pulls_every: Annotated[int, pydantic.Field(ge=1)] | Literal["auto", "off"] = "auto"
     compile: list[str] = pydantic.Field(default_factory=list)
+    accumulate: int = pydantic.Field(default=1, ge=1)
     accelerator: str = "auto"
     precision: str = "32-true"
     processes: int = pydantic.Field(default=1, ge=1)

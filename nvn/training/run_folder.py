@@ -3,7 +3,7 @@
 recipe.py, config.yaml    the recipe and its configuration (if it was a recipe file)
 plan.txt                  the explained plans
 run.yaml                  origin of the recipe, versions, seed, options, parts, outcome, metrics
-metrics.jsonl             one line per step, and one per evaluation
+metrics.jsonl             one line per step, per evaluation, and per look at who pulls
 images/                   previews, <name>-<step>.png; of earlier phases, <name>-<phase>-<step>.png
 checkpoints/              what `nvn resume` goes on from, <phase>-<step>/
 checkpoints/final/        each player's weights, <player>.safetensors
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from nvn.engine.engine import Engine
+    from nvn.pulls import Pulls
     from nvn.recipe.recipe import Phase
     from nvn.records import Record
     from nvn.training.run import Run
@@ -177,6 +178,12 @@ class RunFolder:
         """Buffer a line for metrics.jsonl, and write the lines several at a time."""
         with self._tolerated():
             self.metrics.step(phase.name, record)
+
+    @hook
+    def pulled(self, phase: Phase, pulls: Pulls) -> None:
+        """Add a line to metrics.jsonl."""
+        with self._tolerated():
+            self.metrics.pulls(phase.name, pulls)
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:

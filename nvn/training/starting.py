@@ -15,12 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from nvn.console import is_watched
 from nvn.data import Share
 from nvn.errors import ConfigError, NvnWarning
 from nvn.recipe.build import PhaseData, make_engines
 from nvn.recipe.goal import Goal
 from nvn.recipe.recipe import MAIN, Recipe
 from nvn.streams import preserved, seed_all
+from nvn.training.balance import Balance
 from nvn.training.checkpoints import Checkpoints
 from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
@@ -28,11 +30,13 @@ from nvn.training.evaluating import Evaluations, check_goals
 from nvn.training.fabric import launched
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
+from nvn.training.looks import Looks, PullsEvery, check_every
 from nvn.training.loop import Loop
 from nvn.training.processes.alike import facts_of
 from nvn.training.processes.connections import lines_of
 from nvn.training.processes.following import Following, Leader
 from nvn.training.processes.leading import Lead
+from nvn.training.reporter import Reporter
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -41,6 +45,7 @@ from nvn.training.run_state import RunState
 from nvn.training.saving import Saving
 from nvn.training.stopping import Stop, deaf, stop_on_signals
 from nvn.training.symptoms import Symptoms
+from nvn.training.watching import Watch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -64,7 +69,10 @@ def train(
     deterministic: bool = False,
     fabric: Fabric | None = None,
     compile: Collection[str] = (),
+    accumulate: int = 1,
+    pulls_every: PullsEvery = "auto",
     plugins: Iterable[object] = (),
+    progress: bool = True,
     files: Mapping[str, str] = MappingProxyType({}),
     origin: str | None = None,
 ) -> Run:
@@ -97,7 +105,13 @@ def train(
             torchrun has started. In several processes, each calls this alike: the first leads,
             and alone prints, writes, evaluates and calls plugins (docs/processes.md).
         compile: Names of players whose forward torch.compile compiles.
+        accumulate: In how many parts a batch is played, where the whole is too much for a device;
+            gradients, steps and records are those of the whole.
+        pulls_every: After how many steps each to look at who pulls (docs/pulls.md); "auto", so that
+            it takes 1 % of the passes at most; or "off". The training is the same, to the bit.
         plugins: Objects with hooks (nvn.plugins).
+        progress: Whether the run is shown while it goes on, where that is a terminal or a notebook
+            (docs/live.md). Elsewhere nothing is printed.
         files: Further text files for the run's folder, by name.
         origin: The recipe's file, or its name if installed; `nvn.trained` builds it again from it.
 
@@ -131,8 +145,12 @@ def train(
     {'main': 300}
     """
     stop = Stop(max_time)
+    plugins = [*plugins]
+    if progress and is_watched() and not any(isinstance(x, Reporter) for x in plugins):
+        plugins.append(Reporter())
     manager = plugin_manager(plugins)
     check_policy(on_divergence)
+    check_every(pulls_every)
     options = {
         "seed": seed,
         "max_steps": max_steps,
@@ -140,8 +158,12 @@ def train(
         "on_divergence": on_divergence,
         "deterministic": deterministic,
         "compile": [*compile],
+        "accumulate": accumulate,
     }
     with ExitStack() as stack:
+        for plugin in plugins:
+            if isinstance(plugin, Reporter | Watch):
+                stack.callback(plugin.close)
         fabric = fabric or stack.enter_context(launched())
         stack.enter_context(preserved())  # the caller's random streams
         stack.enter_context(held_deterministic(deterministic))
@@ -151,7 +173,9 @@ def train(
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
         others.compare(partial(facts_of, recipe, fabric, options, origin))
-        engines = make_engines(recipe, fabric, seed, compile, skip=on_divergence == "skip")
+        engines = make_engines(
+            recipe, fabric, seed, compile, accumulate, skip=on_divergence == "skip"
+        )
         data = PhaseData(recipe, seed=seed, share=Share(fabric.global_rank, fabric.world_size))
         state = RunState(recipe, engines[MAIN].state, data)
         if isinstance(others, Leader):
@@ -170,10 +194,11 @@ def train(
             )
         if more_steps:
             state.progress.go_on()
-        about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
+        kept = {**options, "pulls_every": pulls_every}
+        about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, kept)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
         guard = FiniteGuard(skips=on_divergence == "skip")
-        for plugin in (Symptoms(), guard, writer):
+        for plugin in (Symptoms(), Balance(), guard, writer):
             manager.register(plugin)  # after the others, so called before them
         evaluations = Evaluations(
             recipe=recipe,
@@ -211,6 +236,7 @@ def train(
             ),
             saving=saving,
             lead=others,
+            looks=Looks(pulls_every),
         )
         return loop.run()
 

@@ -161,4 +161,4 @@ def _rates(optimizers: Mapping[str, PlayerOptimizer]) -> Iterator[tuple[str, flo
     """Yield the learning rates of those that have no schedule."""
     for name, optimizer in optimizers.items():
         if not optimizer.scheduled:
-            yield name, max(float(g["lr"]) for g in optimizer.optimizer.param_groups)
+            yield name, optimizer.rate

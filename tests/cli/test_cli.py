@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file
 
 from nvn.cli import main
-from nvn.console import Reporter
 from nvn.training.hooks import hook
+from nvn.training.reporter import Reporter
 from nvn.training.starting import train
 from nvn.training.trained import trained
 from tests.tiny import FILE, NEIGHBOR, tiny
@@ -86,6 +86,29 @@ def test_limits(nvn: Command) -> None:
     code, said, _ = nvn("run", "game.py", "--set", "steps=100000000", "--max-time", "4s")
     assert code == 0
     assert "out of time: the weights so far are saved" in said
+
+
+def test_who_pulls_is_looked_at_as_often_as_wanted(nvn: Command) -> None:
+    for every, steps in (("2", [2, 2, 4, 6]), ("off", [])):
+        assert nvn("run", "game.py", "--pulls-every", every, "--out", every)[0] == 0
+        lines = map(json.loads, Path(every, "metrics.jsonl").read_text().splitlines())
+        assert [line["step"] for line in lines if "pulls" in line] == steps
+    code, _, said = nvn("run", "game.py", "--pulls-every", "0", "--out", "none")
+    assert code == 1
+    assert said == (
+        'error: pulls_every = 0: expected a number of steps from 1 on, "auto" or "off"\n'
+    )
+    assert nvn("resume", "2", "--more-steps", 2)[0] == 0
+    lines = map(json.loads, Path("2", "metrics.jsonl").read_text().splitlines())
+    assert [line["step"] for line in lines if "pulls" in line] == [2, 2, 4, 6, 8]
+
+
+def test_a_run_can_be_watched(nvn: Command) -> None:
+    code, said, _ = nvn("run", "game.py", "--watch", "--out", "a")
+    assert code == 0
+    assert "to watch it: http://127.0.0.1:" in said
+    assert "to watch it" in nvn("resume", "a", "--more-steps", 2, "--watch")[1]
+    assert "to watch it" not in nvn("run", "game.py", "--out", "b")[1]
 
 
 def test_double_precision(nvn: Command) -> None:

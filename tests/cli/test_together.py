@@ -105,6 +105,7 @@ def test_a_run_in_two_processes_is_told_once(start: Start, tmp_path: Path) -> No
     code, said, error = end_of(start("run", "line.py", *TOGETHER, "--out", "run"))
     assert (code, error) == (0, "")
     assert said.count("a recipe is built") == 1
+    assert "line: main 10 steps, seed 0, 2 processes; into run" in said
     assert said.count("finished (steps: main 10") == 1
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert sum('"main"' in line for line in lines) == 10

@@ -1,6 +1,7 @@
 import errno
 import io
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import rich
 from rich.console import Console
 
 import nvn
-from nvn.console import Reporter, bars, crash, fail, saying, show, show_settings, warn
+from nvn.console import bars, crash, fail, saying, show, show_settings, warn
 from nvn.errors import NvnError, NvnWarning
 from nvn.recipe.loading import load_recipe
 from nvn.training.hooks import hook
+from nvn.training.reporter import Reporter
 from tests.tiny import gray, tiny
 
 
@@ -154,7 +156,7 @@ def test_a_sign_of_life_is_for_terminals_and_leaves_nothing(
     with saying("loading"):
         pass
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setenv("FORCE_COLOR", "1")  # taken for a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     with saying("loading"):
         assert "loading" in capsys.readouterr().err
@@ -193,7 +195,7 @@ def test_the_closing_losses_are_those_of_the_last_step(plain: io.StringIO, tmp_p
 def test_a_warning_stands_above_the_bar(
     terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # errors go to a terminal too
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # errors go to a terminal too
     with nvn.progress("rendering", total=3):
         warn("no cache", NvnWarning, "pairs.py:49")
         (line,) = (line for line in terminal.getvalue().splitlines() if "no cache" in line)

@@ -29,10 +29,10 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return {f"{f.stem}.{key}": x for f in files for key, x in load_file(f).items()}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, "accumulated"])
 def test_n_processes_are_one_with_n_times_the_batch(runs: Path, name: str, tmp_path: Path) -> None:
     def alone() -> nvn.Recipe:
-        return CASES[name](COUNT * SIZE)
+        return CASES.get(name, CASES["alternating"])(COUNT * SIZE)
 
     nvn.train(alone, out=tmp_path / "alone", fabric=make_fabric("cpu", "64-true"))
     one, several = weights(tmp_path / "alone"), weights(runs / name)

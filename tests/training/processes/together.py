@@ -31,6 +31,12 @@ def check_cases(fabric: Fabric, out: Path) -> None:
             assert all(torch.equal(tensor, other) for other in fabric.all_gather(tensor))
 
 
+def check_accumulate(fabric: Fabric, out: Path) -> None:
+    """Each process plays its share in parts."""
+    case = partial(CASES["alternating"], SIZE)
+    nvn.train(case, fabric=fabric, out=out / "accumulated", accumulate=SIZE)
+
+
 def check_resume(fabric: Fabric, out: Path) -> None:
     """A run in parts is, to the bit, the one without a break."""
     case = partial(CASES["alternating"], SIZE)
@@ -101,6 +107,7 @@ def main() -> None:
     fabric = Fabric(accelerator="cpu", strategy="ddp", devices=count, precision="64-true")
     fabric.launch()
     check_cases(fabric, out)
+    check_accumulate(fabric, out)
     check_resume(fabric, out)
     check_rollback(fabric, out)
     check_differences(fabric, out)

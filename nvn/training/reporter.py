@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from nvn.console.bars import Bar, duration, open_bar
-from nvn.console.output import show
+from nvn.console import (
+    duration,
+    open_bar,
+    open_screen,
+    show,
+)
 from nvn.errors import IncompleteError
 from nvn.recipe.recipe import MAIN
 from nvn.training.hooks import hook
+from nvn.training.live import Live, losses
 
 if TYPE_CHECKING:
     from nvn.engine.engine import Engine
+    from nvn.pulls import Pulls
     from nvn.recipe.recipe import Phase, Recipe
     from nvn.records import Record
     from nvn.training.run import Run
@@ -26,48 +32,63 @@ _READ_SECONDS = 0.5  # between two readings of the losses: reading waits for the
 
 
 class Reporter:
-    """The plugin that shows a run on the terminal."""
+    """The plugin that shows a run: a board on a terminal or in a notebook, else plain lines."""
 
     def __init__(self) -> None:
-        self._bar: Bar | None = None
-        self._read_at = 0.0
-        self._record: Record | None = None
+        self._shown: _Lines | Live | None = None
+        self._phases: Sequence[Phase] = ()
         self._before: dict[str, Path] = {}
 
     @hook
-    def run_started(self, recipe: Recipe, seed: int, resumed: str, folder: Path) -> None:
-        """Print the phases, the seed and the folder."""
+    def run_started(
+        self,
+        recipe: Recipe,
+        engines: Mapping[str, Engine],
+        seed: int,
+        resumed: str,
+        folder: Path,
+    ) -> None:
+        """Print the phases, the seed, how many processes there are, and the folder."""
+        self._phases = recipe.all_phases
         phases = ", ".join(f"{phase.name} {phase.steps} steps" for phase in recipe.all_phases)
-        show(f"{recipe.name}: {phases}, seed {seed}; into {_near(folder)}")
+        count = engines[MAIN].processes
+        together = f", {count} processes" if count > 1 else ""
+        show(f"{recipe.name}: {phases}, seed {seed}{together}; into {_near(folder)}")
         if resumed:
             show(f"going on from {resumed}")
 
     @hook
     def phase_started(self, phase: Phase, engine: Engine) -> None:
-        """Open a bar; it begins where an earlier part of the run ended."""
-        self._bar = open_bar(phase.name, phase.steps)
-        self._bar.reach(engine.state.iterations.get(phase.name, 0))
-        self._read_at = 0.0
+        """Begin to show a phase, from where an earlier part of the run ended."""
+        self.close()  # of a run that has gone back, this phase or a later one is still shown
+        screen = open_screen()
+        done = engine.state.iterations.get(phase.name, 0)
+        if screen is None:
+            self._shown = _Lines(phase, done)
+        else:
+            self._shown = Live(screen, phase, self._phases, engine, done)
 
     @hook
-    def step_done(self, record: Record) -> None:
-        """Advance the bar, with the losses every half second."""
-        assert self._bar is not None
-        self._record = record
-        if time.monotonic() - self._read_at >= _READ_SECONDS:
-            self._bar.note(_losses(record))
-            self._read_at = time.monotonic()
-        self._bar.reach(record.step)
+    def step_done(self, record: Record, engine: Engine) -> None:
+        """Show a step, if it is time to."""
+        assert self._shown is not None
+        self._shown.step(record, engine)
+
+    @hook
+    def pulled(self, pulls: Pulls) -> None:
+        """Show who pulls from now on."""
+        if isinstance(self._shown, Live):
+            self._shown.pulls = pulls
 
     @hook
     def phase_finished(self) -> None:
-        """Close the bar."""
-        self._close()
+        """Leave a line of the phase."""
+        self.close()
 
     @hook
     def evaluated(self, step: int, name: str, metrics: Mapping[str, float]) -> None:
         """Print the metrics; those of the final evaluation are printed when the run is finished."""
-        if self._bar is not None:
+        if self._shown is not None:
             show(f"step {step}: {name}: {_numbers(metrics)}")
 
     @hook
@@ -75,13 +96,13 @@ class Reporter:
         """Name the picture; those of the end are named when the run is finished."""
         if phase == MAIN and step == 0:
             self._before[name] = path
-        if self._bar is not None and path.is_file():  # (a full disk costs a picture)
+        if self._shown is not None and path.is_file():  # (a full disk costs a picture)
             show(f"{phase}, step {step}: picture: {_near(path)}")
 
     @hook(wrapper=True)
     def run_finished(self, run: Run) -> Generator[None, None, None]:
         """Close the bar; once all is saved, print metrics, pictures, outcome and folder."""
-        self._close()  # first, so that an error of saving gets a line of its own
+        self.close()  # first, so that an error of saving gets a line of its own
         yield
         if run.metrics:
             show(_metrics_table(run.metrics))
@@ -91,16 +112,35 @@ class Reporter:
             show(f"picture: {_near(path)}{beside}")
         show(_closing_line(run))
 
-    def _close(self) -> None:
-        if self._bar is not None:
-            if self._record is not None:  # of the last step, whenever the losses were last read
-                self._bar.note(_losses(self._record))
-            self._bar.close()
-        self._bar = self._record = None
+    def close(self) -> None:
+        """Show the phase no longer, however it ended: the terminal is as it was before."""
+        shown, self._shown = self._shown, None
+        if isinstance(shown, Live):
+            show(shown.close())
+        elif shown is not None:
+            shown.close()
 
 
-def _losses(record: Record) -> str:
-    return "  ".join(f"{player} {value:.3g}" for player, value in record.objectives.items())
+class _Lines:
+    """A phase as plain lines: one now and then, with the losses."""
+
+    def __init__(self, phase: Phase, done: int) -> None:
+        self._bar = open_bar(phase.name, phase.steps)
+        self._bar.reach(done)
+        self._read_at = 0.0
+        self._record: Record | None = None
+
+    def step(self, record: Record, engine: Engine) -> None:
+        self._record = record
+        if time.monotonic() - self._read_at >= _READ_SECONDS:
+            self._bar.note(losses(record))
+            self._read_at = time.monotonic()
+        self._bar.reach(record.step)
+
+    def close(self) -> None:
+        if self._record is not None:  # of the last step, whenever the losses were last read
+            self._bar.note(losses(self._record))
+        self._bar.close()
 
 
 def _numbers(metrics: Mapping[str, float]) -> str:
