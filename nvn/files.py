@@ -1,17 +1,29 @@
-"""Atomic writes, and OSErrors turned into RunErrors."""
+"""Files: only regular ones are read, writes are atomic, and OSErrors turned into RunErrors."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from nvn.errors import RunError
 
-__all__ = ["atomic_write", "disk", "read_regular", "sync_folder"]
+__all__ = [
+    "MOST_BYTES",
+    "atomic_write",
+    "content_of",
+    "disk",
+    "open_regular",
+    "read_regular",
+    "sync_folder",
+]
+
+MOST_BYTES = 2**24  # of a file of text that a person writes, such as a recipe
 
 
 @contextmanager
@@ -29,8 +41,47 @@ def disk(path: Path, doing: str = "write") -> Iterator[None]:
         raise RunError(f"cannot {doing} {path}: {error.strerror or error}") from error
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading; a pipe or a device is none: reading it might never end.
+
+    Raises:
+        OSError: It is missing, cannot be read, or is no regular file.
+
+    >>> open_regular(Path("."))
+    Traceback (most recent call last):
+    OSError: [Errno 22] it is no regular file: '.'
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return path.open("rb")
+    except ValueError as error:  # a null character
+        raise OSError(errno.EINVAL, f"no file has such a name ({error})", str(path)) from error
+
+
+def content_of(path: Path, most: int | None = MOST_BYTES) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: The file.
+        most: The bytes that it has at most; None for any number.
+
+    Raises:
+        OSError: It is missing, cannot be read, is too large, or is no regular file.
+
+    >>> content_of(Path("missing.py"))
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'missing.py'
+    """
+    with open_regular(path) as file:
+        content = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(content) > most:
+        raise OSError(errno.EFBIG, f"it is too large: expected {most:,} bytes at most", str(path))
+    return content
+
+
 def read_regular(path: Path, what: str, most: int | None = None) -> bytes:
-    """Read a file; a pipe or a device is none: reading it might never end.
+    """Return the content of a regular file, as `content_of` does.
 
     Args:
         path: The file.
@@ -45,13 +96,7 @@ def read_regular(path: Path, what: str, most: int | None = None) -> bytes:
     nvn.errors.RunError: there are no weights at missing.safetensors
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise RunError(f"{path} is no regular file")
-        with path.open("rb") as file:
-            content = file.read() if most is None else file.read(most + 1)
-        if most is not None and len(content) > most:
-            raise RunError(f"{path} is too large: expected {most} bytes at most")
-        return content
+        return content_of(path, most)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"there are no {what} at {path}") from error
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from nvn.errors import DataError
+from nvn.files import open_regular
 
 __all__ = ["decoded", "endings", "printable", "read_picture", "rgb"]
 
@@ -83,10 +83,8 @@ def decoded(path: Path) -> Image.Image:
     """
     kind, size = "picture", ""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe might never end
-            raise DataError("not a regular file")
         # (Given a path, Pillow maps what is not compressed, and does not turn some such TIFFs.)
-        with path.open("rb") as file, Image.open(file, formats=_formats()) as image:
+        with open_regular(path) as file, Image.open(file, formats=_formats()) as image:
             kind, size = image.format or kind, f" for {image.width} × {image.height} pixels"
             _scale_transparency(image)
             return rgb(image)

@@ -141,7 +141,7 @@ def test_any_cut_and_any_changed_byte_is_read_or_a_data_error(tmp_path: Path) ->
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")  # reading it would wait for ever
-    with pytest.raises(DataError, match="not a regular file"):
+    with pytest.raises(DataError, match="it is no regular file"):
         read_picture(tmp_path / "pipe.png")
     with pytest.raises(DataError, match="No such file"):
         read_picture(tmp_path / "gone.png")

@@ -17,7 +17,8 @@ SOURCE = Path(nvn.__file__).parent
 # The rooms, lowest first: a file imports only from its own room and from those on lines above it.
 ROOMS = [
     ["errors", "callsite", "pytree", "pulls", "records", "streams", "folder_package"],
-    ["files", "images", "lettering", "packages", "usage"],
+    ["files", "packages", "usage"],
+    ["images", "lettering"],
     ["folders"],
     ["data"],
     ["checkpoint"],

@@ -16,7 +16,6 @@ import json
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,7 +26,7 @@ from safetensors.torch import load, save
 
 from nvn.checkpoint.encoding import Encoded, EncodingError, decode, encode
 from nvn.errors import RunError
-from nvn.files import disk, sync_folder
+from nvn.files import content_of, disk, open_regular, sync_folder
 
 __all__ = [
     "FORMAT",
@@ -41,6 +40,7 @@ __all__ = [
 ]
 
 FORMAT = 1
+_LARGEST = 2**26  # bytes of a manifest: a few lines a file
 _MANIFEST, _STATE = "manifest.json", "state.json"
 
 _Entry: TypeAlias = dict[str, int | str]
@@ -199,8 +199,11 @@ def _read_manifest(folder: Path) -> Any:
         manifest = json.loads(_regular(path))
         content = {key: manifest[key] for key in ("format", "about", "files")}
         whole = manifest["sha256"] == _digest(content)
-        fits = isinstance(content["about"], dict) and isinstance(content["files"], dict)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        fits = isinstance(content["about"], dict) and all(
+            isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)
+            for entry in content["files"].values()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: it is not what nvn wrote") from error
     if isinstance(content["format"], int) and content["format"] > FORMAT:
         raise CheckpointError(
@@ -218,21 +221,23 @@ def _checked(folder: Path, name: str, entry: Mapping[str, Any]) -> bytes:
     if pure.is_absolute() or ".." in pure.parts:
         raise CheckpointError(f"{folder}: the manifest names {name!r}, which lies outside")
     path = folder / name
-    content = _regular(path)
-    if len(content) != entry["bytes"]:
-        found = f"{len(content)} bytes, and {entry['bytes']} were written"
-        raise CheckpointError(f"{path} is damaged: it has {found}")
+    content = _regular(path, entry["bytes"])
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise CheckpointError(f"{path} is damaged: its digest differs")
     return content
 
 
-def _regular(path: Path) -> bytes:
-    """Read a file; a link, a pipe or a device is none: reading it might never end."""
+def _regular(path: Path, size: int | None = None) -> bytes:
+    """Read a regular file, of a size if one is given; a link is none."""
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise CheckpointError(f"{path} is no regular file")
-        return path.read_bytes()
+        if path.is_symlink():
+            raise CheckpointError(f"{path} is a link, and no regular file")
+        with open_regular(path) as file:
+            found = os.fstat(file.fileno()).st_size
+            if size not in (None, found):
+                said = f"it has {found} bytes, and {size} were written"
+                raise CheckpointError(f"{path} is damaged: {said}")
+        return content_of(path, _LARGEST if size is None else size)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
     except OSError as error:

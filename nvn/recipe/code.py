@@ -10,11 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 from nvn.errors import RunError
-from nvn.files import read_regular
+from nvn.files import content_of
 
 __all__ = ["changed_code", "code_of", "digest", "kept_differs", "lies_inside", "require_outside"]
-
-MOST = 2**24  # bytes of a file of code
 
 _PACKAGES = {"site-packages", "dist-packages"}
 
@@ -68,8 +66,8 @@ def require_outside(recipe: Path, folder: Path) -> None:
 def digest(path: Path) -> str | None:
     """Return the SHA-256 of a file, or None if it cannot be read."""
     try:
-        return hashlib.sha256(read_regular(path, "code", MOST)).hexdigest()
-    except RunError:
+        return hashlib.sha256(content_of(path)).hexdigest()
+    except OSError:
         return None
 
 

@@ -7,7 +7,6 @@ class Config(nvn.Config):
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
@@ -17,6 +16,7 @@ import yaml
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nvn.errors import ConfigError, did_you_mean
+from nvn.files import content_of
 from nvn.recipe.groups import completed, groups, merged, overlaid
 from nvn.recipe.messages import messages
 from nvn.recipe.renaming import flat_names, renamed, void, warn_of
@@ -156,14 +156,9 @@ def read_yaml(path: Path) -> Mapping[str, object]:
         ConfigError: If it cannot be read, or is no mapping.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(f"{path} is no regular file")  # reading it might never end
-        with path.open("rb") as file:
-            encoded = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        encoded = content_of(path, MOST_BYTES)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
     try:
         content = parse(encoded.decode("utf-8"))
     except (ConfigError, UnicodeDecodeError) as error:

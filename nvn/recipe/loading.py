@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from nvn.errors import ConfigError, RunError, did_you_mean
-from nvn.files import read_regular
+from nvn.errors import ConfigError, did_you_mean
+from nvn.files import content_of
 from nvn.folder_package import NeighborLoader, make_package
-from nvn.recipe.code import MOST
 from nvn.recipe.config import Config, as_yaml
 from nvn.recipe.recipe import Recipe
 
@@ -76,7 +75,7 @@ class RecipeSource:
         """Return the files that a run folder keeps of its recipe: name → text."""
         return {
             # To the byte, whatever its encoding: what is written is encoded in the same way.
-            "recipe.py": self.path.read_bytes().decode("utf-8", "surrogateescape"),
+            "recipe.py": content_of(self.path).decode("utf-8", "surrogateescape"),
             "config.yaml": as_yaml(config),
         }
 
@@ -98,13 +97,18 @@ def load_recipe(path_or_name: str) -> RecipeSource:
     """
     path = recipe_file(path_or_name)
     try:
-        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        compile(content_of(path), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         line = (error.text or "").strip()
-        told = f"{path}, line {error.lineno}: {error.msg}: `{line}`"
+        where = f"{path}, line {error.lineno}" if error.lineno else str(path)
+        told = f"{where}: {error.msg}" + (f": `{line}`" if line else "")
         raise ConfigError("\n".join([told, *_marked(error)])) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
+    except (RecursionError, MemoryError):  # which are Python's for what is nested without end
+        raise ConfigError(f"cannot read {path}: it is nested too deeply") from None
     return _source(path, _module(path))
 
 
@@ -153,7 +157,7 @@ def recipe_file(path_or_name: str) -> Path:
     if not bare and path.parts:
         if path.is_file():
             return path
-        if path.exists():
+        if path.exists():  # a pipe or a device: reading it might never end
             raise ConfigError(f"{path_or_name} is no regular file; expected a recipe's")
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py") if p.is_file()])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
@@ -231,8 +235,8 @@ def _check_call(path: Path, config_class: type[Config], function: Callable[..., 
 def _summary(path: Path) -> Summary | None:
     """Return a file's name and first line, or None if it is no recipe."""
     try:
-        tree = ast.parse(read_regular(path, "code", MOST))
-    except (SyntaxError, ValueError, RunError):  # a pipe, a broken link, no Python
+        tree = ast.parse(content_of(path))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     if not any(isinstance(node, ast.FunctionDef) and node.name == "recipe" for node in tree.body):
         return None

@@ -6,8 +6,10 @@ takes minutes to read. Neither tags nor anchors have a use here.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -16,24 +18,46 @@ from nvn.errors import ConfigError
 __all__ = ["MOST_BYTES", "parse", "shortened"]
 
 MOST_BYTES = 2**20  # of a file, and of a text
+_DEEPEST = 50  # lists and mappings in one another: what is read is walked through by recursion
+_LONGEST = 100  # characters of a number; Python itself does not print integers of 5,000 digits
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = [f"{_TAG}int", f"{_TAG}float"]
+_NO_USE = [f"{_TAG}{name}" for name in ("binary", "omap", "pairs", "set")]
 
 
 class _Loader(yaml.SafeLoader):
     """Plain data: no tags of objects, no anchors, no name twice."""
+
+    yaml_constructors: ClassVar[dict[Any, Any]] = {
+        tag: make for tag, make in yaml.SafeLoader.yaml_constructors.items() if tag not in _NO_USE
+    }
+    _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             name = f"{'*' if isinstance(event, yaml.AliasEvent) else '&'}{event.anchor}"
             raise yaml.YAMLError(f"{name!r}: anchors and aliases are not read{_at(event)}")
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise yaml.YAMLError(f"nested too deeply: more than {_DEEPEST} levels{_at(event)}")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()  # else refused below
+        names = Counter(key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode))
+        twice = next((name for name, count in names.items() if count > 1), None)
         if twice is not None:
             raise yaml.YAMLError(f"{twice!r} is there twice{_at(node)}")
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: Any) -> Any:
+        text = super().construct_scalar(node)
+        if node.tag in _NUMBERS:
+            _check_number(text)
+        return text
 
 
 def parse(text: str) -> Any:
@@ -70,6 +94,14 @@ def shortened(value: object, most: int = 80) -> str:
     """
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _check_number(text: str) -> None:
+    if len(text) > _LONGEST:
+        raise ValueError(f"a number of {len(text):,} characters")
+    # In YAML 1.1, which PyYAML reads, 010 is 8 and 1:30 is 90: nobody means that.
+    if ":" in text or re.match(r"[-+]?0[0-9_]+$", text):
+        raise ValueError(f"{text!r} may be read as a number in two ways; quote a text")
 
 
 def _at(thing: Any) -> str:

@@ -8,6 +8,7 @@ from nvn.game.graph import LossGraph
 from nvn.game.ops import Apply, Batch, Call, Noise, Sample
 from nvn.game.traversal import owner
 from nvn.game.values import Energy, Term, Value
+from nvn.images import printable
 
 __all__ = ["mermaid"]
 
@@ -82,4 +83,4 @@ def _identifier(kind: str, name: str) -> str:
 
 
 def _escaped(label: str) -> str:
-    return label.replace('"', "#quot;")
+    return printable(label).replace('"', "#quot;")

@@ -16,6 +16,7 @@ from nvn.game.ops import Gradient, Item, Source, StopGradient
 from nvn.game.players import Player
 from nvn.game.traversal import owner
 from nvn.game.values import Energy, Value, written
+from nvn.images import printable
 from nvn.show.routing import Column, path
 
 ROW, HEIGHT, CHIP = 56, 40, 84
@@ -232,7 +233,7 @@ def _frame(layout: _Layout) -> Iterator[str]:
         f'height="{scale * h:.0f}" '
         f'viewBox="0 0 {w} {h}" font-family="{FONT}" font-size="13" fill="{INK}">'
     )
-    yield f"<title>{escape(layout.graph.name)}</title>"
+    yield f"<title>{escape(printable(layout.graph.name))}</title>"
     yield f'<rect width="{w}" height="{h}" fill="{PAPER}"/>'
     yield (
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
@@ -385,7 +386,7 @@ def _text(
 ) -> str:
     return (
         f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" font-weight="{weight}" '
-        f'text-anchor="{anchor}" fill="{color}">{escape(text)}</text>'
+        f'text-anchor="{anchor}" fill="{color}">{escape(printable(text))}</text>'
     )
 
 

@@ -8,6 +8,7 @@ from nvn.game.graph import LossGraph
 from nvn.game.ops import Batch, Noise, Sample
 from nvn.game.players import Player
 from nvn.game.values import Energy, written
+from nvn.images import printable
 
 __all__ = ["text"]
 
@@ -22,12 +23,15 @@ def text(graph: LossGraph) -> str:
         ["values", *_indented(_value_lines(graph))],
         ["energies, and each player's weight on them", *_indented(_weight_lines(graph))],
     ]
-    parts = [f"game {graph.name}", *("\n".join(block) for block in blocks if len(block) > 1)]
+    parts = [
+        f"game {printable(graph.name)}",
+        *("\n".join(block) for block in blocks if len(block) > 1),
+    ]
     return "\n\n".join(parts)
 
 
 def _indented(lines: Iterator[str]) -> list[str]:
-    return [f"  {line}".rstrip() for line in lines]
+    return [f"  {printable(line)}".rstrip() for line in lines]  # a name may have several lines
 
 
 def _player_lines(graph: LossGraph) -> Iterator[str]:

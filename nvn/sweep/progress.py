@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from nvn.console import Bar, duration, show
-from nvn.errors import NvnWarning
+from nvn.errors import NvnWarning, RunError
 from nvn.sweep.results import Result, SweepFolder, code_changed
 from nvn.sweep.tables import Table
 from nvn.sweep.workers import Job
@@ -47,13 +47,22 @@ class Board:
 
     def waits(self, job: Job, process: str | None) -> None:
         """Print that a run is still running since an earlier sweep."""
-        who = f"process {process}" if process else "a process"
-        show(f"{job.cell}: {who} of an earlier sweep is still running it; waiting for it")
+        if process is None:
+            show(
+                f"{job.cell}: its process of an earlier sweep has ended, and something that it "
+                f"started still holds {job.log}; waiting for that"
+            )
+        else:
+            who = f"process {process} of an earlier sweep"
+            show(f"{job.cell}: {who} is still running it; waiting for it")
 
     def ended(self, job: Job, result: Result, seconds: float) -> None:
         """Print how a run ended."""
         self._running.remove(job)
-        self._after()
+        try:
+            self._after()
+        except RunError as trouble:  # a table that cannot be written now is written after the last
+            warnings.warn(f"{trouble}; the sweep goes on", NvnWarning, stacklevel=2)
         took, error = duration(seconds), result.error or result.outcome
         if result.finished:
             show(f"{job.cell}: finished in {took}")

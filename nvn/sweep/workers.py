@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,7 +70,10 @@ class Watcher(Protocol):
         """A run begins."""
 
     def waits(self, job: Job, process: str | None) -> None:
-        """A run is not started yet: the process of an earlier sweep still runs it."""
+        """A run is not started yet: the process of an earlier sweep still runs it.
+
+        None where that has ended, and something that it started still holds the log.
+        """
 
     def ended(self, job: Job, result: Result, seconds: float) -> None:
         """A run has ended."""
@@ -172,16 +175,16 @@ class _Workers:
 
     def _run(self, job: Job, environment: Mapping[str, str]) -> Result | None:
         """Run a job once no other process does; None if all has to end before that."""
-        with opened(job.log) as log:
-            if not self._acquired(job, log):
-                return None
-            result = read_result(job.place)
-            if result.finished:  # by the process of an earlier sweep
-                return result
-            try:
+        try:
+            with opened(job.log) as log:
+                if not self._acquired(job, log):
+                    return None
+                result = read_result(job.place)
+                if result.finished:  # by the process of an earlier sweep
+                    return result
                 process = self._started(job, environment, log)
-            except RunError as error:  # of its folder: the others have theirs
-                return Result("failed", result.metrics, str(error))
+        except RunError as error:  # of its files: the other runs have theirs
+            return Result("failed", {}, str(error))
         if process is None:
             return None
         hangs = _waited(process, job.max_time)
@@ -202,9 +205,13 @@ class _Workers:
         if try_lock(log):
             return True
         number = _process_of(job.log)
-        if number is not None and not _is_alive(int(number)):
-            _end_group(int(number))  # what it left behind has the lock
-        self.events.put(partial(self.watcher.waits, job, number))
+        if number is not None and not _is_alive(number):
+            for left in _left_behind(job.log, number):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(left, signal.SIGKILL)
+            number = None
+        told = None if number is None else str(number)
+        self.events.put(partial(self.watcher.waits, job, told))
         while not self.ending.wait(_POLL):  # flock itself could not be interrupted
             if try_lock(log):
                 return True
@@ -262,16 +269,6 @@ def _end_group(number: int) -> None:
         os.killpg(number, signal.SIGKILL)
 
 
-def _is_alive(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 # --- the command of a run ---
 
 
@@ -321,14 +318,36 @@ def _pid_line(process: subprocess.Popen[bytes]) -> str:
     return f"{_PID}{process.pid}"
 
 
-def _process_of(log: Path) -> str | None:
+def _process_of(log: Path) -> int | None:
     """Return the number of the process that a log is of, if it says so."""
     try:
         with log.open(encoding="utf-8", errors="replace") as file:
             lines = file.read(_READ).splitlines()
-    except OSError:
+        return int(next(line.removeprefix(_PID) for line in lines if line.startswith(_PID)))
+    except (OSError, ValueError, StopIteration):
         return None
-    return next((line.removeprefix(_PID) for line in lines if line.startswith(_PID)), None)
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)  # no signal: asks whether it is there
+    except PermissionError:  # it is, and somebody else's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _left_behind(log: Path, number: int) -> Iterator[int]:
+    """Yield the processes that one which has ended started, and that hold its log: on Linux.
+
+    Both, because a number alone may be anybody's by now, or of another machine.
+    """
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            in_group = os.getpgid(int(folder.name)) == number
+            if in_group and any(file.samefile(log) for file in (folder / "fd").iterdir()):
+                yield int(folder.name)
 
 
 def _tail(log: Path) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from nvn.checkpoint.encoding import EncodingError, decode, encode
 from nvn.engine.diagnosis import is_finite
@@ -27,6 +28,8 @@ from nvn.files import atomic_write, disk, read_regular
 __all__ = ["FORMAT", "Expected", "State", "load_weights", "save_players", "save_weights"]
 
 FORMAT = "1"
+_WIDEST = 64  # bytes of a number, at most: a sparse tensor has its place, too
+_ASIDE = 2**27  # bytes of names, metadata, and states that are no tensors
 State = Mapping[str, Any]
 
 
@@ -111,7 +114,7 @@ def load_weights(path: Path, module: nn.Module, expected: Expected | None = None
         RunError: If the file cannot be read, has a later format, is damaged or another's, or does
             not fit the module; the module is then unchanged.
     """
-    content = read_regular(path, "weights")
+    content = read_regular(path, "weights", _most(module))
     try:
         tensors = load(content)
         metadata = _metadata(content)
@@ -132,6 +135,14 @@ def load_weights(path: Path, module: nn.Module, expected: Expected | None = None
     # Checked; entries that were left out are not in the file.
     module.load_state_dict(state, strict=False)
     return metadata
+
+
+def _most(module: nn.Module) -> int | None:
+    """How many bytes a module's weights may have; None where that is not known yet."""
+    state = [value for value in module.state_dict().values() if isinstance(value, Tensor)]
+    if any(map(is_lazy, state)):
+        return None
+    return _ASIDE + _WIDEST * sum(value.numel() for value in state)
 
 
 def _check_expected(

@@ -122,6 +122,13 @@ def test_a_manifest_reaches_no_file_outside(written: Path, name: str) -> None:
         read(written)
 
 
+@pytest.mark.parametrize("entry", [None, 3, [], {}, {"bytes": "1", "sha256": ""}, {"bytes": 1}])
+def test_a_manifest_of_another_form_is_damaged(written: Path, entry: Any) -> None:
+    _rewrite(written, files={"state.json": entry})
+    with pytest.raises(CheckpointError, match="it is not what nvn wrote|its digest differs"):
+        read(written)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes and links")
 @pytest.mark.parametrize("kind", ["pipe", "link", "device"])
 def test_what_is_no_regular_file_is_not_read(written: Path, kind: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import rich
 from rich.console import Console
 
-from nvn.errors import NvnWarning
+from nvn.errors import NvnWarning, RunError
 from nvn.sweep.progress import Board, show_tables, warn_of_changed_code
 from nvn.sweep.results import Result, SweepFolder
 from nvn.sweep.tables import Table
@@ -50,6 +50,28 @@ def test_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "mine width=2: failed after 2.0 s: no data",
     ]
     assert board.failed == [f"mine width=2: no data\n  its output: {tmp_path / 'b.log'}"]
+
+
+def test_a_table_that_cannot_be_written_does_not_end_the_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise RunError("cannot write table.md: No space left on device")
+
+    (cell,) = grid_of(tmp_path).cells
+    job, bar = Job(cell, tmp_path / "a", ()), FakeBar()
+    board = Board(bar, full)
+    board.began(job)
+    with pytest.warns(NvnWarning, match="No space left on device; the sweep goes on"):
+        board.ended(job, Result("finished"), 3)
+    board.waits(job, None)
+    assert bar.done == 1
+    assert not board.failed
+    assert capsys.readouterr().out.splitlines() == [
+        "mine: finished in 3.0 s",
+        "mine: its process of an earlier sweep has ended, and something that it started still "
+        f"holds {tmp_path / 'a.log'}; waiting for that",
+    ]
 
 
 def test_what_is_running_leaves_room_for_the_bar(

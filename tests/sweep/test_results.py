@@ -4,10 +4,14 @@ import csv
 import io
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nvn.sweep.export import write_request, write_tables
 from nvn.sweep.grid import Grid, Request, make_grid
@@ -148,6 +152,28 @@ def test_metrics_that_are_none_are_no_error(tmp_path: Path, metrics: str) -> Non
     found = read_result(tmp_path)
     assert found.finished
     assert not any(found.metrics.values())
+
+
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=6,
+)
+
+
+@given(
+    about=_ANY
+    | st.dictionaries(st.sampled_from(["outcome", "metrics", "error"]), _ANY)
+    | st.dictionaries(st.just("metrics"), st.dictionaries(st.text(max_size=3), _ANY))
+)
+def test_whatever_run_yaml_says_is_a_result_that_tables_can_be_made_of(
+    tmp_path_factory: pytest.TempPathFactory, about: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "run.yaml").write_text(yaml.safe_dump(about, allow_unicode=True), encoding="utf-8")
+    result = read_result(folder)
+    grid = grid_of(folder)
+    make_tables(measure(grid, [replace(result, outcome="finished")]), ())
 
 
 def test_code_that_changed_is_noticed(tmp_path: Path) -> None:

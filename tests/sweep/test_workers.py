@@ -186,6 +186,35 @@ def test_nor_does_a_sweep_wait_for_one_of_a_sweep_that_was_killed(
     assert run(tmp_path, program, a="").results["a"].finished
 
 
+def test_nobody_else_is_ended_for_a_number_in_a_log(tmp_path: Path, program: list[str]) -> None:
+    """It may be of another machine: the group here is somebody's who has nothing to do with it."""
+    leader = subprocess.Popen(
+        [sys.executable, "-c", f"import sys; {CHILD}"], stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    assert leader.wait() == 0  # its child goes on, in its group
+    with opened(tmp_path / "a.log") as log:
+        assert try_lock(log)
+        log.write(f"process {leader.pid}\n".encode())
+        log.flush()
+        letting = Releasing(log)
+        run_jobs(jobs(tmp_path, a=""), [{}], Stop(), letting, program)
+    assert letting.waited == [("a", None)]
+    os.killpg(leader.pid, signal.SIGKILL)  # it is there still, or this would fail
+
+
+class Releasing(Told):
+    """Lets go of a lock, once it is waited for."""
+
+    def __init__(self, log: BufferedRandom) -> None:
+        super().__init__()
+        self._log = log
+
+    def waits(self, job: Job, process: str | None) -> None:
+        super().waits(job, process)
+        self._log.close()
+
+
 def until_locked(log: BufferedRandom) -> None:
     """Wait for a lock: who is killed lets go of it a moment later."""
     deadline = time.monotonic() + 60

@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import nvn
@@ -307,6 +310,52 @@ def test_without_a_kept_copy_nothing_is_run(run: nvn.Run, file: Path) -> None:
         reopen(run.folder, {})
     file.write_text(RECIPE)
     nvn.trained(run.folder, recipe=file)
+
+
+def test_a_link_into_the_folder_does_not_hide_where_a_recipe_lies(
+    run: nvn.Run, tmp_path: Path
+) -> None:
+    (tmp_path / "linked.py").symlink_to(run.folder / "recipe.py")
+    rewrite(run, origin=str(tmp_path / "linked.py"))
+    with pytest.raises(RunError, match="lies in that folder itself"):
+        nvn.trained(run.folder)
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=9)
+    | st.dates()
+    | st.sampled_from(["../..", "/dev/zero", "gaussians", "\x1b[2J", "x" * 5000]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+ENTRIES = st.sampled_from(
+    ["recipe", "origin", "seed", "outcome", "steps", "weights", "metrics", "started", "error"]
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    outcome=st.sampled_from(["finished", "running"]),
+    changes=st.dictionaries(ENTRIES, ODD, min_size=1, max_size=2),
+)
+@pytest.mark.filterwarnings("ignore::nvn.NvnWarning")
+def test_whatever_run_yaml_says_nothing_but_one_error_comes_of_it(
+    run: nvn.Run, outcome: str, changes: dict[str, object]
+) -> None:
+    whole = (run.folder / "run.yaml").read_bytes()
+    rewrite(run, **{"outcome": outcome, **changes})
+    try:
+        for given in (run.folder, run.folder.parent):
+            with contextlib.suppress(NvnError):
+                nvn.trained(given)
+    finally:
+        (run.folder / "run.yaml").write_bytes(whole)
 
 
 @pytest.mark.parametrize("seed", ["x", [1], 2**70, -1, True, 1.5])

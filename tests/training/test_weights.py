@@ -193,3 +193,10 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.safetensors")
     with pytest.raises(RunError, match="no regular file"):
         load_weights(tmp_path / "w.safetensors", network())
+
+
+def test_no_more_is_read_than_a_module_can_have(tmp_path: Path) -> None:
+    with (tmp_path / "w.safetensors").open("wb") as file:
+        file.truncate(2**40)  # of which nothing is on the disk
+    with pytest.raises(RunError, match="it is too large"):
+        load_weights(tmp_path / "w.safetensors", network())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -129,9 +128,7 @@ def _key(spec: SmileSpec, *files: Path) -> str:
 
 def _digest(path: Path) -> str:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe might never end
-            raise UnreadableError(path, nvn.DataError("not a regular file"))
-        with path.open("rb") as file:
+        with nvn.files.open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UnreadableError(path, error) from error
