@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nvn.game import (
         Energy,
         Game,
+        Move,
         Player,
         Schedule,
         Team,
@@ -73,6 +74,7 @@ _HOME = {
     "GameError": "errors",
     "GameWarning": "errors",
     "IncompleteError": "errors",
+    "Move": "game",
     "NvnError": "errors",
     "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
@@ -122,6 +124,7 @@ __all__ = [
     "GameError",
     "GameWarning",
     "IncompleteError",
+    "Move",
     "NvnError",
     "NvnWarning",
     "Optimizer",

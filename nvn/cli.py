@@ -22,6 +22,7 @@ from nvn.usage import Command, Group
 if TYPE_CHECKING:
     from nvn.recipe.config import Config
     from nvn.recipe.loading import RecipeSource
+    from nvn.recipe.recipe import Recipe
 
 __all__ = ["app", "main"]
 
@@ -50,6 +51,14 @@ Settings = Annotated[
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="NAME|FILE|MODULE[:a=1,b=2]",
+        help="A plugin, and its settings. Repeatable.",
+    ),
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")]
@@ -148,6 +157,7 @@ def run(
             help="Compile this player's forward with torch.compile. Repeatable.",
         ),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
     from nvn.console import Reporter, show
@@ -166,7 +176,8 @@ def run(
     if resume is not None:
         from nvn.training.reopen import has_finished, to_resume
 
-        earlier = to_resume(source, chosen, out, {"seed": seed, "max_steps": max_steps})
+        started = {"seed": seed, "max_steps": max_steps, "plugins": plugins or []}
+        earlier = to_resume(source, chosen, out, started)
         if earlier is not None and has_finished(earlier):
             show(f"the run {earlier} has finished")
             return
@@ -188,7 +199,7 @@ def run(
         deterministic=deterministic,
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
-        plugins=[Reporter()],
+        plugins=[*(plugins or ()), Reporter()],
         files=source.files(chosen),
         origin=source.origin,
     )
@@ -235,6 +246,7 @@ def check(
     settings: Settings = None,
     config: ConfigFile = None,
     seed: Seed = 0,
+    plugins: Plugins = None,
 ) -> None:
     """Check a recipe: build its game, try a first batch and all evaluations, report problems."""
     source, chosen = _configured(recipe, preset, settings, config)
@@ -243,7 +255,7 @@ def check(
     from nvn.recipe.build import check_recipe
     from nvn.training.trying import try_late
 
-    built = source.build(chosen)
+    built = _built(source, chosen, plugins)
     partly = try_late(built, check_recipe(built, seed), seed)
     tried = f" (in the seconds that were tried of {', '.join(partly)})" if partly else ""
     show(f"{source.name}: no problems{tried}")
@@ -262,6 +274,7 @@ def plan(
     as_source: Annotated[
         bool, typer.Option("--source", help="Print the loop itself, as the engine runs it.")
     ] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Explain what an iteration computes, what it reuses, and what it costs."""
     source, chosen = _configured(recipe, preset, settings, config)
@@ -274,10 +287,10 @@ def plan(
     from nvn.show.plan_text import plan_text
 
     if as_source:
-        show_source(loop_source(source.build(chosen), phase))
+        show_source(loop_source(_built(source, chosen, plugins), phase))
         return
     with to_stderr():
-        explained = explain_recipe(source.build(chosen), phase)
+        explained = explain_recipe(_built(source, chosen, plugins), phase)
     if as_json:
         show(json.dumps(asdict(explained), indent=2, ensure_ascii=False))
     else:
@@ -295,6 +308,7 @@ def eject(
         str, typer.Option(help="The phase to write out; main is the game itself.")
     ] = "main",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Write a recipe's training loop to a file that needs torch, and nothing of nvn."""
     if out.exists() and not overwrite:
@@ -307,7 +321,7 @@ def eject(
     from nvn.files import atomic_write
     from nvn.recipe.build import eject_recipe
 
-    atomic_write(out, eject_recipe(source.build(chosen), phase).encode())
+    atomic_write(out, eject_recipe(_built(source, chosen, plugins), phase).encode())
     show(f"loop: {out}")
 
 
@@ -319,6 +333,7 @@ def graph(
     config: ConfigFile = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG picture.")] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Show a recipe's game: players, values, energies, and who minimizes what."""
     if svg is not None and mermaid:
@@ -337,7 +352,7 @@ def graph(
     from nvn.show import svg as picture
     from nvn.show.text import text
 
-    frozen = make_graph(source.build(chosen))
+    frozen = make_graph(_built(source, chosen, plugins))
     if svg is not None:
         atomic_write(svg, picture.svg(frozen).encode())
         show(f"picture: {svg}")
@@ -566,11 +581,14 @@ def _go_on(
     options = run.options
     done = train(
         partial(run.source.build, run.config),
-        **{**options, "more_steps": options["more_steps"] + more_steps},
+        **{
+            **options,
+            "more_steps": options["more_steps"] + more_steps,
+            "plugins": [*options["plugins"], Reporter()],
+        },
         max_time=max_time,
         resume=folder,
         fabric=make_fabric(run.accelerator, precision=run.precision),
-        plugins=[Reporter()],
         files=run.source.files(run.config),
         origin=run.source.origin,
     )
@@ -596,3 +614,12 @@ def _configured(
     _load_torch()
     source = load_recipe(recipe)
     return source, source.config_class.build(preset, file, given)
+
+
+def _built(source: RecipeSource, config: Config, plugins: list[str] | None) -> Recipe:
+    """Build a recipe, with what plugins add to it."""
+    from nvn.training.extending import with_plugins
+    from nvn.training.plugin_loading import load_plugin
+
+    loaded = tuple(map(load_plugin, plugins or ()))
+    return with_plugins(source.build(config), loaded)

@@ -30,7 +30,15 @@ from nvn.engine.dry_run import Findings, check_batch
 from nvn.engine.dry_run.purity import Untouched
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
-from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
+from nvn.engine.iteration import (
+    Gradients,
+    Iteration,
+    Outcome,
+    Stepping,
+    Telling,
+    no_path,
+    nobody_steps,
+)
 from nvn.engine.kinds import Kinds, require_samples
 from nvn.engine.module_state import Attributes, modes, modes_of, preserved_buffers
 from nvn.engine.operations import Operations
@@ -60,6 +68,8 @@ _T = TypeVar("_T")
 
 Play = Callable[[Iteration], Outcome]
 """Plays an iteration."""
+MoveWatcher = Callable[[Move, int], None]
+"""Is told of a move, and of the number of the iteration, from 1."""
 
 
 class _Playing(NamedTuple):
@@ -70,12 +80,14 @@ class _Playing(NamedTuple):
         batches: How many batches it takes.
         optimizers: The names of the optimizers that step.
         players: The players who step.
+        moves: The move of each turn.
     """
 
     play: Play
     batches: int
     optimizers: tuple[str, ...]
     players: frozenset[str]
+    moves: tuple[Move, ...]
 
 
 class Engine:
@@ -153,6 +165,7 @@ class Engine:
         self._skip = skip
         self._playing: dict[Pattern, _Playing] = {}
         self._steady: _Playing | None = None  # where every iteration has the same pattern
+        self._watchers: tuple[MoveWatcher, MoveWatcher] | None = None  # before a move, and after
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
         self._training = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
@@ -228,7 +241,8 @@ class Engine:
             if norm is not None:
                 norms[player] = norm
 
-        run = self._iteration(feed, state.counters, done, step)
+        tell = None if self._watchers is None else partial(self._tell, playing.moves, done + 1)
+        run = self._iteration(feed, state.counters, done, step, tell)
         before = self._around.before_playing(run)
         state.flags.follow(before.flags)
         state.flags.require(playing.players)
@@ -252,6 +266,44 @@ class Engine:
         earlier = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(earlier)
         return record
+
+    def watch_moves(self, before: MoveWatcher, after: MoveWatcher) -> None:
+        """Have functions called before and after each move of `step`; replaces earlier ones.
+
+        Without them the loop that runs has no line of it. A move that is repeated (`times=`) is
+        told of each time. They run without gradients. What is computed before a move may be used
+        after it, so only `after` may change parameters, and those of the players who have just
+        moved: nothing has been computed with them yet (WGAN's clipping of weights, say).
+
+        Args:
+            before: Is given the move, and the number of the iteration, from 1.
+            after: The same, once everybody in it has stepped.
+
+        >>> import nvn
+        >>> from nvn import energies as en
+        >>> game = nvn.Game("line")
+        >>> x, y = game.batch("x", "y")
+        >>> f = game.player("f", torch.nn.Linear(1, 1))
+        >>> f.minimizes(en.mse(f(x), y))
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), sgd)
+        >>> engine.watch_moves(
+        ...     before=lambda move, step: None,
+        ...     after=lambda move, step: f.module.weight.clamp_(-0.5, 0.5),
+        ... )
+        >>> _ = engine.step({"x": torch.tensor([[1.0]]), "y": torch.tensor([[9.0]])})
+        >>> f.module.weight.item() <= 0.5
+        True
+        """
+        self._watchers = (before, after)
+        self._playing.clear()
+        self._steady = None
+
+    def _tell(self, moves: Sequence[Move], step: int, turn: int, begins: bool) -> None:
+        if self._watchers is not None:
+            before, after = self._watchers
+            with torch.no_grad():
+                (before if begins else after)(moves[turn], step)
 
     def _explain(self, error: Exception, batch: Batch, step: int) -> None:
         """Tell what is wrong with a batch that something fails on, if it is not as the first was.
@@ -352,7 +404,12 @@ class Engine:
         return playing.play(run)
 
     def _iteration(
-        self, feed: BatchFeed, counters: Counters, number: int, step: Stepping
+        self,
+        feed: BatchFeed,
+        counters: Counters,
+        number: int,
+        step: Stepping,
+        tell: Telling | None = None,
     ) -> Iteration:
         return Iteration(
             feed,
@@ -362,6 +419,7 @@ class Engine:
             self._generators,
             self._computing,
             step,
+            tell,
         )
 
     def _playing_of(self, pattern: Pattern) -> _Playing:
@@ -371,16 +429,17 @@ class Engine:
             play: Play = (
                 partial(self._interpreter.play, self.plan.turns(pattern), names)
                 if self._plain
-                else self._compiled(self.plan.program(pattern))
+                else self._compiled(self.plan.program(pattern), self._watchers is not None)
             )
             turns = self.plan.turns(pattern)
             steps = dict.fromkeys(turn.optimizer(p) for turn in turns for p in turn.terms)
             movers = frozenset(p for turn in turns for p in turn.terms)
             batches = self.plan.batches(pattern)
-            self._playing[pattern] = _Playing(play, batches, tuple(steps), movers)
+            moves = tuple(turn.move for turn in turns)
+            self._playing[pattern] = _Playing(play, batches, tuple(steps), movers, moves)
         return self._playing[pattern]
 
-    def _compiled(self, program: Program) -> CompiledProgram:
+    def _compiled(self, program: Program, telling: bool = False) -> CompiledProgram:
         return CompiledProgram(
             program,
             self._callables,
@@ -388,6 +447,7 @@ class Engine:
             self.state.modules,
             self._precision,
             self._recomputing,
+            telling,
         )
 
     def _placed(self, batch: Minibatch) -> Batch:

@@ -19,6 +19,8 @@ from nvn.records import Scalar
 Gradients: TypeAlias = Sequence[Tensor | None]
 Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
 """Steps a player, with the optimizer of a name, along its gradients (None: what `.grad` has)."""
+Telling: TypeAlias = Callable[[int, bool], None]
+"""Is told of a turn, by its number from 0: that it begins (True), or has ended."""
 
 
 class Outcome(NamedTuple):
@@ -49,6 +51,7 @@ class Iteration:
         generators: For noise and samples.
         computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.
+        tell: Is told of moves, if anybody wants to know.
 
     Attributes:
         draws: Whether any call may draw from the global streams.
@@ -62,6 +65,7 @@ class Iteration:
         "_saved",
         "_step",
         "_streams",
+        "_tell",
         "counters",
         "draws",
         "number",
@@ -76,6 +80,7 @@ class Iteration:
         generators: Generators,
         computing: Callable[[], Any] | None,
         step: Stepping,
+        tell: Telling | None = None,
     ) -> None:
         self.counters = counters
         self.number = number
@@ -85,6 +90,7 @@ class Iteration:
         self._generators = generators
         self._computing = computing
         self._step = step
+        self._tell = tell
         self._batch = Batch()
         self._saved = False
 
@@ -97,6 +103,16 @@ class Iteration:
             self._saved = True  # first: what is interrupted in between is restored
             self._streams.save()
         return self._batch
+
+    def moving(self, turn: int) -> None:
+        """Tell that a turn begins."""
+        if self._tell is not None:
+            self._tell(turn, True)
+
+    def moved(self, turn: int) -> None:
+        """Tell that a turn has ended: everybody in it has stepped."""
+        if self._tell is not None:
+            self._tell(turn, False)
 
     @property
     def batch(self) -> Batch:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MAIN", "Application", "Evaluation", "Phase", "Preview", "Recipe"]
 
 MAIN = "main"  # the phase of the game itself
-_LISTS = ("phases", "evaluations", "previews")
+_LISTS = ("phases", "evaluations", "previews", "plugins")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # valid as a file name
 
 Metrics: TypeAlias = Mapping[str, float]
@@ -192,6 +192,7 @@ class Recipe:
         previews: Pictures to make during training and at the end.
         early_stopping: When to end the game before its last step, if ever.
         application: What the trained game does to a picture of the user's, if anything.
+        plugins: Objects with hooks (nvn.plugins), for every run of this recipe.
 
     Raises:
         ConfigError: Naming everything that is invalid.
@@ -234,6 +235,7 @@ class Recipe:
     previews: Sequence[Preview] = ()
     early_stopping: EarlyStopping | None = None
     application: Application | None = None
+    plugins: Sequence[object] = ()
 
     def __post_init__(self) -> None:
         for group in _LISTS:
