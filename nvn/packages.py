@@ -18,9 +18,13 @@ DISTRIBUTION = "nvn-games"  # on the package index, `nvn` is somebody else's
 # Module → the package that has it, and the extra that brings it.
 _OPTIONAL = MappingProxyType(
     {
+        "av": ("av", "video"),
+        "onnxruntime": ("onnxruntime", "onnx"),
+        "onnxscript": ("onnxscript", "onnx"),
         "resvg_py": ("resvg-py", "recipes"),
         "skimage": ("scikit-image", "recipes"),
         "sklearn": ("scikit-learn", "svm"),
+        "tensorboard": ("tensorboard", "tensorboard"),
         "torchmetrics": ("torchmetrics", "recipes"),
     }
 )

@@ -20,7 +20,7 @@ LANES = {
         *("planner", "recipe", "show", "sweep", "training"),
     ),
     "games": ("ejection", "games", "golden", "parity"),
-    "recipes": ("recipes", "test_docs.py"),
+    "recipes": ("plugins", "recipes", "test_docs.py"),
     "cli": ("cli",),
 }
 LANE_OF = {place: lane for lane, places in LANES.items() for place in places}

@@ -10,6 +10,7 @@ In a move, every player's gradient is taken at the point where the move starts; 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain, repeat
@@ -33,9 +34,9 @@ from nvn.engine.interpreter import Interpreter
 from nvn.engine.iteration import (
     Gradients,
     Iteration,
+    Observer,
     Outcome,
     Stepping,
-    Telling,
     no_path,
     nobody_steps,
 )
@@ -56,7 +57,8 @@ from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
 from nvn.game.traversal import ancestors, batch_names, owner, roots
 from nvn.game.values import Term, Value
-from nvn.planner.ir import Program
+from nvn.planner.emit import Emitter, TellingEmitter, WrappingEmitter
+from nvn.planner.ir import Comment, Program
 from nvn.planner.planner import Pattern, Plan
 from nvn.planner.turns import Turn
 from nvn.records import Record, Scalar
@@ -70,6 +72,8 @@ Play = Callable[[Iteration], Outcome]
 """Plays an iteration."""
 MoveWatcher = Callable[[Move, int], None]
 """Is told of a move, and of the number of the iteration, from 1."""
+InstructionWatcher = Callable[[str, Move], AbstractContextManager[object]]
+"""Returns what an instruction runs inside, by its text and the move that it is part of."""
 
 
 class _Playing(NamedTuple):
@@ -166,6 +170,7 @@ class Engine:
         self._playing: dict[Pattern, _Playing] = {}
         self._steady: _Playing | None = None  # where every iteration has the same pattern
         self._watchers: tuple[MoveWatcher, MoveWatcher] | None = None  # before a move, and after
+        self._inside: InstructionWatcher | None = None
         self._looks: dict[Hashable, Play] = {}
         add_optimizers(plan, optimizers, self.state)
         self._training = [(self.state.modules[p.name], not p.frozen) for p in plan.graph.players]
@@ -241,8 +246,7 @@ class Engine:
             if norm is not None:
                 norms[player] = norm
 
-        tell = None if self._watchers is None else partial(self._tell, playing.moves, done + 1)
-        run = self._iteration(feed, state.counters, done, step, tell)
+        run = self._iteration(feed, state.counters, done, step, self._observer(playing, done + 1))
         before = self._around.before_playing(run)
         state.flags.follow(before.flags)
         state.flags.require(playing.players)
@@ -298,6 +302,61 @@ class Engine:
         self._watchers = (before, after)
         self._playing.clear()
         self._steady = None
+
+    def watch_instructions(self, inside: InstructionWatcher | None) -> None:
+        """Have each instruction of the loop run inside a context manager: to measure it, say.
+
+        It makes a step slower. (The plain interpreter has no instructions.)
+
+        Args:
+            inside: Is given an instruction as text (`nvn plan --source` has its line), and the move
+                that it is part of, and returns a context manager. None ends it.
+
+        >>> import contextlib, nvn
+        >>> from nvn import energies as en
+        >>> game = nvn.Game("line")
+        >>> x, y = game.batch("x", "y")
+        >>> f = game.player("f", torch.nn.Linear(1, 1))
+        >>> f.minimizes(en.mse(f(x), y))
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), sgd)
+        >>> seen = []
+        >>> @contextlib.contextmanager
+        ... def noted(text, move):
+        ...     seen.append(text)
+        ...     yield
+        >>> engine.watch_instructions(noted)
+        >>> _ = engine.step({"x": torch.tensor([[1.0]]), "y": torch.tensor([[2.0]])})
+        >>> seen[3]
+        'f_x = f(x)'
+        """
+        self._inside = inside
+        self._playing.clear()
+        self._steady = None
+
+    def _observer(self, playing: _Playing, step: int) -> Observer | None:
+        """Return what is told of an iteration; None where nobody wants to know."""
+        if self._watchers is None and self._inside is None:
+            return None
+        return Observer(
+            partial(self._tell, playing.moves, step), partial(self._around_instruction, playing)
+        )
+
+    def _around_instruction(
+        self, playing: _Playing, position: int
+    ) -> AbstractContextManager[object]:
+        if self._inside is None or not isinstance(playing.play, CompiledProgram):
+            return nullcontext()
+        before = playing.play.program.instructions[: position + 1]
+        turn = sum(isinstance(x, Comment) for x in before) - 1
+        return self._inside(str(before[-1]), playing.moves[turn])
+
+    @property
+    def _emitter(self) -> type[Emitter]:
+        """What writes the loop that trains: with no line that nobody asks for."""
+        if self._inside is not None:
+            return WrappingEmitter
+        return Emitter if self._watchers is None else TellingEmitter
 
     def _tell(self, moves: Sequence[Move], step: int, turn: int, begins: bool) -> None:
         if self._watchers is not None:
@@ -409,7 +468,7 @@ class Engine:
         counters: Counters,
         number: int,
         step: Stepping,
-        tell: Telling | None = None,
+        observer: Observer | None = None,
     ) -> Iteration:
         return Iteration(
             feed,
@@ -419,7 +478,7 @@ class Engine:
             self._generators,
             self._computing,
             step,
-            tell,
+            observer,
         )
 
     def _playing_of(self, pattern: Pattern) -> _Playing:
@@ -429,7 +488,7 @@ class Engine:
             play: Play = (
                 partial(self._interpreter.play, self.plan.turns(pattern), names)
                 if self._plain
-                else self._compiled(self.plan.program(pattern), self._watchers is not None)
+                else self._compiled(self.plan.program(pattern), self._emitter)
             )
             turns = self.plan.turns(pattern)
             steps = dict.fromkeys(turn.optimizer(p) for turn in turns for p in turn.terms)
@@ -439,7 +498,7 @@ class Engine:
             self._playing[pattern] = _Playing(play, batches, tuple(steps), movers, moves)
         return self._playing[pattern]
 
-    def _compiled(self, program: Program, telling: bool = False) -> CompiledProgram:
+    def _compiled(self, program: Program, emitter: type[Emitter] = Emitter) -> CompiledProgram:
         return CompiledProgram(
             program,
             self._callables,
@@ -447,7 +506,7 @@ class Engine:
             self.state.modules,
             self._precision,
             self._recomputing,
-            telling,
+            emitter,
         )
 
     def _placed(self, batch: Minibatch) -> Batch:
@@ -561,7 +620,12 @@ class Engine:
         return self._looks[key]
 
     def values(
-        self, batch: Minibatch, wanted: Sequence[Value | str], *, training: bool = False
+        self,
+        batch: Minibatch,
+        wanted: Sequence[Value | str],
+        *,
+        training: bool = False,
+        draw: int = 0,
     ) -> Any:
         """Return the values of `wanted`, as constants, in the same order.
 
@@ -572,6 +636,7 @@ class Engine:
             wanted: Values of the game, energies among them; or their names, given with `.named` or
                 as records and plans have them.
             training: Whether modules run in training mode (their buffers stay as they are).
+            draw: Samples and noise are others for each number from 0; the same for the same.
 
         Raises:
             GameError: A value is of another game, or there is none of a name.
@@ -580,6 +645,8 @@ class Engine:
         self._refuse_foreign(nodes)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
+        for _ in range(draw):
+            counters.next_draws()
         look = partial(self._interpreter.values, nodes, placed, counters, training=training)
         values = self._only_looking(look)
         return [values[node] for node in nodes]

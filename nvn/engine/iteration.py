@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -19,8 +19,18 @@ from nvn.records import Scalar
 Gradients: TypeAlias = Sequence[Tensor | None]
 Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
 """Steps a player, with the optimizer of a name, along its gradients (None: what `.grad` has)."""
-Telling: TypeAlias = Callable[[int, bool], None]
-"""Is told of a turn, by its number from 0: that it begins (True), or has ended."""
+
+
+class Observer(NamedTuple):
+    """What is told of an iteration while it is played.
+
+    Attributes:
+        turn: Is told of a turn, by its number from 0: that it begins (True), or has ended.
+        instruction: What an instruction of the program runs inside, by its position.
+    """
+
+    turn: Callable[[int, bool], None]
+    instruction: Callable[[int], AbstractContextManager[object]]
 
 
 class Outcome(NamedTuple):
@@ -51,7 +61,7 @@ class Iteration:
         generators: For noise and samples.
         computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.
-        tell: Is told of moves, if anybody wants to know.
+        observer: Is told of what happens, if anybody wants to know.
 
     Attributes:
         draws: Whether any call may draw from the global streams.
@@ -62,10 +72,10 @@ class Iteration:
         "_computing",
         "_feed",
         "_generators",
+        "_observer",
         "_saved",
         "_step",
         "_streams",
-        "_tell",
         "counters",
         "draws",
         "number",
@@ -80,7 +90,7 @@ class Iteration:
         generators: Generators,
         computing: Callable[[], Any] | None,
         step: Stepping,
-        tell: Telling | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.counters = counters
         self.number = number
@@ -90,7 +100,7 @@ class Iteration:
         self._generators = generators
         self._computing = computing
         self._step = step
-        self._tell = tell
+        self._observer = observer
         self._batch = Batch()
         self._saved = False
 
@@ -106,13 +116,17 @@ class Iteration:
 
     def moving(self, turn: int) -> None:
         """Tell that a turn begins."""
-        if self._tell is not None:
-            self._tell(turn, True)
+        if self._observer is not None:
+            self._observer.turn(turn, True)
 
     def moved(self, turn: int) -> None:
         """Tell that a turn has ended: everybody in it has stepped."""
-        if self._tell is not None:
-            self._tell(turn, False)
+        if self._observer is not None:
+            self._observer.turn(turn, False)
+
+    def inside(self, position: int) -> AbstractContextManager[object]:
+        """Return what an instruction runs inside."""
+        return nullcontext() if self._observer is None else self._observer.instruction(position)
 
     @property
     def batch(self) -> Batch:

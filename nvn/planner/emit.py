@@ -242,6 +242,19 @@ class TellingEmitter(Emitter):
         yield f"run.{'moving' if begins else 'moved'}({number})"
 
 
+class WrappingEmitter(TellingEmitter):
+    """Writes the loop of an engine whose instructions are watched (`watch_instructions`)."""
+
+    def instruction(self, x: Instruction, position: int) -> Iterator[str]:
+        """Yield the lines of one instruction, inside what watches it."""
+        lines = [*super().instruction(x, position)]
+        if isinstance(x, ir.Comment | ir.Return) or not lines:
+            yield from lines
+        else:
+            yield f"with run.inside({position}):"
+            yield from (INDENT + line for line in lines)
+
+
 def amount(scale: Scale) -> str:
     """Return what something is multiplied by, as Python.
 

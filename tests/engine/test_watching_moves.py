@@ -1,7 +1,9 @@
-"""Moves that are told of: when, and at no cost where nobody asks."""
+"""Moves and instructions that are told of: when, and at no cost where nobody asks."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -101,3 +103,38 @@ def test_an_error_in_one_leaves_the_engine_usable() -> None:
         made.step(BATCH)
     made.watch_moves(lambda *_: None, lambda *_: None)
     assert made.step(BATCH).step == 1
+
+
+def test_every_instruction_runs_inside_what_watches_it() -> None:
+    made, _ = engine()
+    other, _ = engine()
+    inside: list[str] = []
+    seen: list[tuple[str, str]] = []
+
+    @contextlib.contextmanager
+    def noted(text: str, move: Any) -> Iterator[None]:
+        seen.append((text, move.players[0].name))
+        inside.append(text)
+        yield
+        assert inside.pop() == text
+
+    made.watch_instructions(noted)
+    made.step(BATCH)
+    texts = [text for text, _ in seen]
+    assert any(text.startswith("step D") for text in texts)
+    assert [who for text, who in seen if text.startswith("step")] == ["D", "D", "G"]
+    assert not inside
+    other.step(BATCH)
+    assert_same(weights(made), weights(other))  # and nothing is computed otherwise
+    count = len(seen)
+    made.watch_instructions(None)
+    made.step(BATCH)
+    assert len(seen) == count
+    assert "run.inside" not in source(made)
+
+
+def test_values_are_drawn_anew_for_each_number() -> None:
+    made, small = engine()
+    first, second, again = (made.values(BATCH, [small.z], draw=n)[0] for n in (0, 1, 0))
+    assert_same(first, again)
+    assert not torch.equal(first, second)
