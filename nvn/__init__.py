@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nvn.planner.planner import Plan, plan
     from nvn.recipe.config import Config
     from nvn.recipe.goal import EarlyStopping
-    from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
+    from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe, Sampling
     from nvn.records import Record
     from nvn.training.run import Run
     from nvn.training.saving import Saving
@@ -89,6 +89,7 @@ _HOME = {
     "Record": "records",
     "Run": "training.run",
     "RunError": "errors",
+    "Sampling": "recipe.recipe",
     "Saving": "training.saving",
     "Schedule": "game",
     "Team": "game",
@@ -139,6 +140,7 @@ __all__ = [
     "Record",
     "Run",
     "RunError",
+    "Sampling",
     "Saving",
     "Schedule",
     "Team",

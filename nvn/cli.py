@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nvn.commands.checks import checks
+from nvn.commands.new import new
+from nvn.commands.sample import sample
 from nvn.errors import ConfigError, IncompleteError, NvnError, RunError
-from nvn.usage import Command, Group
+from nvn.usage import Command, Group, with_commands
 
 if TYPE_CHECKING:
     from nvn.recipe.config import Config
@@ -29,7 +32,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
 )
 
@@ -39,8 +41,22 @@ app = typer.Typer(
 _EXIT_CODES = {"interrupted": 130, "preempted": 75}
 _INCOMPLETE = 3
 
+
+def _recipes_like(incomplete: str) -> list[str]:
+    """Return how the name of an installed recipe may go on, for the shell's completion."""
+    from nvn.recipe.loading import installed_recipes
+
+    names = [summary.name for summary in installed_recipes()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe file, or the name of an installed recipe.",
+        autocompletion=_recipes_like,
+    ),
 ]
 Preset = Annotated[str | None, typer.Option(help="A preset of the recipe.")]
 Settings = Annotated[
@@ -438,7 +454,7 @@ def apply(
         typer.Argument(metavar="RUN", help="A run's folder, or runs/RECIPE for its latest run."),
     ],
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Pictures, or folders of pictures.")
+        list[Path], typer.Argument(metavar="FILES...", help="Pictures, folders of them, or films.")
     ],
     out: Annotated[Path, typer.Option(help="Output folder, new or empty.")],
     recipe: Annotated[
@@ -450,15 +466,22 @@ def apply(
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
     _load_torch()
     from nvn.apply.apply import apply_to, check_empty, report
+    from nvn.apply.film import apply_to_films, is_film
     from nvn.console import show
     from nvn.folders import find_pictures
     from nvn.training.fabric import make_fabric
     from nvn.training.trained import trained
 
-    pictures = find_pictures(files)
+    films = [path for path in files if is_film(path)]
+    stills = [path for path in files if path not in films]
+    pictures = find_pictures(stills) if stills else ()
     check_empty(out)
     game = trained(run, recipe=recipe, fabric=make_fabric(accelerator), telling=show)
-    applied = apply_to(game, pictures, out)
+    applied = apply_to(game, pictures, out) if stills else None
+    if films and (applied is None or not applied.interrupted):
+        apply_to_films(game, films, out)
+    if applied is None:
+        return
     report(applied, len(pictures), out)
     if applied.interrupted:
         _exit_as("interrupted")
@@ -482,6 +505,9 @@ def recipes(
         recipe_file(recipe)
         _load_torch()
         show_settings(load_recipe(recipe))
+
+
+app = with_commands(app, sample, new, checks)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from nvn.errors import ConfigError, did_you_mean
 
-__all__ = ["Command", "Group"]
+__all__ = ["Command", "Group", "with_commands"]
 
 # typer brings click's errors, under names of its own that are not public.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -75,6 +75,13 @@ class Command(TyperCommand):
                 error.possibilities = near
                 error.message = f"No such option: {option}. {_as_setting(option, given)}"
             raise
+
+
+def with_commands(app: typer.Typer, *functions: Callable[..., None]) -> typer.Typer:
+    """Return an app with further commands."""
+    for function in functions:
+        app.command(cls=Command)(function)
+    return app
 
 
 def _commands_of_others() -> dict[str, EntryPoint]:

@@ -16,7 +16,17 @@ settings.load_profile("nvn")
 # Each lane, and what is in it of this folder. Other files right here are in the lane core.
 LANES = {
     "core": (
-        *("apply", "checkpoint", "checks", "console", "data", "energies", "engine", "game"),
+        *(
+            "apply",
+            "checkpoint",
+            "checks",
+            "commands",
+            "console",
+            "data",
+            "energies",
+            "engine",
+            "game",
+        ),
         *("planner", "recipe", "show", "sweep", "training"),
     ),
     "games": ("ejection", "games", "golden", "parity"),

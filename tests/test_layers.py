@@ -32,6 +32,7 @@ ROOMS = [
     ["console"],
     ["apply"],
     ["sweep"],
+    ["commands"],
     ["cli"],
     ["__main__"],
 ]

@@ -30,6 +30,7 @@ __all__ = [
     "INSTALLED",
     "RecipeSource",
     "Summary",
+    "importable",
     "installed_folder",
     "installed_recipes",
     "load_recipe",
@@ -136,6 +137,11 @@ def _installed() -> Iterator[_Installed]:
         if entry.name not in taken and file is not None:  # (nvn's own come first)
             taken.add(entry.name)
             yield _Installed(entry.name, file, entry.value)
+
+
+def importable(name: str) -> str | None:
+    """Return the module that an installed recipe is; None of a file."""
+    return next((each.module for each in _installed() if each.name == name), None)
 
 
 def module_file(module: str) -> Path | None:

@@ -136,3 +136,19 @@ def test_a_command_of_another_package(nvn: Command, others: Path) -> None:
     assert code == 1
     assert error.startswith("error: the command broken (others_nvn.missing:shout) cannot be loaded")
     assert "Did you mean 'shout'?" in run("shuot")[2]
+
+
+@pytest.mark.parametrize("typed", ["nvn re", "nvn run gauss"])
+def test_the_shell_completes_commands_and_recipes(typed: str) -> None:
+    environment = {
+        **os.environ,
+        "_NVN_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(typed.count(" ")),
+    }
+    code = "import sys; sys.argv = ['nvn']; from nvn.cli import main; main(); "
+    code = f"import atexit, sys; {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert ("recipes" if typed == "nvn re" else "gaussians") in done.stdout.split(), done
