@@ -36,6 +36,7 @@ class CompiledProgram:
         modules_with_buffers: The modules themselves, for their buffers.
         precision: Says how functions are called.
         recomputing: The players whose buffers backward passes would advance.
+        emitter: Writes the source.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class CompiledProgram:
         modules_with_buffers: Mapping[str, nn.Module],
         precision: Precision,
         recomputing: Collection[str] = (),
+        emitter: type[Emitter] = Emitter,
     ) -> None:
         self.program = program
-        emitted = Emitter(program).emit()
+        emitted = emitter(program).emit()
         self.source = emitted.text
         self._lines = emitted.lines
         self._filename = _filename(self.source)

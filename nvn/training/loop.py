@@ -95,6 +95,8 @@ class Loop:
             outcome = self.stop.reason or "interrupted"
         except BaseException as error:
             with _with_note_on(error):
+                self.hook.failed(error=error)
+            with _with_note_on(error):
                 self._finish("failed", error)
             raise
         return self._finish(outcome)
@@ -108,7 +110,9 @@ class Loop:
                 if not self.divergence.behind(error):
                     raise
                 self.between_steps = False
-                self._go_back(self.divergence.explained(phase, error), error)
+                explained = self.divergence.explained(phase, error)
+                self.hook.diverged(phase=phase, error=explained, policy=self.divergence.policy)
+                self._go_back(explained, error)
         # Before anything is measured, drawn or printed.
         self._checkpoint(wait=True)
         self._save_weights(None)

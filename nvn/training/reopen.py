@@ -53,6 +53,7 @@ class Reopened:
             "compile": about.compile,
             "deterministic": about.deterministic,
             "on_divergence": about.on_divergence,
+            "plugins": about.plugins,
             "saving": Saving(**about.saving.model_dump()),
         }
 
@@ -118,6 +119,8 @@ def reopen(
         require_outside(path, folder)
     inside = ", which lies in that folder" if lies_inside(path, folder) else ""
     telling(f"recipe: {path}{inside}")
+    for plugin in about.plugins:
+        telling(f"plugin: {plugin}")
     differences = [*_code_differences(folder, about.code, path)]
     if differences and not changed:  # before any of that code is run
         raise RunError(_refusal(folder, differences))

@@ -40,6 +40,7 @@ class RunFile(pydantic.BaseModel):
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     deterministic: bool = False
     compile: list[str] = pydantic.Field(default_factory=list)
+    plugins: list[str] = pydantic.Field(default_factory=list)
     accelerator: str = "auto"
     precision: str = "32-true"
     saving: _Saving = _Saving()

@@ -10,23 +10,29 @@ import inspect
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nvn.engine.engine import Engine
 from nvn.errors import ConfigError, NvnWarning
+from nvn.game.players import objectives_kept
+from nvn.game.schedule import Move
 from nvn.recipe.build import PhaseData, make_engines
 from nvn.recipe.goal import Goal
-from nvn.recipe.recipe import MAIN, Recipe
+from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.streams import preserved, seed_all
-from nvn.training.checkpoints import Checkpoints
+from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
 from nvn.training.evaluating import Evaluations, check_goals
+from nvn.training.extending import extended
 from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
 from nvn.training.loop import Loop
+from nvn.training.plugin_loading import load_plugin
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -89,7 +95,8 @@ def train(
         deterministic: Whether torch is held to deterministic algorithms.
         fabric: Device and precision; one device in 32-true if None.
         compile: Names of players whose forward torch.compile compiles.
-        plugins: Objects with hooks (nvn.plugins).
+        plugins: Objects with hooks (nvn.plugins); or texts that name one, as for `--plugin`, which
+            `nvn resume` finds again.
         files: Further text files for the run's folder, by name.
         origin: The recipe's file, or its name if installed; `nvn.trained` builds it again from it.
 
@@ -123,7 +130,9 @@ def train(
     {'main': 300}
     """
     stop = Stop(max_time)
-    manager = plugin_manager(plugins)
+    asked = [*plugins]
+    given = [load_plugin(each) if isinstance(each, str) else each for each in asked]
+    plugin_manager(given)  # what is wrong with them is told before anything is built
     fabric = fabric or make_fabric()
     check_policy(on_divergence)
     with ExitStack() as stack:
@@ -131,6 +140,9 @@ def train(
         stack.enter_context(held_deterministic(deterministic))
         _seed_everything(seed)
         recipe = _built(recipe)
+        manager = plugin_manager([*recipe.plugins, *given])
+        stack.enter_context(objectives_kept(recipe.game.players.values()))
+        recipe = extended(recipe, manager.hook)
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
         engines = make_engines(recipe, fabric, seed, compile, skip=on_divergence == "skip")
@@ -148,6 +160,7 @@ def train(
             "on_divergence": on_divergence,
             "deterministic": deterministic,
             "compile": [*compile],
+            "plugins": [each for each in asked if isinstance(each, str)],
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
@@ -171,7 +184,9 @@ def train(
             saving,
             about={"recipe": recipe.name, "run": earlier.id},
             phases=[phase.name for phase in recipe.all_phases],
+            written=partial(_tell_written, manager.hook),
         )
+        _watch_moves(recipe, engines, manager.hook)
         loop = Loop(
             recipe=recipe,
             engines=engines,
@@ -256,6 +271,26 @@ def _goals(recipe: Recipe, saving: Saving) -> frozenset[Goal]:
     goals = frozenset(g for g in (saving.goal, early.goal if early else None) if g is not None)
     check_goals(recipe, goals)
     return goals
+
+
+def _watch_moves(recipe: Recipe, engines: Mapping[str, Engine], hook: Any) -> None:
+    """Have plugins told of moves, where any wants to know: else the loops have no line of it."""
+    if not (hook.move_started.get_hookimpls() or hook.move_done.get_hookimpls()):
+        return
+    for phase in recipe.all_phases:
+        engine = engines[phase.name]
+        engine.watch_moves(
+            before=partial(_tell_move, hook.move_started, phase, engine),
+            after=partial(_tell_move, hook.move_done, phase, engine),
+        )
+
+
+def _tell_move(hook: Any, phase: Phase, engine: Engine, move: Move, step: int) -> None:
+    hook(phase=phase, step=step, move=move, engine=engine)
+
+
+def _tell_written(hook: Any, place: Place, path: Path) -> None:
+    hook.checkpointed(phase=place.phase, step=place.step, path=path)
 
 
 def _with_steps(recipe: Recipe, most: int | None, more: int) -> Recipe:
