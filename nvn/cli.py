@@ -195,9 +195,10 @@ def run(
     source, chosen = _configured(recipe, preset, settings, config)
 
     if resume is not None:
+        from nvn.training.plugin_loading import whole
         from nvn.training.reopen import has_finished, to_resume
 
-        started = {"seed": seed, "max_steps": max_steps, "plugins": plugins or []}
+        started = {"seed": seed, "max_steps": max_steps, "plugins": [*map(whole, plugins or ())]}
         earlier = to_resume(source, chosen, out, started)
         if earlier is not None and has_finished(earlier):
             show(f"the run {earlier} has finished")

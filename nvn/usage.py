@@ -93,7 +93,8 @@ def _command_of(entry: EntryPoint) -> Any:
     function: Callable[..., None]
     try:
         function = entry.load()
-    except Exception as error:  # noqa: BLE001  (somebody else's code: the other commands are there)
+    # Somebody else's code, which may even exit: the other commands are there.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         function = _unusable(f"the command {entry.name} ({entry.value}) cannot be loaded: {error}")
     alone = typer.Typer(add_completion=False)
     alone.command(name=entry.name, cls=Command)(function)

@@ -27,10 +27,13 @@ def export(
         str | None,
         typer.Option(metavar="RECIPE", help="The recipe, if it has moved since the run."),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run a recipe's code that lies in the run's folder.")
+    ] = False,
 ) -> None:
     """Write a trained player for use without nvn, and verify what was written."""
     from .export import export_player
 
-    game = nvn.trained(run, recipe=recipe)
+    game = nvn.trained(run, recipe=recipe, trust=trust, telling=typer.echo)
     found = export_player(game, player, to, out)
     typer.echo(f"{player}: {out}: {found}")

@@ -36,6 +36,10 @@ def sample(
         str | None,
         typer.Option(metavar="RECIPE", help="The recipe, if it has moved since the run."),
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Run a recipe's code that lies in the run's folder."),
+    ] = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
 ) -> None:
     """Let a trained game make pictures from noise."""
@@ -47,7 +51,8 @@ def sample(
         from nvn.training.fabric import make_fabric
         from nvn.training.trained import trained
 
-    game = trained(run, recipe=recipe, fabric=make_fabric(accelerator), telling=show)
+    fabric = make_fabric(accelerator)
+    game = trained(run, recipe=recipe, fabric=fabric, trust=trust, telling=show)
     pictures = game.sample(count, seed=seed)
     show(f"samples: {_written(pictures, out)}")
 

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -147,11 +148,18 @@ def importable(name: str) -> str | None:
 
 
 def module_file(module: str) -> Path | None:
-    """Return the file of a module that is installed; it is not imported, but its package is."""
+    """Return the file of a module that is installed; nothing is imported, nor its packages."""
+    name, *rest = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
+    for part in rest:
+        # (importlib.util.find_spec would run the package's code.)
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
     found = spec is not None and spec.has_location and spec.origin is not None
     return Path(str(spec.origin)) if spec is not None and found else None
 
@@ -186,6 +194,12 @@ def recipe_file(path_or_name: str) -> Path:
             raise ConfigError(f"{path_or_name} is no regular file; expected a recipe's")
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py") if p.is_file()])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
+    broken = [entry for entry in entry_points(group="nvn.recipes") if entry.name == path_or_name]
+    if broken:
+        raise ConfigError(
+            f"the installed recipe {path_or_name!r} is to be the module {broken[0].value}, and "
+            "there is none: install its package again, or tell whoever made it"
+        )
     names = [summary.name for summary in installed_recipes()]
     raise ConfigError(
         f"there is no installed recipe {path_or_name!r}.{did_you_mean(path_or_name, names)} "

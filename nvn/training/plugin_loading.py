@@ -25,7 +25,7 @@ from nvn.errors import ConfigError, did_you_mean
 from nvn.recipe.config import Config, read_settings
 from nvn.recipe.loading import module_file, module_of
 
-__all__ = ["installed_plugins", "load_plugin"]
+__all__ = ["installed_plugins", "load_plugin", "plugin_file", "whole"]
 
 GROUP = "nvn.plugins"
 _SPEC = re.compile(r"(?P<where>.*?)(:(?P<settings>[\w.]+=.*))?", re.DOTALL)
@@ -42,23 +42,53 @@ def load_plugin(text: str) -> object:
     Raises:
         ConfigError: There is none, it is none, or its settings are not valid.
     """
+    where, given = _parts(text)
+    settings = read_settings(given.split(",") if given else [], f"--plugin {where}:")
+    try:
+        return _made(where, _found(where), settings)
+    except ConfigError:
+        raise
+    except Exception as error:  # of the plugin's own code
+        error.add_note(f"raised by --plugin {where}, which was being loaded")
+        raise
+
+
+def plugin_file(text: str) -> Path | None:
+    """Return the file whose code `load_plugin` would run, or None if there is none."""
+    where, _ = _parts(text)
+    entry = installed_plugins().get(where)
+    is_file = Path(where).suffix == ".py"
+    return Path(where) if is_file else module_file(where if entry is None else entry.module)
+
+
+def whole(text: str) -> str:
+    """Return a text that finds the same plugin from any folder.
+
+    >>> whole("tensorboard:every=10")
+    'tensorboard:every=10'
+    """
+    where, _ = _parts(text)
+    return text if Path(where).suffix != ".py" else f"{Path(where).resolve()}{text[len(where) :]}"
+
+
+def _parts(text: str) -> tuple[str, str | None]:
+    """Return where a plugin is, and its settings."""
     match = _SPEC.fullmatch(text)
     assert match is not None  # anything matches
-    where, given = match["where"], match["settings"]
-    settings = read_settings(given.split(",") if given else [], f"--plugin {where}:")
-    return _made(where, _found(where), settings)
+    return match["where"], match["settings"]
 
 
 def _found(where: str) -> ModuleType:
     """Return the module of a plugin: of a file, of an entry point, or by its own name."""
-    path, installed = Path(where), installed_plugins()
+    path = Path(where)
     if path.suffix == ".py":
         if not path.is_file():
             near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py")])
             raise ConfigError(f"--plugin {where}: there is no such file.{near}")
         return module_of(path)
-    name = installed[where].module if where in installed else where
+    name = _module_of_entry(where) or where
     if module_file(name) is None:
+        installed = installed_plugins()
         hint = did_you_mean(where, installed)
         raise ConfigError(
             f"--plugin {where}: there is no installed plugin of that name, and no module.{hint} "
@@ -66,6 +96,24 @@ def _found(where: str) -> ModuleType:
             "file, FILE.py; settings come after a colon: FILE.py:every=10"
         )
     return importlib.import_module(name)
+
+
+def _module_of_entry(where: str) -> str | None:
+    """Return the module of an entry point of a name, or None if there is none of it."""
+    values = sorted({entry.value for entry in entry_points(group=GROUP, name=where)})
+    if len(values) > 1:
+        raise ConfigError(
+            f"--plugin {where}: several installed packages have a plugin of that name: give the "
+            f"module of one of them, {' or '.join(f'--plugin {value}' for value in values)}"
+        )
+    if not values:
+        return None
+    if module_file(values[0]) is None:
+        raise ConfigError(
+            f"--plugin {where}: its package says that it is the module {values[0]}, and there is "
+            "none of that name: install the package again, or tell whoever made it"
+        )
+    return values[0]
 
 
 def _made(where: str, module: ModuleType, settings: dict[str, Any]) -> object:
@@ -84,7 +132,10 @@ def _made(where: str, module: ModuleType, settings: dict[str, Any]) -> object:
         chosen = kind.build(settings=settings)
     except ConfigError as error:
         raise ConfigError(f"--plugin {where}: {error}") from None
-    return function(chosen) if _takes_settings(where, function, kind) else function()
+    made = function(chosen) if _takes_settings(where, function, kind) else function()
+    if made is None:
+        raise ConfigError(f"--plugin {where}: plugin() returned None: end it with `return …`")
+    return made
 
 
 def _takes_settings(where: str, function: Callable[..., object], kind: type[Config]) -> bool:

@@ -32,7 +32,7 @@ from nvn.training.fabric import make_fabric
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
 from nvn.training.loop import Loop
-from nvn.training.plugin_loading import load_plugin
+from nvn.training.plugin_loading import load_plugin, whole
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -160,7 +160,7 @@ def train(
             "on_divergence": on_divergence,
             "deterministic": deterministic,
             "compile": [*compile],
-            "plugins": [each for each in asked if isinstance(each, str)],
+            "plugins": [whole(each) for each in asked if isinstance(each, str)],
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)

@@ -72,9 +72,52 @@ def test_a_plugin_of_ones_own_is_used_and_goes_on_with_the_run(nvn: Command) -> 
     assert Path("shouted").read_text() == "finished!"
     code, said, _ = nvn("resume", "here", "--more-steps", 2)
     assert code == 0
-    assert "plugin: shout.py" in said
+    assert f"plugin: {Path('shout.py').resolve()}" in said
     assert "loud" in said
     assert Path("shouted").read_text() == "finished!finished!"
+
+
+def test_a_run_finds_its_plugin_from_another_folder(
+    nvn: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("shout.py").write_text(PLUGIN)
+    assert nvn("run", "game.py", "--plugin", "shout.py", "--out", "here")[0] == 0
+    code, _, error = nvn(
+        "run", "game.py", "--plugin", "shout.py", "--out", "here", "--resume", "auto"
+    )
+    assert code == 0, error
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert nvn("resume", "../here", "--more-steps", 1)[0] == 0
+    assert Path("shouted").read_text() == "finished!"
+
+
+def test_a_plugin_in_the_folder_of_a_run_is_not_run_without_trust(nvn: Command) -> None:
+    Path("shout.py").write_text(PLUGIN)
+    assert nvn("run", "game.py", "--plugin", "shout.py", "--out", "here")[0] == 0
+    about, inside = Path("here/run.yaml"), Path("here/evil.py")
+    inside.write_text('__import__("pathlib").Path("was run").touch()\n' + PLUGIN)
+    outside = str(Path("shout.py").resolve())
+    about.write_text(about.read_text().replace(f"- {outside}\n", f"- {inside.resolve()}\n"))
+    code, _, error = nvn("resume", "here", "--more-steps", 1)
+    assert code == 1
+    assert f"the plugin that the run here names, {inside.resolve()}, lies in that folder" in error
+    assert not Path("was run").exists()
+    assert nvn("resume", "here", "--more-steps", 1, "--trust")[0] == 0
+
+
+def test_a_package_that_cannot_be_imported_keeps_nothing_else_from_working(
+    nvn: Command, others: Path
+) -> None:
+    (others / "others_nvn" / "__init__.py").write_text('raise SystemExit("rude")')
+    code, said, error = nvn("recipes")
+    assert code == 0, error
+    assert "gaussians" in said
+    assert nvn("check", "game.py")[0] == 0
+    assert nvn("--help")[0] == 0
+    code, _, error = nvn("run", "gone")
+    assert code == 1
+    assert "the installed recipe 'gone' is to be the module others_nvn.nothing" in error
 
 
 def test_resume_auto_knows_a_run_by_its_plugins(nvn: Command) -> None:

@@ -52,7 +52,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     about = site / "others-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[nvn.plugins]\nothers = others_nvn_things.log\n")
+    (about / "entry_points.txt").write_text(
+        "[nvn.plugins]\nothers = others_nvn_things.log\ngone = others_nvn_things.gone\n"
+        "twice = others_nvn_things.log\n"
+    )
+    again = site / "more-1.0.dist-info"
+    again.mkdir()
+    (again / "METADATA").write_text("Metadata-Version: 2.1\nName: more\nVersion: 1.0\n")
+    (again / "entry_points.txt").write_text("[nvn.plugins]\ntwice = another\n")
     monkeypatch.syspath_prepend(site)
     return tmp_path
 
@@ -88,6 +95,8 @@ def test_an_installed_one_by_its_name_and_by_its_module(place: Path) -> None:
         ("plain.py:every=2", "it has no settings"),
         ("log.py:5", "settings come after a colon"),
         ("", "no installed plugin of that name"),
+        ("gone", "its package says that it is the module others_nvn_things.gone, and there is"),
+        ("twice", "give the module of one of them, --plugin another or --plugin others_nvn_thi"),
     ],
 )
 def test_what_is_wrong_is_said(place: Path, text: str, said: str) -> None:
@@ -106,6 +115,7 @@ def test_what_is_wrong_is_said(place: Path, text: str, said: str) -> None:
             "plugin() has no argument",
         ),
         ("def plugin(:", "line 1"),
+        ("def plugin(): ...", "plugin() returned None"),
     ],
 )
 def test_a_file_that_makes_none(place: Path, text: str, said: str) -> None:
@@ -115,7 +125,15 @@ def test_a_file_that_makes_none(place: Path, text: str, said: str) -> None:
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["1 / 0", "def plugin():\n    1 / 0"])
+def test_an_error_of_its_own_code_says_whose_it_is(place: Path, text: str) -> None:
+    Path("mine.py").write_text(text)
+    with pytest.raises(ZeroDivisionError) as error:
+        load_plugin("mine.py")
+    assert error.value.__notes__ == ["raised by --plugin mine.py, which was being loaded"]
+
+
 def test_a_run_keeps_the_texts_and_goes_on_with_them(place: Path) -> None:
     nvn.train(tiny(steps=3), out="run", plugins=["log.py:every=3"])
-    assert "- log.py:every=3" in Path("run/run.yaml").read_text()
+    assert f"- {place.resolve() / 'log.py'}:every=3" in Path("run/run.yaml").read_text()
     assert Path("log").read_text() == "3 3 "
