@@ -17,6 +17,7 @@ from nvn.files import atomic_write
 __all__ = ["new"]
 
 _TEMPLATES = "nvn.commands.templates"
+_BATCH = 32  # pictures, where there are so many
 _VARIANT = '''"""TITLE: BASE, changed."""
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def new(
         words |= more
     elif pictures is not None:
         text = _template("pictures.py")
-        words["FOLDER"] = _checked(pictures)
+        words["FOLDER"], found = _checked(pictures)
+        # It runs at once, with a few pictures, too.
+        text = text.replace("batch: int = Field(32,", f"batch: int = Field({_batch(found)},")
         words["SETTINGS"] = '{"size": 8, "batch": 2, "width": 2}'
     else:
         text = _template("points.py")
@@ -83,13 +86,17 @@ def _template(name: str) -> str:
     return (files(_TEMPLATES) / name).read_text(encoding="utf-8")
 
 
-def _checked(pictures: Path) -> str:
-    """Return a folder of pictures as a recipe has it: whole, from wherever it is run."""
+def _batch(pictures: int) -> int:
+    return max(2, min(_BATCH, pictures))
+
+
+def _checked(pictures: Path) -> tuple[str, int]:
+    """Return a folder of pictures, whole, as a recipe has it wherever it is run; and how many."""
     from nvn.folders import find_pictures
 
-    find_pictures([pictures])  # that there are none is told now
+    found = find_pictures([pictures])  # that there are none is told now
     whole = pictures.resolve().as_posix()
-    return whole.replace("\\", "\\\\").replace('"', '\\"')
+    return whole.replace("\\", "\\\\").replace('"', '\\"'), len(found)
 
 
 def _variant(base: str) -> tuple[Path, str, dict[str, str]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pluggy
 
-from nvn.errors import ConfigError, NvnWarning, did_you_mean
+from nvn.errors import ConfigError, NvnWarning, RunError, did_you_mean
 from nvn.training.traces import own_traceback
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class _Guarded:
     """What is registered of a plugin: its hooks, guarded."""
 
 
-_Off: TypeAlias = Callable[[str, Exception], None] | None
+_Off: TypeAlias = Callable[[str, BaseException], None] | None
 
 
 def _calling(function: Callable[..., Any], where: str, off: _Off) -> Callable[..., Any]:
@@ -204,17 +204,22 @@ def _calling(function: Callable[..., Any], where: str, off: _Off) -> Callable[..
     def called(*args: Any) -> Any:
         try:
             return function(*args)
-        except Exception as error:
-            if off is None:
+        except (Exception, SystemExit) as error:
+            if off is not None:
+                off(where, error)
+            elif isinstance(error, SystemExit):  # with its code, 0 maybe, the run would end unseen
+                raise RunError(f"{where} called sys.exit: a hook raises an error") from error
+            else:
                 error.add_note(f"raised by {where}")
                 raise
-            off(where, error)
             return None
 
     return called
 
 
-def _switch_off(manager: pluggy.PluginManager, hooks: object, where: str, error: Exception) -> None:
+def _switch_off(
+    manager: pluggy.PluginManager, hooks: object, where: str, error: BaseException
+) -> None:
     if manager.is_registered(hooks):  # (a hook that is being called may call others)
         manager.unregister(hooks)
     warnings.warn(

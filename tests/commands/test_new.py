@@ -89,3 +89,11 @@ def test_what_is_wrong_is_said_and_nothing_written(
     assert code == 1
     assert said in error
     assert {*Path().iterdir()} == before
+
+
+def test_a_recipe_on_a_few_pictures_runs_at_once(nvn: Command, pictures: Path) -> None:
+    for path in [*pictures.iterdir()][3:]:
+        path.unlink()
+    assert nvn("new", "few", "--pictures", pictures)[0] == 0
+    code, _, error = nvn("check", "few.py")
+    assert code == 0, error

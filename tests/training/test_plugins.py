@@ -217,3 +217,44 @@ def test_a_wrong_plugin_is_told_of_before_the_recipe_is_built() -> None:
 
     with pytest.raises(nvn.ConfigError, match="no function marked"):
         nvn.train(never, plugins=[object()])
+
+
+class Told:
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    @hook
+    def checkpointed(self) -> None:
+        raise self._error
+
+
+def test_a_run_whose_plugin_fails_when_told_of_its_state_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no room") as error:
+        nvn.train(tiny(), out=tmp_path / "run", plugins=[Told(OSError("no room"))])
+    assert "raised by plugin Told, in its hook checkpointed" in error.value.__notes__
+    assert "outcome: failed" in (tmp_path / "run/run.yaml").read_text()
+
+
+class Leaving:
+    @hook
+    def step_done(self) -> None:
+        raise SystemExit(0)
+
+
+def test_a_plugin_that_exits_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(nvn.RunError, match=r"Leaving, in its hook step_done called sys\.exit"):
+        nvn.train(tiny(), out=tmp_path / "run", plugins=[Leaving()])
+    assert "outcome: failed" in (tmp_path / "run/run.yaml").read_text()
+    setattr(left := Leaving(), "essential", False)  # noqa: B010  (it has no such attribute)
+    with pytest.warns(nvn.NvnWarning, match="is switched off"):
+        assert nvn.train(tiny(), out=tmp_path / "two", plugins=[left]).outcome == "finished"
+
+
+def test_training_is_the_same_to_the_bit_with_a_plugin_on_every_hook(tmp_path: Path) -> None:
+    looking = [name for name in vars(Hooks) if not name.startswith("_")]
+    looking = [n for n in looking if n not in ("energies", "evaluations", "previews")]
+    alone = nvn.train(tiny, out=tmp_path / "alone")
+    watched = nvn.train(tiny, out=tmp_path / "watched", plugins=[diary_of(*looking)])
+    for name, weights in alone.weights.items():
+        for entry, tensor in weights.items():
+            assert torch.equal(tensor, watched.weights[name][entry]), (name, entry)
