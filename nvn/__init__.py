@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nvn.game import (
         Energy,
         Game,
+        Move,
         Player,
         Schedule,
         Team,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from nvn.pulls import Pull, Pulls
     from nvn.recipe.config import Config
     from nvn.recipe.goal import EarlyStopping
-    from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe
+    from nvn.recipe.recipe import Application, Evaluation, Phase, Preview, Recipe, Sampling
     from nvn.records import Record
     from nvn.training.run import Run
     from nvn.training.saving import Saving
@@ -74,6 +75,7 @@ _HOME = {
     "GameError": "errors",
     "GameWarning": "errors",
     "IncompleteError": "errors",
+    "Move": "game",
     "NvnError": "errors",
     "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
@@ -90,6 +92,7 @@ _HOME = {
     "Record": "records",
     "Run": "training.run",
     "RunError": "errors",
+    "Sampling": "recipe.recipe",
     "Saving": "training.saving",
     "Schedule": "game",
     "Team": "game",
@@ -125,6 +128,7 @@ __all__ = [
     "GameError",
     "GameWarning",
     "IncompleteError",
+    "Move",
     "NvnError",
     "NvnWarning",
     "Optimizer",
@@ -141,6 +145,7 @@ __all__ = [
     "Record",
     "Run",
     "RunError",
+    "Sampling",
     "Saving",
     "Schedule",
     "Team",

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from nvn.commands.checks import checks
+from nvn.commands.new import new
+from nvn.commands.sample import sample
 from nvn.errors import ConfigError, IncompleteError, NvnError, RunError
-from nvn.usage import Command, Group
+from nvn.usage import Command, Group, with_commands
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from nvn.recipe.config import Config
     from nvn.recipe.loading import RecipeSource
+    from nvn.recipe.recipe import Recipe
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # an error in a recipe keeps Python's own traceback
 )
 
@@ -40,8 +43,22 @@ app = typer.Typer(
 _EXIT_CODES = {"interrupted": 130, "preempted": 75}
 _INCOMPLETE = 3
 
+
+def _recipes_like(incomplete: str) -> list[str]:
+    """Return how the name of an installed recipe may go on, for the shell's completion."""
+    from nvn.recipe.loading import installed_recipes
+
+    names = [summary.name for summary in installed_recipes()]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of an installed recipe.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe file, or the name of an installed recipe.",
+        autocompletion=_recipes_like,
+    ),
 ]
 Preset = Annotated[str | None, typer.Option(help="A preset of the recipe.")]
 Settings = Annotated[
@@ -54,6 +71,14 @@ Settings = Annotated[
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="A YAML file of settings; overrides --preset.")
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="NAME|FILE|MODULE[:a=1,b=2]",
+        help="A plugin, and its settings. Repeatable.",
+    ),
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this duration: 90s, 5m, 1h30m.")]
 Watched = Annotated[
@@ -189,6 +214,7 @@ def run(
         ),
     ] = None,
     watch: Watched = False,
+    plugins: Plugins = None,
 ) -> None:
     """Train a recipe. Ctrl-C stops it after the current step and saves everything."""
     from nvn.console import show
@@ -212,9 +238,11 @@ def run(
     source, chosen = _configured(recipe, preset, settings, config)
 
     if resume is not None:
+        from nvn.training.plugin_loading import whole
         from nvn.training.reopen import has_finished, to_resume
 
-        earlier = to_resume(source, chosen, out, {"seed": seed, "max_steps": max_steps})
+        started = {"seed": seed, "max_steps": max_steps, "plugins": [*map(whole, plugins or ())]}
+        earlier = to_resume(source, chosen, out, started)
         if earlier is not None and has_finished(earlier):
             show(f"the run {earlier} has finished")
             _dismiss(on)
@@ -247,6 +275,7 @@ def run(
         saving=saving,
         pulls_every=every,
         watch=watch,
+        plugins=plugins or (),
     )
 
 
@@ -313,6 +342,7 @@ def check(
     settings: Settings = None,
     config: ConfigFile = None,
     seed: Seed = 0,
+    plugins: Plugins = None,
 ) -> None:
     """Check a recipe: build its game, try a first batch and all evaluations, report problems."""
     source, chosen = _configured(recipe, preset, settings, config)
@@ -321,7 +351,7 @@ def check(
     from nvn.recipe.build import check_recipe
     from nvn.training.trying import try_late
 
-    built = source.build(chosen)
+    built = _built(source, chosen, plugins)
     partly = try_late(built, check_recipe(built, seed), seed)
     tried = f" (in the seconds that were tried of {', '.join(partly)})" if partly else ""
     show(f"{source.name}: no problems{tried}")
@@ -340,6 +370,7 @@ def plan(
     as_source: Annotated[
         bool, typer.Option("--source", help="Print the loop itself, as the engine runs it.")
     ] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Explain what an iteration computes, what it reuses, and what it costs."""
     source, chosen = _configured(recipe, preset, settings, config)
@@ -352,10 +383,10 @@ def plan(
     from nvn.show.plan_text import plan_text
 
     if as_source:
-        show_source(loop_source(source.build(chosen), phase))
+        show_source(loop_source(_built(source, chosen, plugins), phase))
         return
     with to_stderr():
-        explained = explain_recipe(source.build(chosen), phase)
+        explained = explain_recipe(_built(source, chosen, plugins), phase)
     if as_json:
         show(json.dumps(asdict(explained), indent=2, ensure_ascii=False))
     else:
@@ -373,6 +404,7 @@ def eject(
         str, typer.Option(help="The phase to write out; main is the game itself.")
     ] = "main",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Write a recipe's training loop to a file that needs torch, and nothing of nvn."""
     if out.exists() and not overwrite:
@@ -385,7 +417,7 @@ def eject(
     from nvn.files import atomic_write
     from nvn.recipe.build import eject_recipe
 
-    atomic_write(out, eject_recipe(source.build(chosen), phase).encode())
+    atomic_write(out, eject_recipe(_built(source, chosen, plugins), phase).encode())
     show(f"loop: {out}")
 
 
@@ -397,6 +429,7 @@ def graph(
     config: ConfigFile = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an SVG picture.")] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Show a recipe's game: players, values, energies, and who minimizes what."""
     if svg is not None and mermaid:
@@ -415,7 +448,7 @@ def graph(
     from nvn.show import svg as picture
     from nvn.show.text import text
 
-    frozen = make_graph(source.build(chosen))
+    frozen = make_graph(_built(source, chosen, plugins))
     if svg is not None:
         atomic_write(svg, picture.svg(frozen).encode())
         show(f"picture: {svg}")
@@ -504,7 +537,7 @@ def apply(
         typer.Argument(metavar="RUN", help="A run's folder, or runs/RECIPE for its latest run."),
     ],
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILES...", help="Pictures, or folders of pictures.")
+        list[Path], typer.Argument(metavar="FILES...", help="Pictures, folders of them, or films.")
     ],
     out: Annotated[Path, typer.Option(help="Output folder, new or empty.")],
     recipe: Annotated[
@@ -517,16 +550,23 @@ def apply(
     """Apply a trained run to pictures of your own. Ctrl-C stops it and keeps the results so far."""
     _load_torch()
     from nvn.apply.apply import apply_to, check_empty, report
+    from nvn.apply.film import apply_to_films, is_film
     from nvn.console import show
     from nvn.folders import find_pictures
     from nvn.training.fabric import make_fabric
     from nvn.training.trained import trained
 
-    pictures = find_pictures(files)
+    films = [path for path in files if is_film(path)]
+    stills = [path for path in files if path not in films]
+    pictures = find_pictures(stills) if stills else ()
     check_empty(out)
     fabric = make_fabric(accelerator)
     game = trained(run, recipe=recipe, fabric=fabric, trust=trust, telling=show)
-    applied = apply_to(game, pictures, out)
+    applied = apply_to(game, pictures, out) if stills else None
+    if films and (applied is None or not applied.interrupted):
+        apply_to_films(game, films, out)
+    if applied is None:
+        return
     report(applied, len(pictures), out)
     if applied.interrupted:
         _exit_as("interrupted")
@@ -550,6 +590,9 @@ def recipes(
         recipe_file(recipe)
         _load_torch()
         show_settings(load_recipe(recipe))
+
+
+app = with_commands(app, sample, new, checks)
 
 
 def main() -> None:
@@ -646,7 +689,7 @@ def _go_on(
 
     run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
     options = {**run.options, "more_steps": run.options["more_steps"] + more_steps}
-    only_leading = {name: options.pop(name) for name in ("saving", "pulls_every")}
+    only_leading = {name: options.pop(name) for name in ("saving", "pulls_every", "plugins")}
     _train(
         run.source,
         run.config,
@@ -665,6 +708,7 @@ def _train(
     options: Mapping[str, Any],
     on: Machines,
     *,
+    plugins: Sequence[str],
     watch: bool,
     **more: Any,
 ) -> None:
@@ -675,6 +719,7 @@ def _train(
         config: Its configuration.
         options: The arguments of `nvn.train` that all processes need.
         on: What it runs on.
+        plugins: The plugins, as they were given.
         watch: Whether it is shown on a page, too.
         more: Those that only the leading one needs.
     """
@@ -684,13 +729,14 @@ def _train(
     files, origin = source.files(config), source.origin
     with on.launched() as fabric:
         if fabric.world_size > 1:
-            fabric.broadcast(Begin(origin, files["config.yaml"], options))
+            theirs = {**options, "plugins": [*plugins]}
+            fabric.broadcast(Begin(origin, files["config.yaml"], theirs))
         done = train(
             partial(source.build, config),
             **options,
             **more,
             fabric=fabric,
-            plugins=_shown(watch=watch),
+            plugins=[*plugins, *_shown(watch=watch)],
             files=files,
             origin=origin,
         )
@@ -752,3 +798,12 @@ def _configured(
     _load_torch()
     source = load_recipe(recipe)
     return source, source.config_class.build(preset, file, given)
+
+
+def _built(source: RecipeSource, config: Config, plugins: list[str] | None) -> Recipe:
+    """Build a recipe, with what plugins add to it."""
+    from nvn.training.extending import with_plugins
+    from nvn.training.plugin_loading import load_plugin
+
+    loaded = tuple(map(load_plugin, plugins or ()))
+    return with_plugins(source.build(config), loaded)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL.ImageFile import ImageFile
 from nvn.errors import DataError
 from nvn.files import open_regular
 
-__all__ = ["decoded", "endings", "printable", "read_picture", "rgb"]
+__all__ = ["decoded", "endings", "grid", "printable", "read_picture", "rgb"]
 
 # Of what Pillow knows: not pictures, or drawn by programs of others that a picture must not start.
 _NOT_READ = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"))
@@ -240,6 +241,26 @@ def _parts(numbers: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     for start in range(0, len(numbers), height):
         rows = slice(start, start + height)
         yield rows, np.nan_to_num(numbers[rows].astype(np.float64))
+
+
+def grid(pictures: Sequence[Image.Image], *, gap: int = 2) -> Image.Image:
+    """Lay out pictures in a grid that is about square, `gap` px between them, on white.
+
+    Cells have the size of the largest picture.
+
+    >>> grid([Image.new("RGB", (8, 8))] * 5).size
+    (28, 18)
+    """
+    columns = max(1, math.ceil(math.sqrt(len(pictures))))
+    width = max((each.width for each in pictures), default=1)
+    height = max((each.height for each in pictures), default=1)
+    rows = max(1, math.ceil(len(pictures) / columns))
+    size = (columns * (width + gap) - gap, rows * (height + gap) - gap)
+    sheet = Image.new("RGB", size, "white")
+    for number, each in enumerate(pictures):
+        row, column = divmod(number, columns)
+        sheet.paste(each.convert("RGB"), (column * (width + gap), row * (height + gap)))
+    return sheet
 
 
 def printable(path: Path | str) -> str:

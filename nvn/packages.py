@@ -11,17 +11,21 @@ from typing import Any
 
 from nvn.errors import ConfigError
 
-__all__ = ["DISTRIBUTION", "how_to_install", "needed", "version"]
+__all__ = ["DISTRIBUTION", "how_to_install", "needed", "optional", "version"]
 
 DISTRIBUTION = "nvn-games"  # on the package index, `nvn` is somebody else's
 
 # Module → the package that has it, and the extra that brings it.
 _OPTIONAL = MappingProxyType(
     {
+        "av": ("av", "video"),
+        "onnxruntime": ("onnxruntime", "onnx"),
+        "onnxscript": ("onnxscript", "onnx"),
         "resvg_py": ("resvg-py", "recipes"),
         "skimage": ("scikit-image", "recipes"),
         "matplotlib": ("matplotlib", "recipes"),
         "sklearn": ("scikit-learn", "svm"),
+        "tensorboard": ("tensorboard", "tensorboard"),
         "torchmetrics": ("torchmetrics", "recipes"),
     }
 )
@@ -39,6 +43,15 @@ def version() -> str:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:  # its files were copied somewhere
         return "unknown"
+
+
+def optional() -> dict[str, str]:
+    """Return the packages that nvn's extras bring, by a module that each has.
+
+    >>> optional()["skimage"]
+    'scikit-image'
+    """
+    return {module: package for module, (package, _) in _OPTIONAL.items()}
 
 
 def how_to_install(module: str) -> str:

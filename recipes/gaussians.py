@@ -62,6 +62,7 @@ def recipe(config: Config) -> nvn.Recipe:
         steps=config.steps,
         evaluations=[nvn.Evaluation("modes", partial(coverage, fake=fake), every=500)],
         previews=[nvn.Preview("samples", partial(picture, fake=fake), every=500)],
+        sampling=nvn.Sampling(partial(drawn, fake=fake)),
     )
 
 
@@ -93,10 +94,10 @@ def centers() -> Tensor:
     return torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
-def samples(engine: nvn.Engine, fake: nvn.Value, count: int = 2048) -> Tensor:
-    """Return `count` samples (count, 2) of the generator, from the same noise each time."""
+def samples(engine: nvn.Engine, fake: nvn.Value, count: int = 2048, *, same: bool = True) -> Tensor:
+    """Return `count` samples (count, 2) of the generator, from the `same` noise each time."""
     inputs = next(iter(engine.modules["G"].parameters())).shape[1]
-    noise = torch.randn(count, inputs, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(count, inputs, generator=torch.Generator().manual_seed(1) if same else None)
     points: Tensor = engine.values({"noise": noise}, [fake])[0]
     return points.float().cpu()
 
@@ -115,13 +116,23 @@ def coverage(engine: nvn.Engine, fake: nvn.Value) -> Mapping[str, float]:
     return {"modes_covered": float(covered), "on_a_mode": len(nearest) / len(points)}
 
 
-def picture(engine: nvn.Engine, fake: nvn.Value, size: int = 480) -> Image.Image:
-    """Draw the generator's samples (orange) over real ones (gray)."""
+def picture(engine: nvn.Engine, fake: nvn.Value) -> Image.Image:
+    """Draw the generator's samples over real ones."""
+    return _drawn(samples(engine, fake))
+
+
+def drawn(engine: nvn.Engine, count: int, fake: nvn.Value) -> Image.Image:
+    """Draw `count` new samples over real ones."""
+    return _drawn(samples(engine, fake, count, same=False))
+
+
+def _drawn(made: Tensor, size: int = 480) -> Image.Image:
+    """Draw points (N, 2) in orange over real ones in gray."""
     image = Image.new("RGB", (size, size), "white")
     draw = ImageDraw.Draw(image)
     for points, color in (
         (next(iter(Ring(2048, seed=1)))["real"], "#b8bcc4"),
-        (samples(engine, fake), "#d9480f"),
+        (made, "#d9480f"),
     ):
         for x, y in ((points / 1.5 + 1) * size / 2).tolist():
             draw.ellipse((x - 1.5, size - y - 1.5, x + 1.5, size - y + 1.5), fill=color)

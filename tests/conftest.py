@@ -16,11 +16,21 @@ settings.load_profile("nvn")
 # Each lane, and what is in it of this folder. Other files right here are in the lane core.
 LANES = {
     "core": (
-        *("apply", "checkpoint", "checks", "console", "data", "energies", "engine", "game"),
+        *(
+            "apply",
+            "checkpoint",
+            "checks",
+            "commands",
+            "console",
+            "data",
+            "energies",
+            "engine",
+            "game",
+        ),
         *("planner", "recipe", "show", "sweep", "training"),
     ),
     "games": ("ejection", "games", "golden", "parity"),
-    "recipes": ("recipes", "test_docs.py"),
+    "recipes": ("plugins", "recipes", "test_docs.py"),
     "cli": ("cli",),
 }
 LANE_OF = {place: lane for lane, places in LANES.items() for place in places}

@@ -33,6 +33,7 @@ ROOMS = [
     ["plugins"],
     ["apply"],
     ["sweep"],
+    ["commands"],
     ["cli"],
     ["__main__"],
 ]
@@ -40,6 +41,7 @@ LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(RECIPES_FOLDER.rglob("*.py"))
+PLUGINS = sorted((RECIPES_FOLDER.parent / "plugins").rglob("*.py"))
 FOLDERS = sorted({path.parent for path in MODULES} - {SOURCE})
 
 
@@ -101,7 +103,8 @@ def test_nvn_never_imports_recipes(path: Path) -> None:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
-        assert not any(name.split(".")[0] in ("nvn_recipes", "recipes") for name in names)
+        others = {"nvn_recipes", "recipes", "nvn_plugins"}
+        assert others.isdisjoint(name.split(".")[0] for name in names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -167,8 +170,10 @@ def used(path: Path) -> Iterator[str]:
                     yield dotted
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(RECIPES_FOLDER)))
-def test_recipes_use_public_names_only(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [*RECIPES, *PLUGINS], ids=lambda path: str(path.relative_to(RECIPES_FOLDER.parent))
+)
+def test_recipes_and_plugins_use_public_names_only(path: Path) -> None:
     private = [name for name in used(path) if not public(name)]
     assert not private, f"make {private} public in nvn/__init__.py, or do without"
 

@@ -32,6 +32,7 @@ def direct_dependencies() -> set[str]:
 
 def test_every_package_is_installed() -> None:
     wanted = packages("nvn", "nvn") | packages("recipes", "nvn_recipes")
+    wanted |= packages("plugins", "nvn_plugins")
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == wanted
 
 
@@ -112,7 +113,7 @@ def test_the_wheel_holds_what_it_should(built: Path) -> None:
     ):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not any(name.startswith(("tests/", "tools/", "recipes/")) for name in names)
+    assert not any(name.startswith(("tests/", "tools/", "recipes/", "plugins/")) for name in names)
 
 
 @pytest.mark.slow

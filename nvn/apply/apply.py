@@ -3,6 +3,7 @@
 DIR/<name>-<application>.png             a result
 DIR/<name>-<application>-compared.png    the picture and its result side by side
 DIR/contact-sheet.png                    thumbnails of all; the next page is contact-sheet-2.png
+DIR/before-after.html                    a page with a slider for each of the first hundred
 DIR/applied.yaml                         the run, each file's result, what was skipped and why,
                                          what is to be known of a result
 """
@@ -26,6 +27,7 @@ from PIL import Image
 
 from nvn.apply.contact_sheet import PAGE, Pair, beside, contact_sheet, small
 from nvn.apply.names import SHEET, places, spelled
+from nvn.apply.page import MOST, PAGE_NAME, Shown, page, shown
 from nvn.console import fail, progress, show
 from nvn.errors import DataError, NvnError, NvnWarning, RunError
 from nvn.files import atomic_write, disk
@@ -55,6 +57,7 @@ class Applied:
         skipped: The reason for each file that was skipped.
         notes: What is to be known of the result of a file, such as that no face was found.
         sheets: The contact sheets.
+        page: The page with sliders, if there is any result.
         interrupted: Whether a signal stopped it.
     """
 
@@ -62,6 +65,7 @@ class Applied:
     skipped: dict[Path, str] = field(default_factory=dict)
     notes: dict[Path, str] = field(default_factory=dict)
     sheets: list[Path] = field(default_factory=list)
+    page: Path | None = None
     interrupted: bool = False
 
 
@@ -133,6 +137,7 @@ class _Work:
     stop: Stop
     done: Applied = field(default_factory=Applied)
     pairs: list[Pair] = field(default_factory=list)
+    on_page: list[Shown] = field(default_factory=list)
     recorded: float = -math.inf  # when the list was written, and how long that took
     recording: float = 0.0
 
@@ -182,16 +187,27 @@ class _Work:
         if time.monotonic() - self.recorded > 20 * self.recording:
             self.record()
         self.pairs.append(Pair(printable(picture.place), small(made.before), small(made.shown)))
+        if len(self.on_page) < MOST:
+            self.on_page.append(shown(printable(picture.place), made.before, made.shown))
         if len(self.pairs) == PAGE:
-            self._page()
+            self._sheet()
 
     def finish(self) -> None:
         """Write the last contact sheet and applied.yaml; no signal interrupts it."""
         self.stop.save()
+        self._sheet()
         self._page()
         self.record(ended=not self.done.interrupted)
 
     def _page(self) -> None:
+        """Write the page, unless it would be empty."""
+        if self.on_page:
+            title = f"{self.trained.recipe.name}: {self.trained.application.name}"
+            content = page(title, self.on_page, len(self.done.results))
+            self.done.page = self.out / PAGE_NAME
+            atomic_write(self.done.page, content.encode())
+
+    def _sheet(self) -> None:
         """Write a contact sheet, unless it would be empty."""
         if not self.pairs:
             return
@@ -233,6 +249,8 @@ def report(applied: Applied, total: int, out: Path) -> None:
     _report_notes(applied.notes)
     for sheet in applied.sheets:
         show(f"contact sheet: {printable(sheet)}")
+    if applied.page is not None:
+        show(f"before and after: {printable(applied.page)}")
     if applied.skipped:
         lines = [f"{printable(path)}: {why}" for path, why in applied.skipped.items()]
         if len(lines) > _LISTED:

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
+from nvn.apply.page import PAGE_NAME
 from nvn.folders import MADE_BY_US, PictureFile
 
 __all__ = ["SHEET", "places", "spelled"]
 
 SHEET = "contact-sheet"
-_IS_OURS = re.compile(rf"{SHEET}(-\d+)?\.png|{re.escape(MADE_BY_US)}", re.IGNORECASE)
+_IS_OURS = re.compile(
+    rf"{SHEET}(-\d+)?\.png|{re.escape(MADE_BY_US)}|{re.escape(PAGE_NAME)}", re.IGNORECASE
+)
 # Of a result's name; file systems allow 255, and a temporary file's name is longer.
 _NAME_BYTES = 150
 

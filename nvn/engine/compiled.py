@@ -18,7 +18,7 @@ from nvn.engine.module_state import preserved_buffers
 from nvn.engine.operations import describe, slopes
 from nvn.engine.precision import Precision
 from nvn.planner import ir
-from nvn.planner.emit import Emitter, SuspendingEmitter
+from nvn.planner.emit import Emitter
 from nvn.planner.ir import Program
 from nvn.records import Pending, Scalar
 
@@ -36,7 +36,7 @@ class CompiledProgram:
         modules_with_buffers: The modules themselves, for their buffers.
         precision: Says how functions are called.
         recomputing: The players whose buffers backward passes would advance.
-        suspending: Whether the loop suspends where processes would exchange something.
+        emitter: Writes the source.
     """
 
     def __init__(
@@ -47,11 +47,10 @@ class CompiledProgram:
         modules_with_buffers: Mapping[str, nn.Module],
         precision: Precision,
         recomputing: Collection[str] = (),
-        *,
-        suspending: bool = False,
+        emitter: type[Emitter] = Emitter,
     ) -> None:
         self.program = program
-        emitted = (SuspendingEmitter if suspending else Emitter)(program).emit()
+        emitted = emitter(program).emit()
         self.source = emitted.text
         self._lines = emitted.lines
         self._filename = _filename(self.source)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain, repeat
@@ -33,7 +34,15 @@ from nvn.engine.dry_run.halves import not_means
 from nvn.engine.dry_run.purity import Untouched
 from nvn.engine.feed import Batch, BatchFeed, Minibatch
 from nvn.engine.interpreter import Interpreter
-from nvn.engine.iteration import Gradients, Iteration, Outcome, Stepping, no_path, nobody_steps
+from nvn.engine.iteration import (
+    Gradients,
+    Iteration,
+    Observer,
+    Outcome,
+    Stepping,
+    no_path,
+    nobody_steps,
+)
 from nvn.engine.kinds import Kinds, require_samples
 from nvn.engine.microbatches import MicroBatches
 from nvn.engine.module_state import Attributes, modes, modes_of, preserved_buffers
@@ -63,7 +72,8 @@ from nvn.game.players import Player, Team
 from nvn.game.schedule import Move
 from nvn.game.traversal import ancestors, batch_names, owner, roots
 from nvn.game.values import Term, Value
-from nvn.planner.ir import Program
+from nvn.planner.emit import Emitter, TellingEmitter, WrappingEmitter, suspending
+from nvn.planner.ir import Comment, Program
 from nvn.planner.planner import Pattern, Plan
 from nvn.planner.pulling import PullPlan, pull_plan, weighed
 from nvn.planner.turns import Turn
@@ -77,6 +87,10 @@ _T = TypeVar("_T")
 
 Play = Callable[[Iteration], Outcome]
 """Plays an iteration."""
+MoveWatcher = Callable[[Move, int], None]
+"""Is told of a move, and of the number of the iteration, from 1."""
+InstructionWatcher = Callable[[str, Move], AbstractContextManager[object]]
+"""Returns what an instruction runs inside, by its text and the move that it is part of."""
 
 
 class _Playing(NamedTuple):
@@ -87,12 +101,14 @@ class _Playing(NamedTuple):
         batches: How many batches it takes.
         optimizers: The names of the optimizers that step.
         players: The players who step.
+        moves: The move of each turn.
     """
 
     play: Play
     batches: int
     optimizers: tuple[str, ...]
     players: frozenset[str]
+    moves: tuple[Move, ...]
 
 
 class Engine:
@@ -188,6 +204,8 @@ class Engine:
         self._skip = skip
         self._playing: dict[Pattern, _Playing] = {}
         self._steady: _Playing | None = None  # where every iteration has the same pattern
+        self._watchers: tuple[MoveWatcher, MoveWatcher] | None = None  # before a move, and after
+        self._inside: InstructionWatcher | None = None
         self._looks: dict[Hashable, Play] = {}
         self._pull_plans: dict[Hashable, PullPlan] = {}
         add_optimizers(plan, optimizers, self.state)
@@ -271,7 +289,8 @@ class Engine:
             if norm is not None:
                 norms[player] = norm
 
-        run = self._iteration(feed, state.counters, done, step, self._processes)
+        observer = self._observer(playing, done + 1)
+        run = self._iteration(feed, state.counters, done, step, self._processes, observer)
         before = self._around.before_playing(run)
         state.flags.follow(before.flags)
         state.flags.require(playing.players)
@@ -297,6 +316,99 @@ class Engine:
         earlier = None if self._steady else state.records.get(self.phase)
         state.records[self.phase] = record.over(earlier)
         return record
+
+    def watch_moves(self, before: MoveWatcher, after: MoveWatcher) -> None:
+        """Have functions called before and after each move of `step`; replaces earlier ones.
+
+        Without them the loop that runs has no line of it. A move that is repeated (`times=`) is
+        told of each time. They run without gradients. What is computed before a move may be used
+        after it, so only `after` may change parameters, and those of the players who have just
+        moved: nothing has been computed with them yet (WGAN's clipping of weights, say).
+
+        Args:
+            before: Is given the move, and the number of the iteration, from 1.
+            after: The same, once everybody in it has stepped.
+
+        >>> import nvn
+        >>> from nvn import energies as en
+        >>> game = nvn.Game("line")
+        >>> x, y = game.batch("x", "y")
+        >>> f = game.player("f", torch.nn.Linear(1, 1))
+        >>> f.minimizes(en.mse(f(x), y))
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), sgd)
+        >>> engine.watch_moves(
+        ...     before=lambda move, step: None,
+        ...     after=lambda move, step: f.module.weight.clamp_(-0.5, 0.5),
+        ... )
+        >>> _ = engine.step({"x": torch.tensor([[1.0]]), "y": torch.tensor([[9.0]])})
+        >>> f.module.weight.item() <= 0.5
+        True
+        """
+        self._watchers = (before, after)
+        self._playing.clear()
+        self._steady = None
+
+    def watch_instructions(self, inside: InstructionWatcher | None) -> None:
+        """Have each instruction of the loop run inside a context manager: to measure it, say.
+
+        It makes a step slower. (The plain interpreter has no instructions.)
+
+        Args:
+            inside: Is given an instruction as text (`nvn plan --source` has its line), and the move
+                that it is part of, and returns a context manager. None ends it.
+
+        >>> import contextlib, nvn
+        >>> from nvn import energies as en
+        >>> game = nvn.Game("line")
+        >>> x, y = game.batch("x", "y")
+        >>> f = game.player("f", torch.nn.Linear(1, 1))
+        >>> f.minimizes(en.mse(f(x), y))
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> engine = nvn.Engine(nvn.plan(game, nvn.alternating(f)), sgd)
+        >>> seen = []
+        >>> @contextlib.contextmanager
+        ... def noted(text, move):
+        ...     seen.append(text)
+        ...     yield
+        >>> engine.watch_instructions(noted)
+        >>> _ = engine.step({"x": torch.tensor([[1.0]]), "y": torch.tensor([[2.0]])})
+        >>> seen[3]
+        'f_x = f(x)'
+        """
+        self._inside = inside
+        self._playing.clear()
+        self._steady = None
+
+    def _observer(self, playing: _Playing, step: int) -> Observer | None:
+        """Return what is told of an iteration; None where nobody wants to know."""
+        if self._watchers is None and self._inside is None:
+            return None
+        return Observer(
+            partial(self._tell, playing.moves, step), partial(self._around_instruction, playing)
+        )
+
+    def _around_instruction(
+        self, playing: _Playing, position: int
+    ) -> AbstractContextManager[object]:
+        if self._inside is None or not isinstance(playing.play, CompiledProgram):
+            return nullcontext()
+        before = playing.play.program.instructions[: position + 1]
+        turn = sum(isinstance(x, Comment) for x in before) - 1
+        return self._inside(str(before[-1]), playing.moves[turn])
+
+    @property
+    def _emitter(self) -> type[Emitter]:
+        """What writes the loop that trains: with no line that nobody asks for."""
+        if self._inside is not None:
+            return WrappingEmitter
+        return Emitter if self._watchers is None else TellingEmitter
+
+    def _tell(self, moves: Sequence[Move], step: int, turn: int, begins: bool) -> None:
+        if self._watchers is not None:
+            before, after = self._watchers
+            with torch.no_grad():
+                (before if begins else after)(moves[turn], step)
 
     def _explain(self, error: Exception, batch: Batch, step: int) -> None:
         """Tell what is wrong with a batch that something fails on, if it is not as the first was.
@@ -416,6 +528,7 @@ class Engine:
         number: int,
         step: Stepping,
         processes: Processes = ALONE,
+        observer: Observer | None = None,
     ) -> Iteration:
         return Iteration(
             feed,
@@ -426,6 +539,7 @@ class Engine:
             self._computing,
             step,
             processes,
+            observer,
         )
 
     def _playing_of(self, pattern: Pattern) -> _Playing:
@@ -441,17 +555,18 @@ class Engine:
             steps = dict.fromkeys(turn.optimizer(p) for turn in turns for p in turn.terms)
             movers = frozenset(p for turn in turns for p in turn.terms)
             batches = self.plan.batches(pattern)
-            self._playing[pattern] = _Playing(play, batches, tuple(steps), movers)
+            moves = tuple(turn.move for turn in turns)
+            self._playing[pattern] = _Playing(play, batches, tuple(steps), movers, moves)
         return self._playing[pattern]
 
     def _stepping(self, program: Program) -> Play:
         """Return what plays iterations in which players step."""
         if self._accumulate == 1 or not program.exchanges:
-            return self._compiled(program)
-        suspending = self._compiled(program, suspending=True)
-        return MicroBatches(suspending, self._accumulate, self.state.modules.values())
+            return self._compiled(program, self._emitter)
+        parts = self._compiled(program, suspending(self._emitter))
+        return MicroBatches(parts, self._accumulate, self.state.modules.values())
 
-    def _compiled(self, program: Program, *, suspending: bool = False) -> CompiledProgram:
+    def _compiled(self, program: Program, emitter: type[Emitter] = Emitter) -> CompiledProgram:
         return CompiledProgram(
             program,
             self._callables,
@@ -459,7 +574,7 @@ class Engine:
             self.state.modules,
             self._precision,
             self._recomputing,
-            suspending=suspending,
+            emitter,
         )
 
     def _placed(self, batch: Minibatch) -> Batch:
@@ -653,7 +768,12 @@ class Engine:
         return self._looks[key]
 
     def values(
-        self, batch: Minibatch, wanted: Sequence[Value | str], *, training: bool = False
+        self,
+        batch: Minibatch,
+        wanted: Sequence[Value | str],
+        *,
+        training: bool = False,
+        draw: int = 0,
     ) -> Any:
         """Return the values of `wanted`, as constants, in the same order.
 
@@ -664,6 +784,7 @@ class Engine:
             wanted: Values of the game, energies among them; or their names, given with `.named` or
                 as records and plans have them.
             training: Whether modules run in training mode (their buffers stay as they are).
+            draw: Samples and noise are others for each number from 0; the same for the same.
 
         Raises:
             GameError: A value is of another game, or there is none of a name.
@@ -672,6 +793,8 @@ class Engine:
         self._refuse_foreign(nodes)
         placed = self._precision.batch(batch)
         counters = self.state.next_counters()
+        for _ in range(draw):
+            counters.next_draws()
         look = partial(self._interpreter.values, nodes, placed, counters, training=training)
         values = self._only_looking(look)
         return [values[node] for node in nodes]

@@ -173,7 +173,8 @@ class Interpreter:
         objectives: dict[str, Scalar] = {}
         batch: Mapping[str, Any] = {}
         try:
-            for turn in turns:
+            for number, turn in enumerate(turns):
+                run.moving(number)
                 if turn.takes == "noise":
                     run.redraw()
                 elif turn.takes:
@@ -182,6 +183,7 @@ class Interpreter:
                 move = self.move_gradients(turn.terms, batch, run.counters, run.number, keep=movers)
                 for player, gradients in move.gradients.items():
                     run.step(player, gradients, turn.optimizer(player))
+                run.moved(number)
                 energies |= {names[energy]: value for energy, value in move.energies.items()}
                 objectives |= move.objectives
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -20,6 +20,18 @@ from nvn.records import Scalar
 Gradients: TypeAlias = Sequence[Tensor | None]
 Stepping: TypeAlias = Callable[[str, str, Gradients | None], None]
 """Steps a player, with the optimizer of a name, along its gradients (None: what `.grad` has)."""
+
+
+class Observer(NamedTuple):
+    """What is told of an iteration while it is played.
+
+    Attributes:
+        turn: Is told of a turn, by its number from 0: that it begins (True), or has ended.
+        instruction: What an instruction of the program runs inside, by its position.
+    """
+
+    turn: Callable[[int, bool], None]
+    instruction: Callable[[int], AbstractContextManager[object]]
 
 
 class Outcome(NamedTuple):
@@ -51,6 +63,7 @@ class Iteration:
         computing: The context in which samples are drawn (their dtype), if it matters.
         step: Steps a player.
         processes: Who plays along; nobody, where one only looks.
+        observer: Is told of what happens, if anybody wants to know.
 
     Attributes:
         draws: Whether any call may draw from the global streams.
@@ -62,6 +75,7 @@ class Iteration:
         "_computing",
         "_feed",
         "_generators",
+        "_observer",
         "_processes",
         "_saved",
         "_step",
@@ -81,6 +95,7 @@ class Iteration:
         computing: Callable[[], Any] | None,
         step: Stepping,
         processes: Processes = ALONE,
+        observer: Observer | None = None,
     ) -> None:
         self.counters = counters
         self.number = number
@@ -90,6 +105,7 @@ class Iteration:
         self._generators = generators
         self._computing = computing
         self._step = step
+        self._observer = observer
         self._batch = Batch()
         self._saved = False
         self._processes = processes
@@ -109,6 +125,20 @@ class Iteration:
             self._saved = True  # first: what is interrupted in between is restored
             self._streams.save()
         return self._batch
+
+    def moving(self, turn: int) -> None:
+        """Tell that a turn begins."""
+        if self._observer is not None:
+            self._observer.turn(turn, True)
+
+    def moved(self, turn: int) -> None:
+        """Tell that a turn has ended: everybody in it has stepped."""
+        if self._observer is not None:
+            self._observer.turn(turn, False)
+
+    def inside(self, position: int) -> AbstractContextManager[object]:
+        """Return what an instruction runs inside."""
+        return nullcontext() if self._observer is None else self._observer.instruction(position)
 
     @property
     def batch(self) -> Batch:

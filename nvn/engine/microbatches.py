@@ -10,6 +10,7 @@ is computed once for each part; and no more is kept of a part than the plan keep
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -250,6 +251,17 @@ class _PartOfIteration(Iteration):
         super().redraw()
         if not self._part:
             self._whole.run.redraw()
+
+    def moving(self, turn: int) -> None:
+        if not self._part:
+            self._whole.run.moving(turn)
+
+    def moved(self, turn: int) -> None:
+        if not self._part:
+            self._whole.run.moved(turn)
+
+    def inside(self, position: int) -> AbstractContextManager[object]:
+        return self._whole.run.inside(position)
 
     def restore(self) -> None:
         """Restore nothing: the iteration does, once for all parts."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nvn import pytree
@@ -192,6 +193,17 @@ class Team:
 
     def __repr__(self) -> str:
         return f"<Team {self.name}: {', '.join(member.name for member in self.members)}>"
+
+
+@contextmanager
+def objectives_kept(players: Iterable[Player]) -> Iterator[None]:
+    """Let players' objectives be afterwards what they were."""
+    before = [(player, player.objective) for player in players]
+    try:
+        yield
+    finally:
+        for player, objective in before:
+            player._objective = objective
 
 
 def _is_tensor(x: object) -> bool:

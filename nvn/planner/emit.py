@@ -62,12 +62,19 @@ class Emitter:
         """Return the function's source."""
         lines = [self.head, *(INDENT + line for line in self.prologue())]
         owners: dict[int, int] = {}
+        turn = -1
         for position, instruction in enumerate(self.program.instructions):
-            if isinstance(instruction, ir.Comment) and position:
+            begins = isinstance(instruction, ir.Comment)
+            if turn >= 0 and (begins or isinstance(instruction, ir.Return)):
+                lines += [INDENT + line for line in self.move(turn, begins=False)]
+            if begins and position:
                 lines.append("")
             for line in self.instruction(instruction, position):
                 lines.append(INDENT + line)
                 owners[len(lines)] = position
+            if begins:  # a turn begins with what is said of it, and ends where the next begins
+                turn += 1
+                lines += [INDENT + line for line in self.move(turn, begins=True)]
         return Source("\n".join(lines) + "\n", owners)
 
     def prologue(self) -> Iterator[str]:
@@ -137,6 +144,10 @@ class Emitter:
                 raise AssertionError(x)
 
     # --- where the loop meets its engine ---
+
+    def move(self, number: int, begins: bool) -> Iterator[str]:
+        """Yield what stands where a turn begins, or has ended; `number` counts turns from 0."""
+        yield from ()
 
     def next_batch(self, x: ir.NextBatch) -> Iterator[str]:
         """Yield what takes a batch, or draws samples anew."""
@@ -229,6 +240,30 @@ class Emitter:
         yield f"del {', '.join(map(str, slots))}"
 
 
+class TellingEmitter(Emitter):
+    """Writes the loop of an engine that has been asked to tell of its moves (`watch_moves`).
+
+    Any other loop has no line of it, and so no cost.
+    """
+
+    def move(self, number: int, begins: bool) -> Iterator[str]:
+        """Yield what tells of a turn."""
+        yield f"run.{'moving' if begins else 'moved'}({number})"
+
+
+class WrappingEmitter(TellingEmitter):
+    """Writes the loop of an engine whose instructions are watched (`watch_instructions`)."""
+
+    def instruction(self, x: Instruction, position: int) -> Iterator[str]:
+        """Yield the lines of one instruction, inside what watches it."""
+        lines = [*super().instruction(x, position)]
+        if isinstance(x, ir.Comment | ir.Return) or not lines:
+            yield from lines
+        else:
+            yield f"with run.inside({position}):"
+            yield from (INDENT + line for line in lines)
+
+
 class SuspendingEmitter(Emitter):
     """Writes a program as a generator, which suspends where processes exchange something.
 
@@ -248,6 +283,11 @@ class SuspendingEmitter(Emitter):
                 yield from folded(f"{_list(outs)} = yield run.means({_list(sources)})")
             case _:
                 yield from super().instruction(x, position)
+
+
+def suspending(emitter: type[Emitter]) -> type[Emitter]:
+    """Return what writes a loop as an emitter does, but as one that suspends."""
+    return type(f"Suspending{emitter.__name__}", (SuspendingEmitter, emitter), {})
 
 
 def amount(scale: Scale) -> str:

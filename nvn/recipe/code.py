@@ -49,15 +49,15 @@ def lies_inside(recipe: Path, folder: Path) -> bool:
     return recipe.resolve().is_relative_to(folder.resolve())
 
 
-def require_outside(recipe: Path, folder: Path) -> None:
-    """Refuse a recipe in the run's folder that names it: its code may be a stranger's.
+def require_outside(file: Path, folder: Path, what: str = "recipe") -> None:
+    """Refuse a recipe or plugin in the run's folder that names it: its code may be a stranger's.
 
     Raises:
         RunError: It lies there.
     """
-    if lies_inside(recipe, folder):
+    if lies_inside(file, folder):
         raise RunError(
-            f"the recipe that the run {folder} names, {recipe}, lies in that folder itself, which "
+            f"the {what} that the run {folder} names, {file}, lies in that folder itself, which "
             "may come from anybody, and its code would be run: read it, and give --trust, or "
             "nvn.trained(…, trust=True)"
         )

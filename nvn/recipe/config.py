@@ -172,27 +172,32 @@ def read_yaml(path: Path) -> Mapping[str, object]:
     return content
 
 
-def read_settings(pairs: Iterable[str]) -> dict[str, object]:
-    """Parse `name=value` pairs of the command line; values are YAML, `a.b=1` sets `b` in `a`."""
+def read_settings(pairs: Iterable[str], given: str = "--set ") -> dict[str, object]:
+    """Parse `name=value` pairs of the command line; values are YAML, `a.b=1` sets `b` in `a`.
+
+    Args:
+        pairs: The pairs.
+        given: What stands before them on the command line.
+    """
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not (equals and name):
-            raise ConfigError(f"--set {pair}: expected name=value, e.g. --set steps=500")
+            raise ConfigError(f"{given}{pair}: expected name=value, e.g. {given}steps=500")
         try:
             value = parse(text)
         except ConfigError:
             value = text  # not YAML: a string
         *within, last = name.split(".")
         if len(within) > _DEEPEST:
-            raise ConfigError(f"--set {shortened(pair)}: groups are nested too deeply")
+            raise ConfigError(f"{given}{shortened(pair)}: groups are nested too deeply")
         inner = settings
         for group in within:
             inner = inner.setdefault(group, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"--set {pair}: {group!r} is already set to a single value")
+                raise ConfigError(f"{given}{pair}: {group!r} is already set to a single value")
         if isinstance(inner.get(last), dict) and not isinstance(value, dict):
-            raise ConfigError(f"--set {pair}: settings of {last!r} are already set")
+            raise ConfigError(f"{given}{pair}: settings of {last!r} are already set")
         inner[last] = overlaid(inner, {last: value})[last]
     return settings
 

@@ -2,7 +2,8 @@
 
 The folder of a recipe file becomes a package, so that a recipe imports its neighbors.
 The recipes that come with nvn are the package `nvn_recipes`; a file in its folder is loaded as a
-module of that package, so that no file is imported twice under two names.
+module of that package, so that no file is imported twice under two names. Other packages have
+recipes by their entry points `nvn.recipes`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -29,10 +32,13 @@ __all__ = [
     "INSTALLED",
     "RecipeSource",
     "Summary",
+    "importable",
     "installed_folder",
     "installed_recipes",
     "is_installed_name",
     "load_recipe",
+    "module_file",
+    "module_of",
     "recipe_file",
 ]
 
@@ -58,8 +64,8 @@ class RecipeSource:
     @property
     def origin(self) -> str:
         """The argument of `load_recipe` that finds it again: an installed name, or a full path."""
-        folder, path = installed_folder(), self.path.resolve()
-        return self.name if folder and folder.resolve() == path.parent else str(path)
+        path = self.path.resolve()
+        return next((i.name for i in _installed() if i.path.resolve() == path), str(path))
 
     def build(self, config: Config) -> Recipe:
         """Build the modules and declare the game."""
@@ -96,20 +102,7 @@ def load_recipe(path_or_name: str) -> RecipeSource:
             `recipe`. Errors raised by the file's own code are not caught.
     """
     path = recipe_file(path_or_name)
-    try:
-        compile(content_of(path), str(path), "exec", dont_inherit=True)
-    except SyntaxError as error:
-        line = (error.text or "").strip()
-        where = f"{path}, line {error.lineno}" if error.lineno else str(path)
-        told = f"{where}: {error.msg}" + (f": `{line}`" if line else "")
-        raise ConfigError("\n".join([told, *_marked(error)])) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise ConfigError(f"cannot read {path}: {error}") from None
-    except (RecursionError, MemoryError):  # which are Python's for what is nested without end
-        raise ConfigError(f"cannot read {path}: it is nested too deeply") from None
-    return _source(path, _module(path))
+    return _source(path, module_of(path))
 
 
 def _marked(error: SyntaxError) -> list[str]:
@@ -117,11 +110,58 @@ def _marked(error: SyntaxError) -> list[str]:
     return "".join(traceback.format_exception_only(error)).splitlines()[1:-1]
 
 
+@dataclass(frozen=True)
+class _Installed:
+    """A recipe that is found by its name: the file, and the module that it is."""
+
+    name: str
+    path: Path
+    module: str
+
+
 def installed_recipes() -> tuple[Summary, ...]:
-    """Return the recipes that come with nvn, without importing them."""
+    """Return the recipes that are found by name, without importing them.
+
+    They are those that come with nvn, and those of other packages: their entry points in the group
+    `nvn.recipes`, each a name and a module (`rings = "my_package.rings"`).
+    """
+    summaries = ((each.name, _summary(each.path)) for each in _installed())
+    return tuple(Summary(name, found.line) for name, found in summaries if found is not None)
+
+
+def _installed() -> Iterator[_Installed]:
     folder = installed_folder()
-    files = sorted(folder.glob("*.py")) if folder else []
-    return tuple(filter(None, (_summary(path) for path in files)))
+    taken = set()
+    for path in sorted(folder.glob("*.py")) if folder else []:
+        taken.add(path.stem)
+        yield _Installed(path.stem, path, f"{INSTALLED}.{path.stem}")
+    for entry in sorted(entry_points(group="nvn.recipes"), key=lambda entry: entry.name):
+        file = module_file(entry.value)
+        if entry.name not in taken and file is not None:  # (nvn's own come first)
+            taken.add(entry.name)
+            yield _Installed(entry.name, file, entry.value)
+
+
+def importable(name: str) -> str | None:
+    """Return the module that an installed recipe is; None of a file."""
+    return next((each.module for each in _installed() if each.name == name), None)
+
+
+def module_file(module: str) -> Path | None:
+    """Return the file of a module that is installed; nothing is imported, nor its packages."""
+    name, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    for part in rest:
+        # (importlib.util.find_spec would run the package's code.)
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    found = spec is not None and spec.has_location and spec.origin is not None
+    return Path(str(spec.origin)) if spec is not None and found else None
 
 
 def installed_folder() -> Path | None:
@@ -144,10 +184,9 @@ def recipe_file(path_or_name: str) -> Path:
         ConfigError: There is none.
     """
     path = Path(path_or_name)
-    folder = installed_folder()
     bare = is_installed_name(path_or_name)
-    if bare and folder and (folder / f"{path_or_name}.py").is_file():
-        return folder / f"{path_or_name}.py"
+    if bare and (known := next((i for i in _installed() if i.name == path_or_name), None)):
+        return known.path
     if path.is_dir():
         near = ", ".join(sorted(str(p) for p in path.glob("*.py") if _summary(p)))
         raise ConfigError(
@@ -161,6 +200,12 @@ def recipe_file(path_or_name: str) -> Path:
             raise ConfigError(f"{path_or_name} is no regular file; expected a recipe's")
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.py") if p.is_file()])
         raise ConfigError(f"there is no recipe file {path_or_name}.{near}")
+    broken = [entry for entry in entry_points(group="nvn.recipes") if entry.name == path_or_name]
+    if broken:
+        raise ConfigError(
+            f"the installed recipe {path_or_name!r} is to be the module {broken[0].value}, and "
+            "there is none: install its package again, or tell whoever made it"
+        )
     names = [summary.name for summary in installed_recipes()]
     raise ConfigError(
         f"there is no installed recipe {path_or_name!r}.{did_you_mean(path_or_name, names)} "
@@ -169,12 +214,32 @@ def recipe_file(path_or_name: str) -> Path:
     )
 
 
-def _module(path: Path) -> ModuleType:
-    """Import a recipe file as a module of the package that its folder becomes."""
+def module_of(path: Path) -> ModuleType:
+    """Import a file as a module of the package that its folder becomes, or is.
+
+    Raises:
+        ConfigError: It cannot be read, or is not valid Python. Errors of its own are not caught.
+    """
+    try:
+        compile(content_of(path), str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        where = f"{path}, line {error.lineno}" if error.lineno else str(path)
+        told = f"{where}: {error.msg}" + (f": `{line}`" if line else "")
+        raise ConfigError("\n".join([told, *_marked(error)])) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    except (RecursionError, MemoryError):  # which are Python's for what is nested without end
+        raise ConfigError(f"cannot read {path}: it is nested too deeply") from None
     folder = path.resolve().parent
-    installed = installed_folder()
-    if installed and installed.resolve() == folder:
+    own = installed_folder()
+    if own and own.resolve() == folder:  # a recipe, or a neighbor that is none
         return importlib.import_module(f"{INSTALLED}.{path.stem}")
+    known = next((i for i in _installed() if i.path.resolve() == path.resolve()), None)
+    if known is not None:
+        return importlib.import_module(known.module)
     name = f"{make_package(folder)}.{path.stem.replace('.', '_')}"
     loader = NeighborLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from nvn.engine.engine import Engine
     from nvn.engine.optimizers import Optimizers
 
-__all__ = ["MAIN", "Application", "Evaluation", "Phase", "Preview", "Recipe"]
+__all__ = ["MAIN", "Application", "Evaluation", "Phase", "Preview", "Recipe", "Sampling"]
 
 MAIN = "main"  # the phase of the game itself
-_LISTS = ("phases", "evaluations", "previews")
+_LISTS = ("phases", "evaluations", "previews", "plugins")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # valid as a file name
 
 Metrics: TypeAlias = Mapping[str, float]
@@ -174,6 +174,30 @@ class Application:
         return picture
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How a trained game makes pictures from nothing but noise; `nvn sample` runs it.
+
+    Attributes:
+        fn: A function of the engine and a number that returns so many pictures, or one picture that
+            shows so many samples. It runs as an evaluation does, its random streams from a seed on.
+
+    >>> import PIL.Image
+    >>> def blank(engine: Engine, count: int) -> list[Image]:
+    ...     return [PIL.Image.new("L", (8, 8))] * count
+    >>> len(Sampling(blank).pictures(None, 3))
+    3
+    """
+
+    fn: Callable[[Engine, int], Sequence[Image] | Image]
+
+    def pictures(self, engine: Engine, count: int) -> list[Image]:
+        """Run it, and check that it returns pictures."""
+        made = self.fn(engine, count)
+        listed: Iterable[Any] = made if isinstance(made, list | tuple) else [made]
+        return [_checked_picture(picture, "sampling") for picture in listed]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A game with all that its training needs.
@@ -192,6 +216,8 @@ class Recipe:
         previews: Pictures to make during training and at the end.
         early_stopping: When to end the game before its last step, if ever.
         application: What the trained game does to a picture of the user's, if anything.
+        sampling: How the trained game makes pictures from noise, if it does.
+        plugins: Objects with hooks (nvn.plugins), for every run of this recipe.
 
     Raises:
         ConfigError: Naming everything that is invalid.
@@ -234,6 +260,8 @@ class Recipe:
     previews: Sequence[Preview] = ()
     early_stopping: EarlyStopping | None = None
     application: Application | None = None
+    sampling: Sampling | None = None
+    plugins: Sequence[object] = ()
 
     def __post_init__(self) -> None:
         for group in _LISTS:
@@ -274,6 +302,10 @@ def _recipe_problems(recipe: Recipe) -> Iterator[str]:
         yield from _name_problems(recipe)
     if recipe.early_stopping is not None:
         yield from _early_stopping_problems(recipe)
+    if recipe.sampling is not None:
+        yield from _type_problems("sampling", recipe.sampling, Sampling)
+    if isinstance(recipe.sampling, Sampling) and not callable(recipe.sampling.fn):
+        yield f"sampling: fn: found {_kind(recipe.sampling.fn)}, expected a function"
     if recipe.application is not None:
         yield from _type_problems("application", recipe.application, Application)
     if isinstance(recipe.application, Application):

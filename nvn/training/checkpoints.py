@@ -53,14 +53,21 @@ class Checkpoints:
         saving: When to save, and what to keep.
         about: What to write about each, such as the run's name.
         phases: The run's phases, in order.
+        written: Is told where each is, once it is whole.
 
     Attributes:
         disabled: Whether none is written, because the state cannot be saved.
     """
 
     def __init__(
-        self, folder: Path, saving: Saving, about: Mapping[str, Any], phases: Sequence[str]
+        self,
+        folder: Path,
+        saving: Saving,
+        about: Mapping[str, Any],
+        phases: Sequence[str],
+        written: Callable[[Place, Path], object] = lambda place, path: None,
     ) -> None:
+        self._written = written
         self._folder = folder
         self._saving = saving
         self._about = about
@@ -143,8 +150,12 @@ class Checkpoints:
         if pending is None:
             return
         assert self._pending_at is not None
+        done = False
         with self._tolerated(self._pending_at):
             self._took = self._copied + pending.result()
+            done = True
+        if done:
+            self._written(self._pending_at, self._folder / self._pending_at.name)
 
     def newest(self) -> Mapping[str, Any] | None:
         """Return the state of the newest one that is whole, by parts; None if there is none."""

@@ -104,6 +104,8 @@ class Loop:
             outcome = self.stop.reason or "interrupted"
         except BaseException as error:
             with _with_note_on(error):
+                self.hook.failed(error=error)
+            with _with_note_on(error):
                 self._finish("failed", error)
             raise
         return self._finish(outcome)
@@ -118,7 +120,9 @@ class Loop:
                 if self.lead.broken or not self.divergence.behind(error):
                     raise
                 self.between_steps = False
-                self._go_back(self.divergence.explained(phase, error), error)
+                explained = self.divergence.explained(phase, error)
+                self.hook.diverged(phase=phase, error=explained, policy=self.divergence.policy)
+                self._go_back(explained, error)
         # Before anything is measured, drawn or printed.
         self._checkpoint(wait=True)
         self._save_weights(None)
@@ -247,10 +251,7 @@ class Loop:
     def _finish(self, outcome: Outcome, error: BaseException | None = None) -> Run:
         self.stop.save()  # again: a signal may have come just before
         self._save_weights(error)
-        if self.between_steps:
-            with contextlib.suppress(RunError):  # of what is not finite there is no checkpoint
-                self._checkpoint(wait=True)
-        self.checkpoints.close()
+        told = self._save_last()
         progress = self.state.progress
         assert self.weights is not None
         beside = self._failed_beside()
@@ -259,7 +260,7 @@ class Loop:
         run = Run(
             recipe=self.recipe,
             folder=self.folder.path,
-            outcome="failed" if self.folder.lost else outcome,
+            outcome="failed" if self.folder.lost or told else outcome,
             engine=self.engines[MAIN],
             weights=self.weights,
             steps=self.state.steps,
@@ -267,7 +268,7 @@ class Loop:
             pictures={name: self.folder.path / file for name, file in progress.pictures.items()},
             best={name: dataclasses.asdict(best) for name, best in progress.best.items()},
             seconds=time.monotonic() - self.started,
-            error=error or beside,
+            error=error or told or beside,
         )
         self.folder.end(run)
         self.lead.end(
@@ -278,9 +279,24 @@ class Loop:
         with contextlib.nullcontext() if beside is None else _with_note_on(beside):
             self.hook.run_finished(run=run)
         self.folder.raise_lost()
+        if told is not None:
+            raise told
         if beside is not None and self.stop.reason not in ("interrupted", "preempted"):
             raise beside from next(iter(self.evaluations.failed.values()), None)
         return run
+
+    def _save_last(self) -> Exception | None:
+        """Save the state, and return the error of a plugin that was told of it: the run ends."""
+        try:
+            try:
+                if self.between_steps:
+                    with contextlib.suppress(RunError):  # of what is not finite there is none
+                        self._checkpoint(wait=True)
+            finally:
+                self.checkpoints.close()
+        except Exception as error:  # noqa: BLE001  (whatever it is: the run is finished first)
+            return error
+        return None
 
     def _failed_beside(self) -> IncompleteError | None:
         """Return what says that evaluations or previews failed, or pictures were not written."""

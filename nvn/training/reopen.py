@@ -17,6 +17,7 @@ from nvn.recipe.code import changed_code, kept_differs, lies_inside, require_out
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.groups import leaves
 from nvn.recipe.loading import RecipeSource, load_recipe, recipe_file
+from nvn.training.plugin_loading import plugin_file
 from nvn.training.resume import check_run
 from nvn.training.run_file import RunFile, read_run
 from nvn.training.saving import Saving
@@ -55,6 +56,7 @@ class Reopened:
             "deterministic": about.deterministic,
             "on_divergence": about.on_divergence,
             "pulls_every": about.pulls_every,
+            "plugins": about.plugins,
             "saving": Saving(**about.saving.model_dump()),
         }
 
@@ -101,11 +103,13 @@ def reopen(
         folder: The run's folder.
         settings: Settings to change.
         changed: Whether the recipe, what it imports, or settings may differ from what they were.
-        trust: Whether the recipe may lie in the run's own folder, which may come from anybody.
+        trust: Whether the recipe and plugins may lie in the run's own folder, which may come from
+            anybody.
         telling: Is told which recipe's code will be run, before it is; and the differences.
 
     Raises:
-        RunError: Something differs; the run was started from Python; or its folder has the recipe.
+        RunError: Something differs; the run was started from Python; or its folder has the recipe
+            or a plugin.
         ConfigError: There is no such recipe any more, or a setting is invalid.
     """
     about = read_run(folder)
@@ -120,6 +124,11 @@ def reopen(
         require_outside(path, folder)
     inside = ", which lies in that folder" if lies_inside(path, folder) else ""
     telling(f"recipe: {path}{inside}")
+    for plugin in about.plugins:
+        file = plugin_file(plugin)
+        if file is not None and not trust:
+            require_outside(file, folder, "plugin")
+        telling(f"plugin: {plugin}")
     differences = [*_code_differences(folder, about.code, path)]
     if differences and not changed:  # before any of that code is run
         raise RunError(_refusal(folder, differences))

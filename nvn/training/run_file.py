@@ -42,6 +42,7 @@ class RunFile(pydantic.BaseModel):
     pulls_every: Annotated[int, pydantic.Field(ge=1)] | Literal["auto", "off"] = "auto"
     compile: list[str] = pydantic.Field(default_factory=list)
     accumulate: int = pydantic.Field(default=1, ge=1)
+    plugins: list[str] = pydantic.Field(default_factory=list)
     accelerator: str = "auto"
     precision: str = "32-true"
     processes: int = pydantic.Field(default=1, ge=1)

@@ -13,25 +13,30 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nvn.console import is_watched
 from nvn.data import Share
+from nvn.engine.engine import Engine
 from nvn.errors import ConfigError, NvnWarning
+from nvn.game.players import objectives_kept
+from nvn.game.schedule import Move
 from nvn.recipe.build import PhaseData, make_engines
 from nvn.recipe.goal import Goal
-from nvn.recipe.recipe import MAIN, Recipe
+from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.streams import preserved, seed_all
 from nvn.training.balance import Balance
-from nvn.training.checkpoints import Checkpoints
+from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.determinism import deterministic as held_deterministic
 from nvn.training.divergence import Divergence, OnDivergence, check_policy
 from nvn.training.evaluating import Evaluations, check_goals
+from nvn.training.extending import extended
 from nvn.training.fabric import launched
 from nvn.training.finite_guard import FiniteGuard
 from nvn.training.hooks import plugin_manager
 from nvn.training.looks import Looks, PullsEvery, check_every
 from nvn.training.loop import Loop
+from nvn.training.plugin_loading import load_plugin, whole
 from nvn.training.processes.alike import facts_of
 from nvn.training.processes.connections import lines_of
 from nvn.training.processes.following import Following, Leader
@@ -109,7 +114,8 @@ def train(
             gradients, steps and records are those of the whole.
         pulls_every: After how many steps each to look at who pulls (docs/pulls.md); "auto", so that
             it takes 1 % of the passes at most; or "off". The training is the same, to the bit.
-        plugins: Objects with hooks (nvn.plugins).
+        plugins: Objects with hooks (nvn.plugins); or texts that name one, as for `--plugin`, which
+            `nvn resume` finds again.
         progress: Whether the run is shown while it goes on, where that is a terminal or a notebook
             (docs/live.md). Elsewhere nothing is printed.
         files: Further text files for the run's folder, by name.
@@ -145,10 +151,11 @@ def train(
     {'main': 300}
     """
     stop = Stop(max_time)
-    plugins = [*plugins]
-    if progress and is_watched() and not any(isinstance(x, Reporter) for x in plugins):
-        plugins.append(Reporter())
-    manager = plugin_manager(plugins)
+    asked = [*plugins]
+    given = [load_plugin(each) if isinstance(each, str) else each for each in asked]
+    if progress and is_watched() and not any(isinstance(x, Reporter) for x in given):
+        given.append(Reporter())
+    plugin_manager(given)  # what is wrong with them is told before anything is built
     check_policy(on_divergence)
     check_every(pulls_every)
     options = {
@@ -161,7 +168,7 @@ def train(
         "accumulate": accumulate,
     }
     with ExitStack() as stack:
-        for plugin in plugins:
+        for plugin in given:
             if isinstance(plugin, Reporter | Watch):
                 stack.callback(plugin.close)
         fabric = fabric or stack.enter_context(launched())
@@ -170,6 +177,9 @@ def train(
         others = stack.enter_context(_connected(fabric))
         _seed_everything(seed)
         recipe = _built(recipe)
+        manager = plugin_manager([*recipe.plugins, *given])
+        stack.enter_context(objectives_kept(recipe.game.players.values()))
+        recipe = extended(recipe, manager.hook)
         recipe = _with_steps(recipe, max_steps, more_steps)
         goals = _goals(recipe, saving)
         others.compare(partial(facts_of, recipe, fabric, options, origin))
@@ -178,6 +188,7 @@ def train(
         )
         data = PhaseData(recipe, seed=seed, share=Share(fabric.global_rank, fabric.world_size))
         state = RunState(recipe, engines[MAIN].state, data)
+        _watch_moves(recipe, engines, manager.hook)  # in all processes: they may change weights
         if isinstance(others, Leader):
             stack.enter_context(deaf())
             return Following(recipe, engines, state, others).run()
@@ -194,7 +205,11 @@ def train(
             )
         if more_steps:
             state.progress.go_on()
-        kept = {**options, "pulls_every": pulls_every}
+        kept = {
+            **options,
+            "pulls_every": pulls_every,
+            "plugins": [whole(each) for each in asked if isinstance(each, str)],
+        }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, kept)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
         guard = FiniteGuard(skips=on_divergence == "skip")
@@ -218,6 +233,7 @@ def train(
             saving,
             about={"recipe": recipe.name, "run": earlier.id},
             phases=[phase.name for phase in recipe.all_phases],
+            written=partial(_tell_written, manager.hook),
         )
         loop = Loop(
             recipe=recipe,
@@ -321,6 +337,26 @@ def _goals(recipe: Recipe, saving: Saving) -> frozenset[Goal]:
     goals = frozenset(g for g in (saving.goal, early.goal if early else None) if g is not None)
     check_goals(recipe, goals)
     return goals
+
+
+def _watch_moves(recipe: Recipe, engines: Mapping[str, Engine], hook: Any) -> None:
+    """Have plugins told of moves, where any wants to know: else the loops have no line of it."""
+    if not (hook.move_started.get_hookimpls() or hook.move_done.get_hookimpls()):
+        return
+    for phase in recipe.all_phases:
+        engine = engines[phase.name]
+        engine.watch_moves(
+            before=partial(_tell_move, hook.move_started, phase, engine),
+            after=partial(_tell_move, hook.move_done, phase, engine),
+        )
+
+
+def _tell_move(hook: Any, phase: Phase, engine: Engine, move: Move, step: int) -> None:
+    hook(phase=phase, step=step, move=move, engine=engine)
+
+
+def _tell_written(hook: Any, place: Place, path: Path) -> None:
+    hook.checkpointed(phase=place.phase, step=place.step, path=path)
 
 
 def _with_steps(recipe: Recipe, most: int | None, more: int) -> Recipe:

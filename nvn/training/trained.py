@@ -103,6 +103,27 @@ class Trained:
         with in_eval_mode(self.engine, self.seed, self.device):
             return application.result(self.engine, rgb(image))
 
+    def sample(self, count: int, *, seed: int | None = None) -> list[Image]:
+        """Make pictures from noise, as the recipe says (`nvn.Sampling`).
+
+        Args:
+            count: How many; a recipe that draws its samples in one picture returns that.
+            seed: What they are drawn from; the run's seed if None.
+
+        Raises:
+            ConfigError: The recipe does not say how, or `count` is less than 1.
+        """
+        if count < 1:
+            raise ConfigError(f"{count} samples: expected at least 1")
+        if self.recipe.sampling is None:
+            raise ConfigError(
+                f"the recipe {self.recipe.name!r} does not say how to sample: pass "
+                "sampling=nvn.Sampling(fn) to its nvn.Recipe(…), where fn takes the engine and a "
+                "number and returns so many PIL.Image.Images"
+            )
+        with in_eval_mode(self.engine, self.seed if seed is None else seed, self.device):
+            return self.recipe.sampling.pictures(self.engine, count)
+
 
 def trained(
     run: Path | str,

@@ -63,6 +63,7 @@ def test_results_lie_beside_what_they_were_made_of(run: nvn.Run, photos: Path) -
         "a-inverted-compared.png",
         "a-inverted.png",
         "applied.yaml",
+        "before-after.html",
         "contact-sheet.png",
         "deep/b-inverted-compared.png",
         "deep/b-inverted.png",
@@ -229,7 +230,8 @@ def test_a_signal_ends_it_and_what_is_done_stays(run: nvn.Run, photos: Path, num
     done = applied(run, photos, interrupted)
     assert done.interrupted
     assert list(done.results) == [photos / "a.png"]
-    names = ["a-inverted-compared.png", "a-inverted.png", "applied.yaml", "contact-sheet.png"]
+    names = ["a-inverted-compared.png", "a-inverted.png", "applied.yaml", "before-after.html"]
+    names += ["contact-sheet.png"]
     assert files() == names
     assert signal.getsignal(number) is before
 
@@ -246,7 +248,8 @@ def test_a_signal_while_files_are_written_lets_them_be_whole(
     monkeypatch.setattr(applying, "beside", beside)
     done = applied(run, photos)
     assert (done.interrupted, len(done.results)) == (True, 1)
-    assert len(files()) == 4
+    assert len(files()) == 5
+    assert "before-after.html" in files()
 
 
 def test_nothing_is_overwritten(run: nvn.Run, photos: Path) -> None:

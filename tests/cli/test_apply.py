@@ -92,9 +92,10 @@ def test_a_recipe_is_run_and_applied(folder: Path, capsys: pytest.CaptureFixture
     assert nvn("apply", "runs/color", "photos", "--out", "out", "--accelerator", "cpu") == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert said.out.splitlines()[-2:] == [
+    assert said.out.splitlines()[-3:] == [
         "2 results in out",
         "contact sheet: out/contact-sheet.png",
+        "before and after: out/before-after.html",
     ]
     with Image.open("out/big-colored.png") as result:
         assert result.size == (3000, 2000)
@@ -162,3 +163,23 @@ def test_ctrl_c_leaves_what_is_done(folder: Path) -> None:
         path.name for path in Path("out").iterdir()
     }
     assert not list(Path("out").glob(".*"))  # no half-written file
+
+
+def test_films_and_pictures_are_applied_to(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    with av.open("walk.mp4", "w") as sink:
+        stream = sink.add_stream("mpeg4", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        for _ in range(3):
+            sink.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (16, 16)))))
+        sink.mux(stream.encode(None))
+    assert nvn("run", "color.py", "--accelerator", "cpu") == 0
+    apply = ("apply", "runs/color", "walk.mp4")
+    assert nvn(*apply, "photos", "--out", "out", "--accelerator", "cpu") == 0
+    assert "film: out/walk-colored.mp4, 3 frames" in capsys.readouterr().out
+    assert Path("out/walk-colored.mp4").is_file()
+    assert Path("out/contact-sheet.png").is_file()
+    assert nvn(*apply, "--out", "alone", "--accelerator", "cpu") == 0
+    assert [path.name for path in Path("alone").iterdir()] == ["walk-colored.mp4"]

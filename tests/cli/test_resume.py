@@ -10,7 +10,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from tests.cli.test_cli import Command
+from tests.cli.conftest import Command
 from tests.processes import NVN, end_of, until
 
 RECIPE = '''

@@ -1,3 +1,5 @@
+import inspect
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -87,3 +89,47 @@ def test_every_hook_says_what_it_is_for() -> None:
     hooks = [function for name, function in vars(Hooks).items() if not name.startswith("_")]
     assert hooks
     assert all(function.__doc__ for function in hooks)
+
+
+class NoSelf:
+    @hook
+    def evaluated() -> None: ...  # type: ignore[misc]
+
+
+class Awaited:
+    @hook
+    async def evaluated(self) -> None: ...
+
+
+class Yields:
+    @hook
+    def evaluated(self) -> Any:
+        yield
+
+
+class KeywordOnly:
+    @hook
+    def evaluated(self, *, metrics: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (NoSelf(), "NoSelf.evaluated: a method's first argument is self"),
+        (Awaited(), "Awaited.evaluated: a hook is called, not awaited"),
+        (Yields(), "Yields.evaluated: a hook with a yield wraps the others"),
+        (KeywordOnly(), "KeywordOnly.evaluated: 'metrics' is given by its place"),
+    ],
+)
+def test_what_could_not_be_called_is_said(plugin: object, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        plugin_manager([plugin])
+    assert message in str(error.value)
+
+
+def test_every_hook_is_in_the_documentation_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+    for name, function in vars(Hooks).items():
+        if inspect.isfunction(function):
+            arguments = ", ".join([*inspect.signature(function).parameters][1:])
+            assert f"| `{name}({arguments})` |" in page

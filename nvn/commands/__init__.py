@@ -1,0 +1,1 @@
+"""Commands, each a file of its own; cli.py registers them. Slow imports are inside functions."""

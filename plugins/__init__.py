@@ -1,0 +1,1 @@
+"""Plugins that come with nvn, each on its public names alone; installed as `nvn_plugins`."""

@@ -1,0 +1,3 @@
+"""The command, run in this process, as tests/cli has it."""
+
+from tests.cli.conftest import nvn  # noqa: F401
