@@ -234,12 +234,12 @@ class Engine:
 
     @property
     def recomputing(self) -> frozenset[str]:
-        """Players whose modules change buffers in backward passes: known when it was checked."""
+        """Players whose modules change buffers in backward passes, as far as a check has found."""
         return self._recomputing
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
-        """Each player's module: the very one that was declared."""
+        """Each player's module, the very one that was declared."""
         return self.state.modules
 
     @property
@@ -881,8 +881,8 @@ class Engine:
         """Return what an iteration costs in which every move happens, without changing anything.
 
         Returns:
-            "planned", and "from scratch": every move computed from the batch up, and backpropagated
-            through once for each player who moves.
+            Those "planned", and those "from scratch", with every move computed from the batch up,
+            and backpropagated through once for each player who moves.
         """
         plan, graph = replace(self.plan, together=False), self.plan.graph
         turns = plan.turns(plan.whole)

@@ -177,7 +177,7 @@ class Game:
         return self._player(name, copied_module(of, self.name), frozen=True)
 
     def noise(self, name: str, shape: int | tuple[int, ...], *, like: Value) -> Value:
-        """Return standard normal noise of shape (N, *shape).
+        """Return standard normal noise of shape (N, …): N, and then the sizes of `shape`.
 
         N (the samples of the minibatch), the dtype and the device are those of `like`.
         """

@@ -60,7 +60,7 @@ class Move:
 
     @property
     def gain(self) -> int:
-        """What the objective is multiplied by: `every` for a lazy regularizer, else 1.
+        """What the objective is multiplied by, which is `every` for a lazy regularizer, else 1.
 
         So its mean over the iterations is what it would be if it were applied each time.
         """
