@@ -31,7 +31,7 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 # The reference names things as users import them: nvn.Game, not nvn.game.game.Game.
 add_module_names = False
 napoleon_google_docstring = True
