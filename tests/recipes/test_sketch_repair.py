@@ -166,6 +166,12 @@ def test_every_setting_has_help() -> None:
     assert all(each.field.description for each in settings(Config))
 
 
+def test_characters_are_repaired_too() -> None:
+    settings = config(data={"kind": "omniglot"})
+    assert (len(settings.data.classes), settings.data.repair.mirrored) == (242, False)
+    check_recipe(sketch_repair.recipe(settings))
+
+
 def test_the_other_set_and_folders_of_ones_own_do(tmp_path: Path) -> None:
     check_recipe(sketch_repair.recipe(config(data={"kind": "openmoji"}, game={"kind": "1v2"})))
     for number in range(12):
