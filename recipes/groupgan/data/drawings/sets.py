@@ -21,7 +21,7 @@ from .vectors import FREEHAND, OPENMOJI, read_vectors, shipped
 class Lines(Folds):
     """What all sets have: how large drawings are, and how they are split."""
 
-    presets: ClassVar[Presets] = {"gpu": {"size": 128}}
+    presets: ClassVar[Presets] = {"gpu": {"size": 128}, "paper": {"size": 128}}
 
     mirrored: ClassVar[bool] = True  # half of those to learn from
     size: int = Field(
