@@ -16,14 +16,13 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from nvn.checkpoint.encoding import EncodingError
 from nvn.checkpoint.folder import encode_parts
 from nvn.engine.engine import Engine
 from nvn.errors import IncompleteError, NvnWarning, RunError
-from nvn.recipe.build import check_data, report_metrics, step_metrics
+from nvn.recipe.build import check_data, make_copies, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
@@ -166,8 +165,7 @@ class Loop:
         batches = self.state.data.of(phase)
         watched = step_metrics(self.recipe, engine.plan)
         step = self.state.train.iterations.get(phase.name, 0)
-        if step == 0:
-            self._copy(phase, engine)
+        make_copies(self.recipe, phase, engine)
         if step < phase.steps:  # it begins; or an earlier part ended before it could look
             self._look(phase, step)
         while not self._is_over(phase) and self.stop.reason is None:
@@ -185,16 +183,6 @@ class Loop:
                     self._checkpoint(urgent=keep)
         self._checkpoint(wait=True)
         self.hook.phase_finished(phase=phase, step=step, engine=engine)
-
-    def _copy(self, phase: Phase, engine: Engine) -> None:
-        """Make the copies that the phase before this one ends with.
-
-        Not when that ends: an interruption just then would leave a checkpoint without them. Before
-        this one's first step it makes no difference how often it is done.
-        """
-        for before, after in pairwise(self.recipe.all_phases):
-            for name, of in before.copies.items() if after.name == phase.name else ():
-                engine.modules[name].load_state_dict(engine.modules[of].state_dict())
 
     def _look(self, phase: Phase, step: int) -> bool:
         """Run what is due, and return whether a metric was best whose best checkpoint is kept."""
