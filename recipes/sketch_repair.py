@@ -3,7 +3,7 @@
 Niu, Zhang, Li, Luo (2022), "Four-player GroupGAN for weak expression recognition via latent
 expression magnification", Knowledge-Based Systems 251, section 4.6. The players are those of the
 expressions: D tells real drawings from made ones, D′ whole ones from made and damaged ones; G
-repairs, and in 2 v 2 E tells it what the drawing shows. Beside the game a copy of G learns by the
+repairs, and in 2 v 2 E tells it what the drawing shows. Beside the game a copy of G goes on by the
 content energy alone (told the same by E, whom the game moves): it says what the game adds.
 """
 
@@ -60,14 +60,14 @@ def recipe(config: Config) -> nvn.Recipe:
         E.minimizes(drawn + fooling + rules.head * own_head)
         learned += own_head
 
-    # What the content energy alone makes of G: told the same, but nobody plays with it. Until the
-    # game begins it is the same network as G.
+    # What the content energy alone makes of G: told the same, but nobody plays with it. It begins
+    # the game as a copy of G.
     unplayed = alone(damaged, *(each.stop_gradient() for each in f)).named("by content alone")
     content_alone = Play(rules.adversarial, damaged, whole, unplayed).content(rules.content, psi)
     alone.minimizes(content_alone)
 
     learners = nvn.move(C, judge, *([] if E is None else [E]), toward=learned, optimizer=BEFORE)
-    first = nvn.move(G, alone, toward=content + content_alone, optimizer="warmup")
+    first = nvn.move(G, toward=content, optimizer="warmup")
     repair = config.data.repair
     shown = Sketches(repair, damaged, made, unplayed)
     return nvn.Recipe(
@@ -75,7 +75,8 @@ def recipe(config: Config) -> nvn.Recipe:
         game=game,
         schedule=nvn.alternating(critics, (*synthesis, alone)),
         optimizers={
-            **dict.fromkeys(("D", "Dp", "alone", *modules), training.in_play()),
+            **dict.fromkeys(("alone", *modules), training.in_play(training.lr)),
+            **dict.fromkeys(("D", "Dp"), training.in_play(training.critics_lr)),
             BEFORE: training.early(training.pretraining),
             "warmup": training.early(training.warmup),
         },
@@ -83,14 +84,14 @@ def recipe(config: Config) -> nvn.Recipe:
         steps=training.steps,
         phases=[
             nvn.Phase(BEFORE, nvn.alternating(learners), training.pretraining),
-            nvn.Phase("warmup", nvn.alternating(first), training.warmup),
+            nvn.Phase("warmup", nvn.alternating(first), training.warmup, copies={"alone": "G"}),
         ],
         evaluations=[
             nvn.Evaluation(
                 "restoration", Restoration(repair, damaged, made, unplayed, judge(damaged))
             )
         ],
-        previews=[nvn.Preview("sketches", shown, every=100)],
+        previews=[nvn.Preview("sketches", shown, every=100, early={"warmup": 300})],
         application=nvn.Application(
             "repaired",
             Changed(damaged, made, config.data.size, "L", crisp=True, negative=light_on_dark),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nvn.checks import loss_graph, sound
@@ -31,6 +32,7 @@ __all__ = [
     "PhaseData",
     "check_data",
     "check_recipe",
+    "make_copies",
     "make_engines",
     "make_graph",
     "make_plans",
@@ -242,6 +244,19 @@ class PhaseData:
         """Continue from what `state_dict` returned."""
         for phase in self._recipe.all_phases:
             self.of(phase).load_state_dict(state[phase.name])
+
+
+def make_copies(recipe: Recipe, phase: Phase, engine: Engine) -> None:
+    """Make the copies that the phase before one ends with, if this one has not begun.
+
+    Not when that ends: an interruption just then would leave a checkpoint without them. Before the
+    first step it makes no difference how often it is done. Each process of a run does it by itself.
+    """
+    if engine.state.iterations.get(phase.name, 0) > 0:
+        return
+    for before, after in pairwise(recipe.all_phases):
+        for name, of in before.copies.items() if after.name == phase.name else ():
+            engine.modules[name].load_state_dict(engine.modules[of].state_dict())
 
 
 # --- learning-rate schedules that depend on a metric ---

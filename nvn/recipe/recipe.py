@@ -45,12 +45,14 @@ class Phase:
         schedule: Who moves when; players may be left out.
         steps: The number of iterations.
         data: Its data; the recipe's if None.
+        copies: Players that become copies of others when it ends, `{"alone": "G"}`: parameters and
+            buffers are taken over, so that both go on from one point.
 
     >>> import nvn, torch
     >>> game = nvn.Game("line")
     >>> f = game.player("f", torch.nn.Linear(1, 1))
-
-    >>> Phase("warmup", nvn.alternating(f), steps=100).steps
+    >>> g = game.player("g", torch.nn.Linear(1, 1))
+    >>> Phase("warmup", nvn.alternating(f), steps=100, copies={"g": "f"}).steps
     100
     """
 
@@ -58,6 +60,7 @@ class Phase:
     schedule: Schedule
     steps: int
     data: Data | None = None
+    copies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -321,6 +324,27 @@ def _phase_problems(recipe: Recipe) -> Iterator[str]:
         where = "" if phase.name == MAIN else f"phase {phase.name!r}: "
         yield from _type_problems(f"{where}schedule", phase.schedule, Schedule)
         yield from _count_problems(f"{where}steps", phase.steps)
+        if isinstance(recipe.game, Game):
+            yield from _copy_problems(f"{where}copies", phase.copies, recipe.game)
+
+
+def _copy_problems(where: str, copies: object, game: Game) -> Iterator[str]:
+    if not isinstance(copies, Mapping):
+        yield f'{where}: found {_kind(copies)}, expected {{"copy": "player"}}'
+        return
+    unknown = [name for pair in copies.items() for name in pair if name not in game.players]
+    for name in dict.fromkeys(unknown):
+        hint = did_you_mean(str(name), game.players)
+        yield f"{where}: there is no player {name!r}.{hint} Players: {', '.join(game.players)}"
+    for name, of in copies.items():
+        if name not in unknown and of not in unknown and _form(game, name) != _form(game, of):
+            yield f"{where}: {name!r} cannot be a copy of {of!r}: their parameters differ in form"
+
+
+def _form(game: Game, player: str) -> dict[str, object]:
+    """The names of a player's parameters and buffers, and their shapes."""
+    state = game.players[player].module.state_dict()
+    return {name: getattr(x, "shape", None) for name, x in state.items()}
 
 
 def _occasion_problems(recipe: Recipe) -> Iterator[str]:

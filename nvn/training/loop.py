@@ -23,7 +23,7 @@ from nvn.checkpoint.encoding import EncodingError
 from nvn.checkpoint.folder import encode_parts
 from nvn.engine.engine import Engine
 from nvn.errors import IncompleteError, NvnWarning, RunError
-from nvn.recipe.build import check_data, report_metrics, step_metrics
+from nvn.recipe.build import check_data, make_copies, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.training.checkpoints import Checkpoints, Place
 from nvn.training.divergence import Divergence
@@ -183,6 +183,7 @@ class Loop:
         batches = self.state.data.of(phase)
         watched = step_metrics(self.recipe, engine.plan)
         step = self.state.train.iterations.get(phase.name, 0)
+        make_copies(self.recipe, phase, engine)
         if step < phase.steps:  # it begins; or an earlier part ended before it could look
             self._look(phase, step)
         while not self._is_over(phase) and self.stop.reason is None:

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 import nvn
 from nvn.errors import ConfigError, RunError
@@ -19,8 +20,8 @@ def test_a_recipe_is_replaced_with_checks() -> None:
         tiny().replace(step=9)
 
 
-def phase(name: str = "p", steps: int = 1) -> nvn.Phase:
-    return nvn.Phase(name, tiny().schedule, steps)
+def phase(name: str = "p", steps: int = 1, **more: Any) -> nvn.Phase:
+    return nvn.Phase(name, tiny().schedule, steps, **more)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,9 @@ def phase(name: str = "p", steps: int = 1) -> nvn.Phase:
         ({"phases": 3}, "phases: found int, expected a list"),
         ({"phases": [phase(steps=-1)]}, "phase 'p': steps: found -1"),
         ({"phases": [phase(), phase()]}, "phases: the name 'p' is used twice"),
+        ({"phases": [phase(copies=3)]}, "phase 'p': copies: found int, expected {"),
+        ({"phases": [phase(copies={"GG": "D"})]}, "copies: there is no player 'GG'. Did you mean"),
+        ({"phases": [phase(copies={"G": "E"})]}, "there is no player 'E'"),
         ({"phases": [phase("main")]}, "'main' is the game itself"),
         ({"evaluations": [nvn.Evaluation("e", dict, 0)]}, "evaluations: 'e': every: found 0"),
         ({"previews": [nvn.Preview("p", dict, early={"warmpu": 2})]}, "Did you mean 'warmup'"),
@@ -52,6 +56,13 @@ def test_what_is_wrong_with_a_recipe_is_said(changes: dict[str, Any], message: s
     with pytest.raises(ConfigError) as error:
         tiny(**changes)
     assert message in str(error.value)
+
+
+def test_a_player_cannot_be_a_copy_of_one_of_another_form() -> None:
+    recipe = tiny()
+    recipe.game.player("wide", torch.nn.Linear(3, 5))
+    with pytest.raises(ConfigError, match="'wide' cannot be a copy of 'G'"):
+        recipe.replace(phases=[phase(copies={"wide": "G"})])
 
 
 def test_every_problem_with_a_recipe_is_said_at_once() -> None:

@@ -11,6 +11,7 @@ from nvn_recipes import sketch_repair
 from nvn_recipes.groupgan.data.drawings.repairing import Repair
 from nvn_recipes.groupgan.data.drawings.vectors import FREEHAND, shipped
 from nvn_recipes.groupgan.data.pairs import to_float
+from nvn_recipes.groupgan.networks import Critic, Generator
 from nvn_recipes.sketch_repair import Config
 from PIL import Image
 
@@ -68,17 +69,25 @@ def test_the_game_is_that_of_the_expressions(game: str, f: str) -> None:
 
 
 @pytest.mark.parametrize("game", ["1v2", "2v2"])
-def test_the_copy_starts_where_the_generator_does_and_has_the_content_alone(game: str) -> None:
+def test_the_copy_begins_the_game_as_the_generator_and_has_the_content_alone(game: str) -> None:
     recipe = sketch_repair.recipe(config(game={"kind": game}))
-    G, alone = (recipe.game.players[name].module.state_dict() for name in ("G", "alone"))
-    assert all(torch.equal(G[name], alone[name]) for name in G)
     assert list(weights(recipe, "alone").values()) == [1]
-    for phase in ("warmup", "main"):  # it steps whenever G does
-        movers = [move.move.players for move in make_plans(recipe)[phase].moves]
-        assert all(
-            ("G" in {p.name for p in move}) == ("alone" in {p.name for p in move})
-            for move in movers
-        )
+    assert recipe.phases[-1].copies == {"alone": "G"}
+    moving = {
+        phase: [{p.name for p in move.move.players} for move in plan.moves]
+        for phase, plan in make_plans(recipe).items()
+    }
+    assert moving["warmup"] == [{"G"}]
+    for move in moving["main"]:  # it steps whenever G does
+        assert ("G" in move) == ("alone" in move)
+
+
+def test_without_the_game_the_copy_and_the_generator_stay_alike(tmp_path: Path) -> None:
+    nobody = {"kind": "1v2", "a": 0, "b": 0, "c": 0}
+    settings = config(game=nobody, training={"steps": 3})
+    run = nvn.train(lambda: sketch_repair.recipe(settings), out=tmp_path / "run")
+    G, alone = (run.engine.modules[name].state_dict() for name in ("G", "alone"))
+    assert all(torch.allclose(x, alone[name], atol=1e-6) for name, x in G.items())
 
 
 def test_nothing_tested_on_is_trained_on(repair: Repair) -> None:
@@ -144,6 +153,7 @@ def test_half_of_the_drawings_are_mirrored_together_with_their_damage(repair: Re
             "no setting 'data.root' where data.kind = freehand; there is where data",
         ),
         (["data.size=40"], "data.size = 40"),
+        (["data.kind=omniglot", "data.root=/x"], "no setting 'data.root' where data.kind = omni"),
         (["game.kind=1v2", "game.head=1"], "no setting 'game.head' where game.kind = 1v2"),
     ],
 )
@@ -153,7 +163,18 @@ def test_settings_that_do_not_fit_are_said(settings: list[str], message: str) ->
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("preset", ["quick", "gpu"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"networks": {"generator": "edits", "critics": "whole"}},
+        {"networks": {"generator": "published", "critics": "whole"}, "game": {"kind": "1v2"}},
+    ],
+)
+def test_the_networks_of_the_expressions_do_too(kinds: dict[str, Any]) -> None:
+    check_recipe(sketch_repair.recipe(config(**kinds)))
+
+
+@pytest.mark.parametrize("preset", ["quick", "gpu", "paper"])
 def test_presets_are_complete(preset: str) -> None:
     assert [*make_plans(sketch_repair.recipe(Config.build(preset)))] == [
         "pretraining",
@@ -162,8 +183,28 @@ def test_presets_are_complete(preset: str) -> None:
     ]
 
 
+def test_the_preset_paper_is_what_is_published() -> None:
+    published = Config.build("paper", settings=overlaid(TINY, {}))
+    players = sketch_repair.recipe(published).game.players
+    assert type(players["G"].module) is Generator
+    assert not players["G"].module.residual
+    assert {type(players[name].module) for name in ("D", "Dp")} == {Critic}
+    assert weights(sketch_repair.recipe(published), "E") == {
+        "cross_entropy(C.eval(fake), label)": 1,
+        "fake(D(fake, E(damaged)))": -2e-3,
+        "fake(Dp(fake, E(damaged)))": -2e-3,
+        "cross_entropy(E.recognize(E(damaged)), label)": 0,
+    }
+
+
 def test_every_setting_has_help() -> None:
     assert all(each.field.description for each in settings(Config))
+
+
+def test_characters_are_repaired_too() -> None:
+    settings = config(data={"kind": "omniglot"})
+    assert (len(settings.data.classes), settings.data.repair.mirrored) == (242, False)
+    check_recipe(sketch_repair.recipe(settings))
 
 
 def test_the_other_set_and_folders_of_ones_own_do(tmp_path: Path) -> None:
@@ -184,12 +225,19 @@ def test_the_other_set_and_folders_of_ones_own_do(tmp_path: Path) -> None:
 def test_it_trains_and_repairs(game: str, tmp_path: Path) -> None:
     run = nvn.train(lambda: sketch_repair.recipe(config(game={"kind": game})), out=tmp_path / "run")
     measured = run.metrics["restoration"]
-    whats = ("PSNR (dB)", "SSIM", "ink IoU")
+    whats = ("PSNR (dB)", "SSIM", "ink IoU", "undecided (%)")
     shown = ("restored", "content alone", "damaged", "original")
     likeness = {f"{s}, {w}" for s in shown[:3] for w in whats}
     assert set(measured) == {f"{s}, recognized (%)" for s in shown} | likeness
     assert measured["damaged, PSNR (dB)"] > 10
-    assert list((tmp_path / "run/images").glob("sketches-*.png"))
+    pictures = {}
+    for path in (tmp_path / "run/images").glob("sketches-*"):
+        with Image.open(path) as picture:
+            pictures[path.stem] = picture.size
+    before, after = pictures["sketches-000000"], pictures["sketches-000002"]
+    assert pictures["sketches-warmup-000000"] == before
+    assert before[1] == after[1]
+    assert before[0] < after[0]  # then there is a column more: by content alone
     assert run.recipe.application is not None
     given = Image.new("RGB", (90, 50), "white")
     assert run.recipe.application.result(run.engine, given).size == (90, 50)

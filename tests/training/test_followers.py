@@ -122,3 +122,48 @@ def test_what_is_saved_of_a_run_that_diverges_is_finite(policy: Any, tmp_path: P
     for player in ("G", "G_ema", "G_old", "D"):
         found = load_file(tmp_path / "run" / "checkpoints" / "final" / f"{player}.safetensors")
         assert all(x.isfinite().all() for x in found.values())
+
+
+def twins(steps: int = 4) -> nvn.Recipe:
+    """G warms up; in the game its copy moves beside it, toward the same."""
+    game = nvn.Game("twins")
+    x = game.batch("x")
+    G, twin = game.player("G", _normed(1)), game.player("twin", _normed(2))
+    for player in (G, twin):
+        player.minimizes(en.mse(player(x), x))
+    return nvn.Recipe(
+        name="twins",
+        game=game,
+        schedule=nvn.simultaneous(G, twin),
+        optimizers=partial(torch.optim.SGD, lr=0.1),
+        data=DATA,
+        steps=steps,
+        phases=[nvn.Phase("before", nvn.alternating(G), 5, copies={"twin": "G"})],
+    )
+
+
+def _normed(seed: int) -> nn.Module:
+    return nn.Sequential(linear(seed=seed), nn.BatchNorm1d(3))
+
+
+class Interrupting:
+    """Interrupts a run after the last step of the phase before the game."""
+
+    @hook
+    def step_done(self, phase: nvn.Phase, record: nvn.Record) -> None:
+        if (phase.name, record.step) == ("before", 5):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_copy_begins_the_next_phase_where_the_other_is(tmp_path: Path, interrupted: bool) -> None:
+    out = tmp_path / "run"
+    if interrupted:  # just when the phase is over: what is gone on from has no copy yet
+        stopped = nvn.train(twins, out=out, plugins=[Interrupting()])
+        assert (stopped.outcome, stopped.steps) == ("interrupted", {"before": 5})
+    run = nvn.train(twins, resume=out) if interrupted else nvn.train(twins, out=out)
+    assert run.steps == {"before": 5, "main": 4}
+    G, twin = (run.engine.modules[name].state_dict() for name in ("G", "twin"))
+    # They move alike, so they are alike at the end only if they were so at first.
+    assert all(torch.equal(x, twin[name]) for name, x in G.items())
+    assert not torch.equal(G["0.weight"], linear(seed=1).weight)

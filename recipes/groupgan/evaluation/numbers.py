@@ -107,6 +107,16 @@ def ink_iou(made: Tensor, real: Tensor) -> float:
     return torch.where(either > 0, both / either.clamp(min=1), 1.0).mean().item()
 
 
+def undecided(made: Tensor, real: Tensor) -> float:
+    """Return how much of sketches (N, 1, H, W) is gray, a share of the pixels that should not be.
+
+    Gray is what is within .6 of the middle gray; what should not be gray is beyond .9 of it in the
+    real sketch. So ghosts of strokes count, and soft edges do not.
+    """
+    clear = real.abs() > 0.9
+    return (made.abs() < 0.6)[clear].float().mean().item()
+
+
 def extrapolated(pairs: Pairs, intensity: float) -> Tensor:
     """Return weak pictures (N, C, H, W) stretched away from their neutral ones.
 

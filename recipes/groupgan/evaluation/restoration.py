@@ -12,7 +12,7 @@ from torch import Tensor
 import nvn
 
 from ..data.drawings.repairing import Repair
-from .numbers import accuracy, computed_with, ink_iou, psnr, ssim
+from .numbers import accuracy, computed_with, ink_iou, psnr, ssim, undecided
 from .sheets import sheet
 
 
@@ -57,12 +57,15 @@ class Restoration:
             found[f"{name}, PSNR (dB)"] = psnr(pictures, whole)
             found[f"{name}, SSIM"] = ssim(pictures, whole)
             found[f"{name}, ink IoU"] = ink_iou(pictures, whole)
+            found[f"{name}, undecided (%)"] = 100 * undecided(pictures, whole)
         return found
 
 
 @dataclass(frozen=True)
 class Sketches:
     """A picture: damaged, restored, by content alone, original; drawings never seen.
+
+    Before the game begins, what the content energy alone makes is what is restored.
 
     Attributes:
         repair: The drawings.
@@ -86,13 +89,21 @@ class Sketches:
         shown = {}
         with nvn.progress("drawing sketches") as bar:
             for number, chosen in enumerate(self._chosen(len(damaged))):
+                made = {
+                    name: self._computed(engine, value, damaged[chosen], bar)
+                    for name, value in self._made(engine).items()
+                }
                 shown[f"drawings never seen ({number + 1})"] = {
                     "damaged": damaged[chosen],
-                    "restored": self._computed(engine, self.made, damaged[chosen], bar),
-                    "content alone": self._computed(engine, self.unplayed, damaged[chosen], bar),
+                    **made,
                     "original": whole[chosen],
                 }
         return sheet(shown, across=self.blocks)
+
+    def _made(self, engine: nvn.Engine) -> dict[str, nvn.Value]:
+        begun = engine.state.iterations.get("main", 0) > 0
+        alone = {"content alone": self.unplayed} if begun else {}
+        return {"restored": self.made, **alone}
 
     def _chosen(self, drawings: int) -> Iterator[Tensor]:
         """The numbers of the drawings shown, spread over all classes, block by block."""

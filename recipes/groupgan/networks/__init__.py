@@ -1,9 +1,9 @@
 """The networks of GroupGAN (Niu et al. 2022, section 3.3), at any width."""
 
 from .backbones import PUBLISHED, SMALLEST, BackboneName, backbone
-from .critic import Critic, critic_widths
+from .critic import Critic, PatchCritic, critic_widths
 from .extractor import Classifier, Extractor
-from .generator import Generator, ResidualBlock
+from .generator import FineGenerator, Generator, ResidualBlock
 from .initialization import initialize_as_published
 from .layout import laid_out
 from .pictures import CHANNELS, moved, standardized
@@ -18,7 +18,9 @@ __all__ = [
     "Critic",
     "Dimensions",
     "Extractor",
+    "FineGenerator",
     "Generator",
+    "PatchCritic",
     "ResidualBlock",
     "Trunk",
     "backbone",

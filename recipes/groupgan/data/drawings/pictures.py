@@ -32,7 +32,7 @@ def read_drawing(path: Path, side: int) -> Gray:
         raise nvn.DataError(f"{gray.width} by {gray.height} pixels are too narrow")
     gray = ImageOps.invert(gray) if light_on_dark(gray) else gray
     square = ImageOps.pad(gray, (side, side), Image.Resampling.LANCZOS, color=255)
-    return _darkened(np.asarray(square))
+    return darkened(np.asarray(square))
 
 
 def too_narrow(width: int, height: int, side: int) -> bool:
@@ -59,7 +59,12 @@ def _level(counts: NDArray[np.int64], share: float) -> int:
     return int(np.searchsorted(counts.cumsum(), share * counts.sum()))
 
 
-def _darkened(gray: Gray) -> Gray:
+def darkened(gray: Gray) -> Gray:
+    """Return a drawing with lines as dark as ink is: half of the inked pixels end up black.
+
+    Raises:
+        DataError: If there is no ink on it.
+    """
     ink = 255.0 - gray
     if ink.max() < FAINTEST:
         raise nvn.DataError("there is no ink on it")

@@ -28,12 +28,14 @@ class Repair:
         fold: The part to test on, of `folds`; nearly equal drawings are in one part.
         folds: How many parts.
         slashes: How drawings are damaged.
+        mirrored: Whether half of the training drawings are mirrored: a mirrored character is none.
     """
 
     read: Callable[[], Drawings]
     fold: int
     folds: int
     slashes: Slashes = DEFAULT
+    mirrored: bool = True
 
     @cached_property
     def _parts(self) -> tuple[Drawings, Drawings]:
@@ -58,20 +60,21 @@ class Repair:
     def batches(self, count: int, seed: int) -> TensorBatches:
         """Return training batches `{"damaged", "whole", "label"}` of `count` drawings."""
         tensors = {"whole": self.train.pictures, "label": self.train.label}
-        return TensorBatches(tensors, count, seed, transform=Slashed(self.slashes))
+        return TensorBatches(tensors, count, seed, transform=Slashed(self.slashes, self.mirrored))
 
 
 @dataclass(frozen=True)
 class Slashed:
-    """Half of the drawings mirrored, all moved a little, each slashed; in [-1, 1]."""
+    """Half of the drawings mirrored, if any, all moved a little, each slashed; in [-1, 1]."""
 
     slashes: Slashes
+    mirrored: bool = True
 
     def __call__(
         self, generator: torch.Generator, batch: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return the batch as the networks see it, pictures (N, 1, S, S)."""
-        mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5
+        mirrored = torch.rand(len(batch["label"]), generator=generator) < 0.5 * self.mirrored
         whole = to_float(batch["whole"])
         whole = torch.where(mirrored[:, None, None, None], whole.flip(3), whole)
         whole = _shifted(whole, generator)

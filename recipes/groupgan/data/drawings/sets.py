@@ -13,6 +13,7 @@ from ...fitting import MOST, Folds, Presets
 from ..sets import OwnPath
 from .folders import from_folder, from_sketchy
 from .labeled import Drawings
+from .omniglot import omniglot, read_about
 from .repairing import Repair
 from .vectors import FREEHAND, OPENMOJI, read_vectors, shipped
 
@@ -20,8 +21,9 @@ from .vectors import FREEHAND, OPENMOJI, read_vectors, shipped
 class Lines(Folds):
     """What all sets have: how large drawings are, and how they are split."""
 
-    presets: ClassVar[Presets] = {"gpu": {"size": 128}}
+    presets: ClassVar[Presets] = {"gpu": {"size": 128}, "paper": {"size": 128}}
 
+    mirrored: ClassVar[bool] = True  # half of those to learn from
     size: int = Field(
         64, ge=32, le=512, multiple_of=16, description="side of the drawings, in pixels"
     )
@@ -43,7 +45,7 @@ class Lines(Folds):
     @cached_property
     def repair(self) -> Repair:
         """The drawings to learn from and to test on, read when they are first asked for."""
-        return Repair(lambda: self.drawings, self.fold, self.folds)
+        return Repair(lambda: self.drawings, self.fold, self.folds, mirrored=self.mirrored)
 
 
 class Shipped(Lines):
@@ -75,6 +77,22 @@ class OpenmojiData(Shipped):
     kind: Literal["openmoji"] = "openmoji"
 
 
+class OmniglotData(Lines):
+    """Characters, each drawn by twenty people (Lake et al. 2015)."""
+
+    mirrored: ClassVar = False  # a mirrored character is another one, or none
+    kind: Literal["omniglot"] = "omniglot"
+
+    def read(self) -> Drawings:
+        """Read every drawing."""
+        return omniglot(self.size)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, known without reading the drawings."""
+        return read_about().classes
+
+
 class Files(Lines):
     """Drawings in a folder."""
 
@@ -103,5 +121,6 @@ class FolderData(Files):
 
 
 Data: TypeAlias = Annotated[
-    FreehandData | OpenmojiData | SketchyData | FolderData, Field(discriminator="kind")
+    FreehandData | OpenmojiData | OmniglotData | SketchyData | FolderData,
+    Field(discriminator="kind"),
 ]

@@ -15,6 +15,7 @@ from nvn_recipes.groupgan.evaluation.numbers import (
     ink_iou,
     psnr,
     ssim,
+    undecided,
 )
 
 from tests.recipes.groupgan.evaluation.seen import Count, lighter, seeing
@@ -90,6 +91,12 @@ def test_ink_is_what_is_dark() -> None:
     made[0, :, :2], real[0, :, 1:3] = -1, -0.5  # 4 pixels of both, 12 of either
     made[1, :, 0] = -1  # ink where there is none
     assert ink_iou(made, real) == pytest.approx((4 / 12 + 0 + 1) / 3)
+
+
+def test_undecided_is_what_is_gray_where_the_real_one_is_not() -> None:
+    real = torch.tensor([-1.0, -1.0, 1.0, 1.0, 0.0, 0.8])
+    made = torch.tensor([-0.7, -0.5, 0.0, 1.2, 0.0, 0.0])
+    assert undecided(made, real) == 2 / 4
 
 
 def test_a_value_is_computed_with_other_pictures() -> None:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from nvn_recipes.groupgan.networks import (
     Critic,
+    FineGenerator,
     Generator,
+    PatchCritic,
     initialize_as_published,
     moved,
     standardized,
@@ -44,9 +46,34 @@ def test_an_editing_generator_begins_as_the_identity() -> None:
     assert torch.allclose(made, pictures, atol=1e-6)
 
 
+def test_the_fine_generator_keeps_the_size_and_the_range() -> None:
+    pictures, features = torch.randn(2, 1, 48, 32), torch.rand(2, 5)
+    made = FineGenerator(4, 5, channels=1)(pictures, features)
+    assert made.shape == pictures.shape
+    assert made.abs().max() <= 1
+    assert FineGenerator(4, 0, channels=3)(torch.rand(2, 3, 16, 16)).shape == (2, 3, 16, 16)
+
+
+def test_the_fine_generator_begins_by_leaving_ink_ink_and_paper_paper() -> None:
+    pictures = torch.tensor([-1.0, 1.0]).repeat(2, 1, 16, 8)
+    assert torch.allclose(FineGenerator(4, 0, channels=1)(pictures), pictures, atol=0.04)
+
+
+def test_a_critic_of_patches_judges_each_by_what_is_near() -> None:
+    pictures = torch.rand(1, 1, 64, 64, requires_grad=True)
+    logits = PatchCritic([4, 8, 12], 5, channels=1)(pictures, torch.rand(1, 5))
+    assert logits.shape == (1, 1, 8, 8)
+    (gradient,) = torch.autograd.grad(logits[0, 0, 4, 4], pictures)
+    rows, columns = gradient[0, 0].nonzero(as_tuple=True)
+    assert int(rows.max() - rows.min()) + 1 == int(columns.max() - columns.min()) + 1 == 22
+
+
 def test_the_features_matter_to_generator_and_critic() -> None:
     pictures, features = torch.rand(2, 3, 16, 16), torch.rand(2, 5, requires_grad=True)
-    for network in (Generator(4, 5, residual=False), Critic([4, 8], 5, 16)):
+    fine = FineGenerator(4, 5)
+    torch.nn.init.normal_(fine.last.weight)  # at the start it changes nothing, whatever it is told
+    critics = (Critic([4, 8], 5, 16), PatchCritic([4, 8], 5))
+    for network in (Generator(4, 5, residual=False), fine, *critics):
         (gradient,) = torch.autograd.grad(network(pictures, features).sum(), features)
         assert gradient.abs().sum() > 0
 
