@@ -11,7 +11,7 @@ from functools import partial
 
 from nvn.engine.engine import Engine
 from nvn.errors import NvnError, RunError
-from nvn.recipe.build import check_data, report_metrics, step_metrics
+from nvn.recipe.build import check_data, make_copies, report_metrics, step_metrics
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.training.processes.alike import data_facts
 from nvn.training.processes.connections import Line, LostError
@@ -147,6 +147,7 @@ class Following:
     def _step(self, name: str) -> None:
         engine, phase = self.engines[name], self._phase(name)
         batches = self.state.data.of(phase)
+        make_copies(self.recipe, phase, engine)
         record = engine.step(batches)
         report_metrics(engine, record, step_metrics(self.recipe, engine.plan))
         if record.step < phase.steps:

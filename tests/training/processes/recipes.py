@@ -74,6 +74,7 @@ def recipe(schedule: str, data: Callable[[int], Any], size: int, steps: int = 20
     x = game.batch("x")
     z = game.noise("z", 3, like=x)
     G, E, D = (game.player(n, net(i, o)) for n, i, o in (("G", 4, 2), ("E", 2, 1), ("D", 2, 1)))
+    twin = game.player("twin", net(2, 1))  # becomes E as the warm-up leaves it
     game.average("slow", G, half_life=20)
     adv = en.NonSaturating()
     made = G(nvn.value(lambda z, code: torch.cat([z, code], 1), name="joined")(z, E(x)))
@@ -81,20 +82,22 @@ def recipe(schedule: str, data: Callable[[int], Any], size: int, steps: int = 20
     loss = adv.fool(D(made)) + 2.0 * en.mse(made, x)
     G.minimizes(loss)
     E.minimizes(loss)
+    twin.minimizes(en.mse(twin(x), E(x)))
     plateau = nvn.Plateau("sum", factor=0.5, patience=0)
     adam = partial(torch.optim.Adam, lr=1e-2)
     return nvn.Recipe(
         name=game.name,
         game=game,
-        schedule=SCHEDULES[schedule]((D, G, E)),
+        schedule=nvn.alternating(*SCHEDULES[schedule]((D, G, E)).moves, twin),
         optimizers={
             "D": nvn.Optimizer(adam, schedule=plateau),
             "G": adam,
             "E": partial(torch.optim.SGD, lr=0.1),
+            "twin": partial(torch.optim.SGD, lr=0.1),
         },
         data=data(size),
         steps=steps,
-        phases=[nvn.Phase("warmup", nvn.alternating(E), 4)],
+        phases=[nvn.Phase("warmup", nvn.alternating(E), 4, copies={"twin": "E"})],
         evaluations=[nvn.Evaluation("sums", sums, every=5)],
     )
 
