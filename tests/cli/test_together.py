@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -126,6 +127,24 @@ def test_torchrun_starts_one_run(start: Start, tmp_path: Path) -> None:
     assert code == 0, error
     assert said.count("finished (steps: main 10") == 1
     assert about(tmp_path / "run")["processes"] == 2
+
+
+def test_two_machines_play_one_run(start: Start, tmp_path: Path) -> None:
+    """Two of torchrun's agents, of a process each, which reach one another as machines would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    agent = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+    agent += ["--master-addr", "127.0.0.1", "--master-port", port, "--nproc-per-node", "1"]
+    run = ("run", "line.py", "--accelerator", "cpu", "--out", "run")
+    nodes = [
+        start(*run, program=(*agent, "--node-rank", str(rank), "-m", "nvn")) for rank in (1, 0)
+    ]
+    other, first = [end_of(node) for node in nodes]
+    assert (other[0], first[0]) == (0, 0), other[2] + first[2]
+    assert "2 processes; into run" in first[1]
+    assert not other[1]
+    assert (about(tmp_path / "run")["processes"], about(tmp_path / "run")["num_nodes"]) == (2, 2)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
