@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nvn.errors import RunError, did_you_mean
-from nvn.training.processes.launching import World, start_others, world_of
+from nvn.training.processes.launching import World, refuse_copies, start_others, world_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,6 +47,7 @@ def make_fabric(accelerator: str = "auto", precision: str = "32-true") -> Fabric
             several processes, each of which would do the same.
     """
     check_supported(accelerator, precision=precision)
+    refuse_copies()
     count = os.environ.get("WORLD_SIZE", "1")
     if count != "1" and "LOCAL_RANK" in os.environ:
         raise RunError(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from nvn.errors import RunError
 from nvn.training.processes.ending import end_at_once
 
-__all__ = ["World", "follows", "start_others", "started", "world_of"]
+__all__ = ["World", "follows", "refuse_copies", "start_others", "started", "world_of"]
 
 FOLLOWER = "nvn.training.processes.follower"
 
@@ -84,6 +84,7 @@ def world_of(
                 "but no LOCAL_RANK which of this machine: start them by torchrun"
             )
         return _started(devices, nodes, environ)
+    refuse_copies(environ)
     local = available if devices == "auto" else int(devices)
     if nodes > 1:
         needed = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
@@ -95,6 +96,20 @@ def world_of(
                 f"reached, and NODE_RANK, from 0 to {nodes - 1}"
             )
     return World(local, nodes)
+
+
+def refuse_copies(environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse to be one of several tasks of Slurm's that know nothing of one another.
+
+    Raises:
+        RunError: `srun` has started several, each of which would do the same.
+    """
+    count = environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if count != "1" and "WORLD_SIZE" not in environ:
+        raise RunError(
+            f"srun has started {count} tasks of this command, and each of them would do the same: "
+            "start torchrun by srun, a task on each machine (srun --ntasks-per-node 1 torchrun …)"
+        )
 
 
 def _started(devices: str, nodes: int, environ: Mapping[str, str]) -> World:

@@ -42,6 +42,8 @@ def test_what_a_launcher_has_started() -> None:
         ("1", 1, TORCHRUN, World(2, 2, started=True)),
         ("auto", 1, TORCHRUN, World(2, 2, started=True)),  # two runs of their own, elsewhere
         ("2", 2, TORCHRUN, World(2, 2, started=True)),
+        ("1", 1, {**TORCHRUN, "SLURM_STEP_NUM_TASKS": "2"}, World(2, 2, started=True)),
+        ("1", 1, {"SLURM_STEP_NUM_TASKS": "1", "SLURM_NTASKS": "4"}, World(1, 1)),
     ],
 )
 def test_the_processes_of_a_run(
@@ -60,6 +62,7 @@ def test_the_processes_of_a_run(
         ("2", 3, TORCHRUN, "--num-nodes 3: a launcher has started processes on 2 machines"),
         ("1", 1, {"WORLD_SIZE": "2", "RANK": "1"}, "no LOCAL_RANK which of this machine"),
         ("1", 1, {**TORCHRUN, "LOCAL_WORLD_SIZE": "3"}, "expected the same number on each"),
+        ("1", 1, {"SLURM_STEP_NUM_TASKS": "4"}, "srun has started 4 tasks of this command"),
     ],
 )
 def test_what_does_not_fit_is_told(
