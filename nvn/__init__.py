@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         simultaneous,
         value,
     )
+    from nvn.metrics import Metrics, read_metrics
     from nvn.planner.planner import Plan, plan
     from nvn.pulls import Pull, Pulls
     from nvn.recipe.config import Config
@@ -74,6 +75,7 @@ _HOME = {
     "GameError": "errors",
     "GameWarning": "errors",
     "IncompleteError": "errors",
+    "Metrics": "metrics",
     "NvnError": "errors",
     "NvnWarning": "errors",
     "Optimizer": "engine.optimizers",
@@ -103,6 +105,7 @@ _HOME = {
     "move": "game",
     "plan": "planner.planner",
     "progress": "console",
+    "read_metrics": "metrics",
     "simultaneous": "game",
     "train": "training.starting",
     "trained": "training.trained",
@@ -125,6 +128,7 @@ __all__ = [
     "GameError",
     "GameWarning",
     "IncompleteError",
+    "Metrics",
     "NvnError",
     "NvnWarning",
     "Optimizer",
@@ -162,6 +166,7 @@ __all__ = [
     "plan",
     "plugins",
     "progress",
+    "read_metrics",
     "simultaneous",
     "train",
     "trained",

@@ -18,7 +18,7 @@ SOURCE = Path(nvn.__file__).parent
 ROOMS = [
     ["errors", "callsite", "pytree", "pulls", "records", "streams", "folder_package"],
     ["files", "images", "lettering", "packages", "usage"],
-    ["folders"],
+    ["folders", "metrics"],
     ["data"],
     ["checkpoint"],
     ["game"],
@@ -212,6 +212,8 @@ def test_the_names_of_the_contract() -> None:
         "train",
         "Run",
         "progress",
+        "Metrics",
+        "read_metrics",
         "Application",
         "Trained",
         "trained",
