@@ -17,7 +17,7 @@ from nvn.files import disk
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Metrics", "Notice", "read_metrics"]
+__all__ = ["ColumnPath", "Metrics", "Notice", "read_metrics"]
 
 _NAN = float("nan")
 _GAME = "main"  # the phase that evaluations are of

@@ -17,7 +17,7 @@ settings.load_profile("nvn")
 LANES = {
     "core": (
         *("apply", "checkpoint", "checks", "console", "data", "energies", "engine", "game"),
-        *("planner", "recipe", "show", "sweep", "training"),
+        *("planner", "recipe", "report", "show", "sweep", "training"),
     ),
     "games": ("ejection", "games", "golden", "parity"),
     "recipes": ("recipes", "test_docs.py"),

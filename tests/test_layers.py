@@ -27,6 +27,7 @@ ROOMS = [
     ["engine"],
     ["show", "ejection"],
     ["recipe"],
+    ["report"],
     ["console"],
     ["training"],
     ["plugins"],
