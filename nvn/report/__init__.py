@@ -4,3 +4,7 @@
 
 Only files are read: no recipe's code is run, so a stranger's folder can be looked at.
 """
+
+from nvn.report.writing import write_report
+
+__all__ = ["write_report"]

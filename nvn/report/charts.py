@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,29 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvn.metrics import ColumnPath, Metrics
+from nvn.report.comparing import shared_label
 
 __all__ = ["Chart", "Curve", "charts_of", "charts_of_several", "thinned"]
 
 Numbers = NDArray[Any]
 
-EVALUATIONS, OBJECTIVES, ENERGIES, NORMS, PULLS = (
-    "Evaluations",
-    "Objectives",
-    "Energies",
-    "Gradient norms",
-    "Who pulls",
-)
+EVALUATIONS, TRAINING, PULLS = "Evaluations", "Training", "Who pulls"
 _GROUPS = {  # of columns → of charts, in the order in which they are shown
     "evaluations": EVALUATIONS,
-    "objectives": OBJECTIVES,
-    "energies": ENERGIES,
-    "gradient_norms": NORMS,
+    "objectives": "Objectives",
+    "energies": "Energies",
+    "gradient_norms": "Gradient norms",
     "pulls": PULLS,
 }
 _PARTS = {
-    "share": "share of what pulls at {}",
-    "norm": "norm of each pull at {}",
-    "along": "cosine of each pull with {}’s gradient",
+    "share": "Pulls at {}: share",
+    "norm": "Pulls at {}: norm",
+    "along": "Pulls at {}: cosine with the whole gradient",
 }
 _POINTS = 2_000_000  # numbers on a page, which make 11 MB of it
 _MOST = 100_000  # points of a curve
@@ -123,12 +118,13 @@ def _charts(metrics: Metrics) -> Iterator[Chart]:
         by_group.setdefault(path[0], []).append(name)
     for name in by_group.get("evaluations", ()):
         _, evaluation, metric = metrics.paths[name]
+        if np.isfinite(metrics[name]).sum() < 2:  # the table of results has it
+            continue
         yield Chart(EVALUATIONS, f"{evaluation}: {metric}", _curves(metrics, {name: metric}))
     for group in ("objectives", "energies", "gradient_norms"):
         names = {name: metrics.paths[name][1] for name in by_group.get(group, ())}
         if names:
-            title = _GROUPS[group]
-            yield Chart(title, title, _curves(metrics, names))
+            yield Chart(TRAINING, _GROUPS[group], _curves(metrics, names))
     players = dict.fromkeys(metrics.paths[name][1] for name in by_group.get("pulls", ()))
     for player in players:
         for part, said in _PARTS.items():
@@ -160,7 +156,7 @@ def _title(path: ColumnPath) -> str:
     if path[0] == "evaluations":
         return f"{path[1]}: {path[2]}"
     if path[0] == "pulls":
-        return f"{path[2]} at {path[1]}: {path[3]}"
+        return f"{path[2]} at {path[1]}: {'cosine' if path[3] == 'along' else path[3]}"
     return path[1]
 
 
@@ -170,7 +166,7 @@ def _beside(
     for color, group in enumerate(groups):
         own = [(i, *_known(runs[i], name)) for i in group if name in runs[i]]
         if len(own) > 1:
-            yield _mean(_shared_label([labels[i] for i, *_ in own]), color, own)
+            yield _mean(shared_label([labels[i] for i, *_ in own]), color, own)
         for i, x, y in own:
             yield Curve(labels[i], x, y, color, single=len(own) > 1)
 
@@ -190,15 +186,8 @@ def _mean(label: str, color: int, runs: Sequence[tuple[int, Numbers, Numbers]]) 
     y = np.stack(rows)
     mean = y.mean(axis=0)
     deviation = y.std(axis=0, ddof=1)
-    said = f"{label}, mean ± sd of {len(runs)}"
+    said = ", ".join([*([label] if label else []), f"mean ± sd of {len(runs)}"])
     return Curve(said, shared, mean, color, mean - deviation, mean + deviation)
-
-
-def _shared_label(labels: Iterable[str]) -> str:
-    """Return what labels have in common, of their parts."""
-    first, *rest = ([*label.split(", ")] for label in labels)
-    shared = [part for part in first if all(part in other for other in rest)]
-    return ", ".join(shared) or "these runs"
 
 
 # --- how many points ------------------------------------------------------------------------------

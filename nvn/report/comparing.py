@@ -8,7 +8,7 @@ from statistics import mean, stdev
 
 from nvn.report.gather import RunShown
 
-__all__ = ["differing", "labels", "repeats", "summary", "value_of"]
+__all__ = ["differing", "labels", "repeats", "shared_label", "summary", "value_of"]
 
 _SEED = "seed"
 
@@ -42,6 +42,16 @@ def repeats(runs: Sequence[RunShown]) -> list[list[int]]:
         settings = sorted((n, x) for n, x in run.settings.items() if n != _SEED)
         found.setdefault((run.recipe, *settings), []).append(place)
     return [*found.values()]
+
+
+def shared_label(names: Sequence[str]) -> str:
+    """Return what names of runs have in common, of their parts.
+
+    >>> shared_label(["lr 0.1, seed 0", "lr 0.1, seed 1"])
+    'lr 0.1'
+    """
+    first, *rest = (name.split(", ") for name in names)
+    return ", ".join(part for part in first if all(part in other for other in rest))
 
 
 def value_of(run: RunShown, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nvn.packages import version
 from nvn.report.charts import Chart, charts_of, charts_of_several, thinned
-from nvn.report.comparing import differing, labels, repeats, summary, value_of
+from nvn.report.comparing import differing, labels, repeats, shared_label, summary, value_of
 from nvn.report.gather import Pictures, RunShown, picture_of, text_of
 from nvn.report.html import Html, join, table, tag
 from nvn.report.packing import packed
@@ -422,7 +422,10 @@ def _runs(runs: Sequence[RunShown]) -> Html:
     if metrics:
         titles = labels(runs)
         heads = [
-            titles[g[0]] if len(g) == 1 else f"{_shared(titles, g)} ({len(g)} runs)" for g in groups
+            titles[g[0]]
+            if len(g) == 1
+            else f"{shared_label([titles[i] for i in g]) or 'all'} ({len(g)} runs)"
+            for g in groups
         ]
         results = [
             (
@@ -437,11 +440,6 @@ def _runs(runs: Sequence[RunShown]) -> Html:
             table(["metric", *heads], results, 1),
         ]
     return join(tables)
-
-
-def _shared(titles: Sequence[str], group: Sequence[int]) -> str:
-    first, *rest = (titles[i].split(", ") for i in group)
-    return ", ".join(part for part in first if all(part in other for other in rest)) or "repeats"
 
 
 def _time(run: RunShown) -> str:

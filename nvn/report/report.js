@@ -56,7 +56,8 @@
       this.keys = [...figure.querySelectorAll(".key")];
       this.curves = data.charts[figure.dataset.chart].curves;
       this.plot = null;
-      this.draw();
+      this.domain = domain(figure.parentNode);
+      this.draw(together(figure).find((other) => other.zoomed)?.range());
     }
 
     // Lines: what is drawn, each with the curve that it is of.
@@ -83,9 +84,8 @@
       return this.keys[of].getAttribute("aria-pressed") === "true";
     }
 
-    draw() {
-      const zoom = this.plot && this.zoomed ? this.range() : null;
-      if (this.plot) this.plot.destroy();
+    draw(zoom = this.plot?.scales.x ?? this.domain) {
+      this.plot?.destroy();
       this.all = this.lines();
       const lines = this.all;
       const same = lines.every((line) => line.x === lines[0].x);
@@ -98,7 +98,7 @@
         }
       });
       this.plot = new uPlot(this.options(lines, bands), columns, this.place);
-      if (zoom) this.plot.setScale("x", zoom);
+      this.plot.setScale("x", { min: zoom.min, max: zoom.max });
       this.values(null);
     }
 
@@ -112,10 +112,10 @@
         width: Math.max(this.place.clientWidth, 120), height: this.place.clientHeight,
         legend: { show: false }, bands,
         cursor: {
-          points: { size: 6 }, drag: { x: true, y: false },
+          points: { size: 6 }, bind: { dblclick: () => () => { this.plot.setScale("x", this.domain); return null; } }, drag: { x: true, y: false },
           sync: { key: "nvn", scales: ["x", null], filters: { pub: (kind) => kind === "mousemove" || kind === "mouseleave" } },
         },
-        scales: { x: { time: false }, y: { distr: this.distribution(lines), range: this.around(lines) } },
+        scales: { x: { time: false, range: (_, low, high) => [low, high] }, y: { distr: this.distribution(lines), range: this.around(lines) } },
         axes: [
           { ...axis, size: 26, space: 60, values: (_, ticks) => ticks.map((x) => (Number.isInteger(x) ? x.toLocaleString("en").replaceAll(",", "\u202f") : "")) },
           { ...axis, size: (_, values) => 14 + 6.4 * Math.max(3, ...(values ?? []).map((x) => (x ?? "").length)), values: (_, ticks) => ticks.map((x) => (x === null ? "" : plain(x))) },
@@ -123,7 +123,7 @@
         series: [{}, ...lines.map((line) => this.series(line, longest))],
         hooks: {
           setCursor: [(plot) => this.values(plot.cursor.idx ?? null)],
-          setScale: [(plot, key) => { if (key === "x") spread(this, plot.scales.x); }],
+          setScale: [(plot, key) => { if (key === "x" && plot === this.plot) spread(this, plot.scales.x); }],
         },
       };
     }
@@ -175,8 +175,7 @@
     }
 
     range() { const { min, max } = this.plot.scales.x; return { min, max }; }
-    whole() { const x = this.plot.data[0]; return { min: x[0], max: x[x.length - 1] }; }
-    get zoomed() { const a = this.range(), b = this.whole(); return a.min !== b.min || a.max !== b.max; }
+    get zoomed() { const { min, max } = this.range(); return min !== this.domain.min || max !== this.domain.max; }
 
     show() {
       this.all.forEach((line, i) => {
@@ -191,6 +190,22 @@
     }
   }
 
+  // From the first to the last step of all charts of a phase, so that they stand in line.
+  const domains = new Map();
+  function domain(charts) {
+    if (!domains.has(charts)) {
+      let min = Infinity, max = -Infinity;
+      for (const figure of charts.querySelectorAll(".chart")) {
+        for (const curve of data.charts[figure.dataset.chart].curves) {
+          const x = numbers(curve.x);
+          if (x.length) { min = Math.min(min, x[0]); max = Math.max(max, x[x.length - 1]); }
+        }
+      }
+      domains.set(charts, min < max ? { min, max } : { min: min - 1, max: max + 1 });
+    }
+    return domains.get(charts);
+  }
+
   function plain(x) {
     const size = Math.abs(x);
     return size !== 0 && (size >= 1e5 || size < 1e-3) ? x.toExponential(0).replace("-", "−") : String(+x.toPrecision(6)).replace("-", "−");
@@ -200,24 +215,18 @@
 
   const together = (figure) => [...built].filter(([other]) => other.parentNode === figure.parentNode).map(([, chart]) => chart);
 
-  // A zoom is that of all charts of a phase; one that has fewer steps than that shows all of its own.
-  let spreading = false;
+  // A zoom is that of all charts of a phase.
   function spread(chart, { min, max }) {
-    if (spreading || min === null || min === undefined || !chart.plot) return;
-    spreading = true;
-    const reset = !chart.zoomed;
     for (const other of together(chart.figure)) {
-      if (other !== chart) other.plot.setScale("x", reset ? other.whole() : { min, max });
+      const now = other.range();
+      if (other !== chart && (now.min !== min || now.max !== max)) other.plot.setScale("x", { min, max });
     }
-    spreading = false;
   }
 
   function build(figure) {
     if (built.has(figure)) return;
     const chart = new Chart(figure);
     built.set(figure, chart);
-    const other = together(figure).find((each) => each !== chart && each.zoomed);
-    if (other) chart.plot.setScale("x", other.range());
     sizes.observe(chart.place);
   }
 
@@ -248,7 +257,7 @@
   }
 
   function pressed(event, chart) {
-    const { plot } = chart, { min, max } = chart.range(), whole = chart.whole();
+    const { plot } = chart, { min, max } = chart.range(), whole = chart.domain;
     const x = plot.data[0], at = plot.cursor.idx ?? x.length - 1;
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       const by = Math.max(1, Math.round(x.length * (event.shiftKey ? 0.1 : 0.01)));
@@ -267,7 +276,7 @@
   const on = (id, kind, act) => document.getElementById(id)?.addEventListener(kind, act);
   on("smooth", "change", ({ target }) => { state.smooth = Number(target.value); redraw(); });
   on("singles", "change", ({ target }) => { state.singles = target.checked; built.forEach((chart) => chart.show()); });
-  on("whole", "click", () => built.forEach((chart) => chart.plot.setScale("x", chart.whole())));
+  on("whole", "click", () => built.forEach((chart) => chart.plot.setScale("x", chart.domain)));
   on("log", "click", ({ currentTarget }) => {
     toggle(currentTarget);
     for (const button of document.querySelectorAll(".log")) button.setAttribute("aria-pressed", currentTarget.getAttribute("aria-pressed"));

@@ -2,8 +2,11 @@
 
 recipe.py, config.yaml    the recipe and its configuration (if it was a recipe file)
 plan.txt                  the explained plans
+loop.py                   the loops, as the engine runs them
+game.svg                  the game as a picture
 run.yaml                  origin of the recipe, versions, seed, options, parts, outcome, metrics
-metrics.jsonl             one line per step, per evaluation, and per look at who pulls
+metrics.jsonl             one line per step, per evaluation, per look at who pulls, per warning
+report.html               all of this as one page (reporting.py)
 images/                   previews, <name>-<step>.png; of earlier phases, <name>-<phase>-<step>.png
 checkpoints/              what `nvn resume` goes on from, <phase>-<step>/
 checkpoints/final/        each player's weights, <player>.safetensors
@@ -27,9 +30,11 @@ from filelock import FileLock, Timeout
 
 from nvn.errors import IncompleteError, NvnWarning, RunError
 from nvn.files import atomic_write, disk
+from nvn.planner.emit import Emitter
 from nvn.recipe.recipe import MAIN
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
+from nvn.show.svg import svg
 from nvn.training.hooks import hook
 from nvn.training.metrics_file import MetricsFile
 from nvn.training.saving import OnFailure
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from nvn.engine.engine import Engine
+    from nvn.planner.planner import Plan
     from nvn.pulls import Pulls
     from nvn.recipe.recipe import Phase
     from nvn.records import Record
@@ -160,6 +166,7 @@ class RunFolder:
         self._on_failure = on_failure
         self._told = False
         self._digests: dict[str, str] = {}
+        self._at = ("", 0)
         self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @hook
@@ -167,7 +174,12 @@ class RunFolder:
         """Write the recipe, the plans, and run.yaml with outcome "running"."""
         plans = {name: engine.plan for name, engine in engines.items()}
         explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
-        for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
+        own = {
+            "plan.txt": "\n\n".join([*explained, ""]),
+            "loop.py": "\n\n".join(f"# phase {n}\n{_loop(p)}" for n, p in plans.items()),
+            "game.svg": svg(plans[MAIN].graph),
+        }
+        for name, content in {**self._files, **own}.items():
             self._write_file(name, content.encode("utf-8", "surrogateescape"))
         self._write_about({"outcome": "running"})  # last: from now on this is a run
         with disk(self.path):
@@ -176,6 +188,7 @@ class RunFolder:
     @hook
     def step_done(self, phase: Phase, record: Record) -> None:
         """Buffer a line for metrics.jsonl, and write the lines several at a time."""
+        self._at = (phase.name, record.step)
         with self._tolerated():
             self.metrics.step(phase.name, record)
 
@@ -200,6 +213,11 @@ class RunFolder:
             with disk(path.parent, "create"):
                 path.parent.mkdir(exist_ok=True)
             atomic_write(path, content.getvalue())
+
+    def noted(self, text: str) -> None:
+        """Add a warning to metrics.jsonl."""
+        with self._tolerated():
+            self.metrics.warning(*self._at, text)
 
     def save_weights(self, weights: Mapping[str, State], steps: Mapping[str, int]) -> None:
         """Write each player's weights; elsewhere, which is told, if it fails here."""
@@ -279,6 +297,10 @@ class RunFolder:
             yield
         except RunError as error:
             self.lost.append(str(error))
+
+
+def _loop(plan: Plan) -> str:
+    return Emitter(plan.program(plan.whole)).emit().text
 
 
 def _now() -> str:

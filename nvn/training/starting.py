@@ -31,6 +31,7 @@ from nvn.training.hooks import plugin_manager
 from nvn.training.looks import Looks, PullsEvery, check_every
 from nvn.training.loop import Loop
 from nvn.training.reporter import Reporter
+from nvn.training.reporting import Reports, noting
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -170,8 +171,9 @@ def train(
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
         writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
+        stack.enter_context(noting(writer.noted))
         guard = FiniteGuard(skips=on_divergence == "skip")
-        for plugin in (Symptoms(), Balance(), guard, writer):
+        for plugin in (Reports(), Symptoms(), Balance(), guard, writer):
             manager.register(plugin)  # after the others, so called before them
         evaluations = Evaluations(
             recipe=recipe,

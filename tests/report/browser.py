@@ -69,9 +69,7 @@ class Browser:
         """The value of an expression on the page, after what it is waiting for."""
         wait = "await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));"
         code = f"(async () => {{ {wait} const found = ({script}); {wait} return found; }})()"
-        done = self.call(
-            "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
-        )
+        done = self.call("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
