@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from statistics import mean, stdev
+from typing import Any
 
 from nvn.report.gather import RunShown
 
-__all__ = ["differing", "labels", "repeats", "shared_label", "summary", "value_of"]
+__all__ = ["as_dicts", "differing", "labels", "repeats", "shared_label", "summary", "value_of"]
 
 _SEED = "seed"
 
@@ -59,14 +61,37 @@ def value_of(run: RunShown, name: str) -> str:
     return run.recipe if name == "recipe" else run.settings.get(name, "")
 
 
+def as_dicts(runs: Sequence[RunShown]) -> list[dict[str, Any]]:
+    """Return runs as plain values: all settings, those that differ, and the results."""
+    names = differing(runs)
+    return [
+        {
+            "run": str(run.folder),
+            "recipe": run.recipe,
+            "outcome": run.outcome,
+            "seconds": run.about.get("seconds"),
+            "differing": {name: value_of(run, name) for name in names},
+            "settings": dict(run.settings),
+            # (JSON has neither NaN nor infinity.)
+            "results": {
+                "/".join(metric): x if math.isfinite(x) else None
+                for metric, x in run.results.items()
+            },
+        }
+        for run in runs
+    ]
+
+
 def summary(numbers: Sequence[float]) -> str:
     """Return numbers as a mean with its standard deviation; "–" of none.
 
-    >>> summary([1.0, 2.0]), summary([0.5]), summary([])
-    ('1.5 ± 0.7071', '0.5', '–')
+    >>> summary([1.0, 2.0]), summary([0.5]), summary([]), summary([1.0, math.nan])
+    ('1.5 ± 0.7071', '0.5', '–', 'not finite')
     """
     if not numbers:
         return "–"
+    if not all(map(math.isfinite, numbers)):
+        return "not finite"
     if len(numbers) == 1:
         return f"{numbers[0]:.4g}"
     return f"{mean(numbers):.4g} ± {stdev(numbers):.4g}"

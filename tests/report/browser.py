@@ -7,12 +7,22 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# It reads what it is told from 3 and writes to 4, which may be taken for something else here.
+BEGIN = """
+import fcntl, os, sys
+reads, writes = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3])
+os.dup2(reads, 3)
+os.dup2(writes, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def chromium() -> str | None:
@@ -25,7 +35,7 @@ class Browser:
 
     def __init__(self, write: int, read: int) -> None:
         self._write = write
-        self._read = os.fdopen(read, "rb", buffering=0)
+        self._read = read
         self._rest = b""
         self._number = 0
         self._session: str | None = None
@@ -88,7 +98,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            more = self._read.read(2**20)
+            more = os.read(self._read, 2**20)
             assert more, "the browser has ended"
             self._rest += more
         message, _, self._rest = self._rest.partition(b"\0")
@@ -117,13 +127,12 @@ def browser(folder: Path) -> Iterator[Browser]:
     found = chromium()
     assert found is not None
     (child_reads, write), (read, child_writes) = os.pipe(), os.pipe()
-    command = (
-        f'exec "$0" --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage '
-        f'--hide-scrollbars --remote-debugging-pipe --user-data-dir="$1" '
-        f"3<&{child_reads} 4>&{child_writes}"
-    )
+    options = [
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *("--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}"),
+    ]
     process = subprocess.Popen(
-        ["/bin/sh", "-c", command, found, str(folder)],
+        [sys.executable, "-c", BEGIN, str(child_reads), str(child_writes), found, *options],
         pass_fds=(child_reads, child_writes),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -135,6 +144,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     try:
         yield Browser(write, read)
     finally:
+        os.close(read)
         os.close(write)  # it ends by itself when nobody drives it any more
         try:
             process.wait(timeout=20)
