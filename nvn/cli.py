@@ -142,6 +142,9 @@ def run(
             "the passes.",
         ),
     ] = "auto",
+    metrics_every: Annotated[
+        int, typer.Option(min=1, help="Write a line of metrics.jsonl every so many steps.")
+    ] = 1,
     deterministic: Annotated[
         bool,
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
@@ -209,6 +212,7 @@ def run(
         fabric=make_fabric(accelerator, devices, num_nodes, strategy, precision),
         compile=compiled or (),
         pulls_every=every,
+        metrics_every=metrics_every,
         plugins=_shown(watch=watch),
         files=source.files(chosen),
         origin=source.origin,

@@ -54,6 +54,7 @@ class Reopened:
             "deterministic": about.deterministic,
             "on_divergence": about.on_divergence,
             "pulls_every": about.pulls_every,
+            "metrics_every": about.metrics_every,
             "saving": Saving(**about.saving.model_dump()),
         }
 

@@ -142,6 +142,7 @@ class RunFolder:
         about: What run.yaml says of the run, but for its parts and its end.
         parts: What run.yaml says of the run's earlier parts.
         on_failure: Whether the run goes on where a picture or a line of metrics cannot be written.
+        every: Of how many steps each one has a line of metrics.
 
     Attributes:
         metrics: The file of metrics.
@@ -156,6 +157,7 @@ class RunFolder:
         about: Mapping[str, Any],
         parts: Iterable[Mapping[str, Any]],
         on_failure: OnFailure = "continue",
+        every: int = 1,
     ) -> None:
         self.path = path
         self.missed: list[str] = []
@@ -164,6 +166,7 @@ class RunFolder:
         self._about = about
         self._parts = [*map(dict, parts), {"started": _now()}]
         self._on_failure = on_failure
+        self._every = every
         self._told = False
         self._digests: dict[str, str] = {}
         self._at = ("", 0)
@@ -187,8 +190,10 @@ class RunFolder:
 
     @hook
     def step_done(self, phase: Phase, record: Record) -> None:
-        """Buffer a line for metrics.jsonl, and write the lines several at a time."""
+        """Buffer a line for metrics.jsonl, if it is to have one; several are written at a time."""
         self._at = (phase.name, record.step)
+        if record.step % self._every and record.step not in (1, phase.steps):
+            return
         with self._tolerated():
             self.metrics.step(phase.name, record)
 

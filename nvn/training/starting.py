@@ -65,6 +65,7 @@ def train(
     fabric: Fabric | None = None,
     compile: Collection[str] = (),
     pulls_every: PullsEvery = "auto",
+    metrics_every: int = 1,
     plugins: Iterable[object] = (),
     progress: bool = True,
     files: Mapping[str, str] = MappingProxyType({}),
@@ -99,6 +100,8 @@ def train(
         compile: Names of players whose forward torch.compile compiles.
         pulls_every: After how many steps each to look at who pulls (docs/pulls.md); "auto", so that
             it takes 1 % of the passes at most; or "off". The training is the same, to the bit.
+        metrics_every: Of how many steps each one has a line in metrics.jsonl; the first and the
+            last of a phase always have.
         plugins: Objects with hooks (nvn.plugins).
         progress: Whether the run is shown while it goes on, where that is a terminal or a notebook
             (docs/live.md). Elsewhere nothing is printed.
@@ -142,6 +145,8 @@ def train(
     fabric = fabric or make_fabric()
     check_policy(on_divergence)
     check_every(pulls_every)
+    if isinstance(metrics_every, bool) or not isinstance(metrics_every, int) or metrics_every < 1:
+        raise ConfigError(f"metrics_every = {metrics_every!r}: expected a number of steps, from 1")
     with ExitStack() as stack:
         for plugin in plugins:
             if isinstance(plugin, Reporter | Watch):
@@ -168,9 +173,10 @@ def train(
             "deterministic": deterministic,
             "compile": [*compile],
             "pulls_every": pulls_every,
+            "metrics_every": metrics_every,
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, options)
-        writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
+        writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure, metrics_every)
         stack.enter_context(noting(writer.noted))
         guard = FiniteGuard(skips=on_divergence == "skip")
         for plugin in (Reports(), Symptoms(), Balance(), guard, writer):
