@@ -17,7 +17,7 @@ from nvn.files import disk
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColumnPath", "Metrics", "Notice", "read_metrics"]
+__all__ = ["ColumnPath", "Metrics", "read_metrics"]
 
 _NAN = float("nan")
 _GAME = "main"  # the phase that evaluations are of
@@ -30,21 +30,6 @@ ColumnPath = tuple[str, ...]  # of a column: its group, then the names within
 class _HasFolder(Protocol):
     @property
     def folder(self) -> Path: ...
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A warning that was given while a run went on.
-
-    Attributes:
-        phase: The phase that was played; "" before the first.
-        step: The step, within the phase.
-        text: What was said.
-    """
-
-    phase: str
-    step: int
-    text: str
 
 
 class Metrics(Mapping[str, "NDArray[Any]"]):
@@ -60,7 +45,6 @@ class Metrics(Mapping[str, "NDArray[Any]"]):
     Attributes:
         paths: The parts of each column's name, of all but `step` and `phase`: a name of an energy
             may have a slash itself.
-        notices: The warnings that were given on the way.
 
     >>> import numpy as np
     >>> metrics = Metrics(
@@ -74,12 +58,10 @@ class Metrics(Mapping[str, "NDArray[Any]"]):
         self,
         columns: Mapping[str, NDArray[Any]],
         paths: Mapping[str, ColumnPath] | None = None,
-        notices: Iterable[Notice] = (),
     ) -> None:
         self._columns = dict(columns)
         guessed = {n: tuple(n.split("/")) for n in columns if n not in ("phase", "step")}
         self.paths = dict(guessed if paths is None else paths)
-        self.notices = tuple(notices)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._columns[name]
@@ -101,7 +83,7 @@ class Metrics(Mapping[str, "NDArray[Any]"]):
         cut = {name: column[rows] for name, column in self._columns.items()}
         kept = {n: c for n, c in cut.items() if n not in self.paths or (c == c).any()}
         paths = {name: path for name, path in self.paths.items() if name in kept}
-        return Metrics(kept, paths, (n for n in self.notices if n.phase == phase))
+        return Metrics(kept, paths)
 
     def __repr__(self) -> str:
         return f"<Metrics of {len(self['step'])} steps: {', '.join(self._columns)}>"
@@ -193,16 +175,13 @@ class _Table:
     phases: list[str] = field(default_factory=list)
     steps: array[int] = field(default_factory=lambda: array("q"))
     columns: dict[ColumnPath, array[float]] = field(default_factory=dict)
-    notices: list[Notice] = field(default_factory=list)
     known: dict[tuple[Any, ...], list[array[float]]] = field(default_factory=dict)
 
     def add(self, line: Any) -> bool:
         """Add a line, and return whether it is one that nvn writes."""
         try:
             phase, step = str(line.get("phase", _GAME)), int(line["step"])
-            if "warning" in line:
-                self.notices.append(Notice(phase, step, str(line["warning"])))
-            elif "evaluation" in line:
+            if "evaluation" in line:
                 self._add(phase, step, *self._named(_evaluated(line)))
             elif "pulls" in line:
                 self._add(phase, step, *self._named(_pulls(line)))
@@ -263,7 +242,7 @@ class _Table:
         for name, path in paths.items():
             columns[name] = np.full(rows, np.nan)
             columns[name][: len(self.columns[path])] = self.columns[path]
-        return Metrics(columns, paths, self.notices)
+        return Metrics(columns, paths)
 
 
 def _evaluated(line: Mapping[str, Any]) -> Iterator[tuple[ColumnPath, float]]:

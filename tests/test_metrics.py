@@ -9,7 +9,7 @@ import pytest
 
 import nvn
 from nvn.errors import NvnWarning, RunError
-from nvn.metrics import Notice, read_metrics
+from nvn.metrics import read_metrics
 from tests.tiny import tiny
 
 
@@ -95,12 +95,6 @@ def test_what_is_not_finite_or_not_there_is_nan(tmp_path: Path) -> None:
 def test_a_name_may_have_slashes(tmp_path: Path) -> None:
     metrics = read_metrics(write(tmp_path, step(1, energies={"a/b": 1.0})))
     assert metrics.paths == {"energies/a/b": ("energies", "a/b")}
-
-
-def test_warnings_are_no_rows(tmp_path: Path) -> None:
-    metrics = read_metrics(write(tmp_path, step(1), {**step(7, warning="D has won")}))
-    assert metrics["step"].tolist() == [1]
-    assert metrics.notices == (Notice("main", 7, "D has won"),)
 
 
 def test_no_steps_at_all(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from nvn.metrics import Metrics, read_metrics
 from nvn.recipe.config import read_yaml
 from nvn.recipe.groups import leaves
 
-__all__ = ["Frame", "Pictures", "RunShown", "gather", "picture_of", "text_of"]
+__all__ = ["Frame", "Notice", "Pictures", "RunShown", "gather", "picture_of", "text_of"]
 
 _MOST_TEXT = 2**22  # bytes of a plan, a loop or the game's picture
 _MOST_PICTURE = 2**25
@@ -48,6 +49,21 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A warning that was given while a run went on.
+
+    Attributes:
+        phase: The phase that was played; "" before the first step.
+        step: The step, within the phase.
+        text: What was said.
+    """
+
+    phase: str
+    step: int
+    text: str
+
+
+@dataclass(frozen=True)
 class RunShown:
     """All that is shown of a run.
 
@@ -56,6 +72,7 @@ class RunShown:
         about: What run.yaml says.
         settings: The settings of its recipe, and the seed, as texts by name.
         metrics: What it has recorded.
+        notices: The warnings that were given on the way.
         pictures: Its pictures, by preview.
         game: The game's picture, as SVG; empty if there is none.
         plan: The explained plans.
@@ -66,6 +83,7 @@ class RunShown:
     about: Mapping[str, Any]
     settings: Mapping[str, str]
     metrics: Metrics
+    notices: Sequence[Notice] = ()
     pictures: Sequence[Pictures] = ()
     game: bytes = b""
     plan: str = ""
@@ -112,6 +130,7 @@ def gather(folder: Path) -> RunShown:
         about=about,
         settings=_settings(folder, about),
         metrics=read_metrics(folder) if there else _nothing(),
+        notices=[*dict.fromkeys(_notices(folder / "warnings.jsonl"))],  # (gone on with: told twice)
         pictures=[*_pictures(folder / "images", _phases(about))],
         game=_content(folder / "game.svg"),
         plan=_content(folder / "plan.txt").decode("utf-8", "replace"),
@@ -148,6 +167,15 @@ def _settings(folder: Path, about: Mapping[str, Any]) -> dict[str, str]:
     given = {name: about.get(name) for name in ("seed", "max_steps", "precision")}
     found = {**leaves(own), **{name: x for name, x in given.items() if x is not None}}
     return {str(name): text_of(value) for name, value in found.items()}
+
+
+def _notices(path: Path) -> Iterator[Notice]:
+    for line in _content(path).splitlines():
+        try:
+            found = json.loads(line)
+            yield Notice(str(found["phase"]), int(found["step"]), str(found["warning"]))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            continue  # it is torn
 
 
 def _phases(about: Mapping[str, Any]) -> list[str]:

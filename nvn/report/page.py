@@ -179,7 +179,7 @@ def _error(run: RunShown) -> Html | None:
 def _warnings(run: RunShown) -> Html | None:
     rows = [
         tag("li", tag("b", f"{n.phase}, step {n.step}" if n.phase else "at first"), " ", n.text)
-        for n in run.metrics.notices
+        for n in run.notices
     ]
     return tag("ul", *rows, class_="notices") if rows else None
 

@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line a step, an evaluation, a look at who pulls and a warning, as they come."""
+"""metrics.jsonl: a line a step, an evaluation and a look at who pulls, in the order of time."""
 
 from __future__ import annotations
 
@@ -49,11 +49,6 @@ class MetricsFile:
         """Add the line of a look at who pulls."""
         self._read_records()  # it comes after its step's
         self._add({"phase": phase, "step": pulls.step, "pulls": pulls.as_dict()})
-
-    def warning(self, phase: str, step: int, text: str) -> None:
-        """Add the line of a warning."""
-        self._read_records()
-        self._add({"phase": phase, "step": step, "warning": text})
 
     def cut(self, size: int) -> None:
         """Cut the file back to a size; what was after it is kept aside.

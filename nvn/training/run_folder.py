@@ -5,7 +5,8 @@ plan.txt                  the explained plans
 loop.py                   the loops, as the engine runs them
 game.svg                  the game as a picture
 run.yaml                  origin of the recipe, versions, seed, options, parts, outcome, metrics
-metrics.jsonl             one line per step, per evaluation, per look at who pulls, per warning
+metrics.jsonl             one line per step, per evaluation, and per look at who pulls
+warnings.jsonl            one line per warning, if there were any
 report.html               all of this as one page (reporting.py)
 images/                   previews, <name>-<step>.png; of earlier phases, <name>-<phase>-<step>.png
 checkpoints/              what `nvn resume` goes on from, <phase>-<step>/
@@ -15,7 +16,9 @@ checkpoints/final/        each player's weights, <player>.safetensors
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -220,9 +223,14 @@ class RunFolder:
             atomic_write(path, content.getvalue())
 
     def noted(self, text: str) -> None:
-        """Add a warning to metrics.jsonl."""
-        with self._tolerated():
-            self.metrics.warning(*self._at, text)
+        """Add a line to warnings.jsonl."""
+        phase, step = self._at
+        line = json.dumps({"phase": phase, "step": step, "warning": text}, ensure_ascii=False)
+        with (
+            contextlib.suppress(OSError),  # the warning itself has been shown
+            (self.path / "warnings.jsonl").open("a", encoding="utf-8", errors="replace") as file,
+        ):
+            file.write(f"{line}\n")
 
     def save_weights(self, weights: Mapping[str, State], steps: Mapping[str, int]) -> None:
         """Write each player's weights; elsewhere, which is told, if it fails here."""

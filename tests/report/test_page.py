@@ -107,8 +107,9 @@ def test_what_a_file_says_is_only_text(tmp_path: Path, count: int) -> None:
         (folder / "plan.txt").write_text(HOSTILE)
         (folder / "loop.py").write_text(HOSTILE)
         (folder / "game.svg").write_text(f"<svg>{HOSTILE}</svg>")
+        warned = {"phase": HOSTILE, "step": 1, "warning": HOSTILE}
+        (folder / "warnings.jsonl").write_text(f"{json.dumps(warned)}\n[1, 2\n3\n")
         with (folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"phase": HOSTILE, "step": 1, "warning": HOSTILE}) + "\n")
             named = {"phase": HOSTILE, "step": 1, "pulls": {HOSTILE: {HOSTILE: {"norm": 1}}}}
             file.write(json.dumps(named) + "\n")
         (folder / "images" / "a\"'><b onclick=x>-000001.png").write_bytes(png())
