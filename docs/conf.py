@@ -48,7 +48,7 @@ nitpick_ignore_regex = [
     # What is not public: types of attributes, and aliases that annotations name.
     (r"py:.*", r"nvn\.(callsite|engine|game|planner|recipe|records|data\.share)\..*"),
     (r"py:.*", r"(CallSite|Data|Fresh|Metrics|Mover|OnDivergence|Op|Optimizers|PullsEvery|Scalar)"),
-    (r"py:.*", r"(TrainState|Transform)"),
+    (r"py:.*", r"(TrainState|Transform|ColumnPath|NDArray|nvn\.metrics\._HasFolder)"),
 ]
 # The two notes on bundled data lie beside them, outside of this folder.
 suppress_warnings = ["myst.xref_missing"]

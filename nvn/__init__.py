@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         simultaneous,
         value,
     )
+    from nvn.metrics import Metrics, read_metrics
     from nvn.planner.planner import Plan, plan
     from nvn.pulls import Pull, Pulls
     from nvn.recipe.config import Config
@@ -75,6 +76,7 @@ _HOME = {
     "GameError": "errors",
     "GameWarning": "errors",
     "IncompleteError": "errors",
+    "Metrics": "metrics",
     "Move": "game",
     "NvnError": "errors",
     "NvnWarning": "errors",
@@ -106,6 +108,7 @@ _HOME = {
     "move": "game",
     "plan": "planner.planner",
     "progress": "console",
+    "read_metrics": "metrics",
     "simultaneous": "game",
     "train": "training.starting",
     "trained": "training.trained",
@@ -128,6 +131,7 @@ __all__ = [
     "GameError",
     "GameWarning",
     "IncompleteError",
+    "Metrics",
     "Move",
     "NvnError",
     "NvnWarning",
@@ -167,6 +171,7 @@ __all__ = [
     "plan",
     "plugins",
     "progress",
+    "read_metrics",
     "simultaneous",
     "train",
     "trained",

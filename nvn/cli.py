@@ -185,6 +185,9 @@ def run(
             "the passes.",
         ),
     ] = "auto",
+    metrics_every: Annotated[
+        int, typer.Option(min=1, help="Write a line of metrics.jsonl every so many steps.")
+    ] = 1,
     deterministic: Annotated[
         bool,
         typer.Option("--deterministic", help="Hold torch to deterministic algorithms."),
@@ -274,6 +277,7 @@ def run(
         out=out,
         saving=saving,
         pulls_every=every,
+        metrics_every=metrics_every,
         watch=watch,
         plugins=plugins or (),
     )
@@ -574,6 +578,81 @@ def apply(
         raise typer.Exit(1)
 
 
+RunFolders = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN...", help="Runs' folders, or runs/RECIPE for its latest run."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+
+
+@app.command(cls=Command)
+def report(
+    runs: RunFolders,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The page (default: report.html, in the run's folder; of several runs, here).",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write a page of a run, or of several beside one another, that needs no network."""
+    from nvn.console import show
+    from nvn.report import write_report
+    from nvn.report.finding import find_run_folder
+
+    folders = [find_run_folder(path) for path in dict.fromkeys(runs)]
+    own = folders[0] / "report.html" if len(folders) == 1 else None
+    page = out or own or Path("report.html")
+    if page != own and page.exists() and not overwrite:
+        raise ConfigError(
+            f"{page} is there already; give another --out, or --overwrite to replace it"
+        )
+    write_report(folders, page)
+    show(f"report: {page}")
+
+
+@app.command(cls=Command)
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List runs: how each ended, its best metric, its age and size."""
+    import json
+    from datetime import datetime
+
+    from nvn.console import show, show_runs
+    from nvn.report.finding import lines_of
+
+    lines = lines_of(folder, datetime.now().astimezone())
+    if as_json:
+        show(json.dumps([line.as_dict() for line in lines], indent=2, ensure_ascii=False))
+    elif lines:
+        show_runs(lines)
+    else:
+        show(f"there are no runs in {folder}")
+
+
+@app.command(cls=Command)
+def compare(runs: RunFolders, as_json: AsJson = False) -> None:
+    """Show runs beside one another: in what they differ, how they ended, what they reached."""
+    import json
+
+    from nvn.console import show, show_comparison
+    from nvn.report.comparing import as_dicts
+    from nvn.report.finding import find_run_folder
+    from nvn.report.gather import gather
+
+    if len(dict.fromkeys(runs)) < 2:
+        raise ConfigError("nvn compare: give two runs at least; nvn report RUN shows one")
+    found = [gather(find_run_folder(path)) for path in dict.fromkeys(runs)]
+    if as_json:
+        show(json.dumps(as_dicts(found), indent=2, ensure_ascii=False))
+    else:
+        show_comparison(found)
+
+
 @app.command(cls=Command)
 def recipes(
     recipe: Annotated[
@@ -689,7 +768,9 @@ def _go_on(
 
     run = reopen(folder, settings, changed=changed, trust=trust, telling=show)
     options = {**run.options, "more_steps": run.options["more_steps"] + more_steps}
-    only_leading = {name: options.pop(name) for name in ("saving", "pulls_every", "plugins")}
+    only_leading = {
+        name: options.pop(name) for name in ("saving", "pulls_every", "metrics_every", "plugins")
+    }
     _train(
         run.source,
         run.config,

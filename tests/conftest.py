@@ -27,7 +27,7 @@ LANES = {
             "engine",
             "game",
         ),
-        *("planner", "recipe", "show", "sweep", "training"),
+        *("planner", "recipe", "report", "show", "sweep", "training"),
     ),
     "games": ("ejection", "games", "golden", "parity"),
     "recipes": ("plugins", "recipes", "test_docs.py"),

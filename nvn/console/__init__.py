@@ -9,7 +9,7 @@ A closed pipe or terminal ends no work: output to it is discarded.
 
 from nvn.console.bars import Bar, duration, open_bar, progress
 from nvn.console.board import Board, EnergyRow, PlayerRow, Stretch, TeamRow
-from nvn.console.listings import show_recipes, show_settings
+from nvn.console.listings import show_comparison, show_recipes, show_runs, show_settings
 from nvn.console.missing import missing_module
 from nvn.console.output import fail, saying, show, show_source, to_stderr, warn
 from nvn.console.screen import Screen, is_watched, open_screen
@@ -33,7 +33,9 @@ __all__ = [
     "progress",
     "saying",
     "show",
+    "show_comparison",
     "show_recipes",
+    "show_runs",
     "show_settings",
     "show_source",
     "to_stderr",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,15 @@ from types import ModuleType
 from nvn.errors import RunError
 from nvn.files import content_of
 
-__all__ = ["changed_code", "code_of", "digest", "kept_differs", "lies_inside", "require_outside"]
+__all__ = [
+    "changed_code",
+    "code_of",
+    "commit_of",
+    "digest",
+    "kept_differs",
+    "lies_inside",
+    "require_outside",
+]
 
 _PACKAGES = {"site-packages", "dist-packages"}
 
@@ -33,6 +43,14 @@ def code_of(recipe: Path) -> dict[str, str]:
 def changed_code(before: Mapping[str, str]) -> list[str]:
     """Return which files have changed, or are gone, since `code_of` returned their digests."""
     return [path for path, was in before.items() if digest(Path(path)) != was]
+
+
+def commit_of(file: Path) -> str | None:
+    """Return the git commit of a file's checkout, with "-dirty" if it has changes; None if none."""
+    git, folder = shutil.which("git"), file.resolve().parent
+    if git is None or _git(git, folder, "ls-files", "--error-unmatch", file.name) is None:
+        return None
+    return _git(git, folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def kept_differs(folder: Path, recipe: Path) -> bool:
@@ -90,3 +108,10 @@ def _source(module: ModuleType) -> Path | None:
     if not isinstance(name, str) or not name.endswith(".py") or module.__name__ == "__main__":
         return None
     return Path(name).resolve()
+
+
+def _git(git: str, folder: Path, *arguments: str) -> str | None:
+    """Return the output of a git command, or None if it fails."""
+    command = [git, "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if done.returncode else done.stdout.strip()

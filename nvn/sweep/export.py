@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import yaml
 import nvn
 from nvn.files import atomic_write
 from nvn.packages import version
+from nvn.recipe.code import commit_of
 from nvn.sweep.grid import as_text
 from nvn.sweep.results import SweepFolder
 from nvn.sweep.tables import Measured, Metric, Table, numbers
@@ -47,7 +46,7 @@ def write_request(folder: SweepFolder, command: str) -> None:
     about: dict[str, Any] = {
         "command": command,
         "recipes": {
-            recipe.name: {"file": str(recipe.path), "commit": _commit(recipe.path)}
+            recipe.name: {"file": str(recipe.path), "commit": commit_of(recipe.path)}
             for recipe in grid.recipes
         },
         "over": {axis.name: list(axis.values) for axis in grid.axes},
@@ -60,7 +59,7 @@ def write_request(folder: SweepFolder, command: str) -> None:
         "max_time": request.max_time,
         "precision": request.precision,
         "runs": [place.name for place in folder.places],
-        "nvn": {"version": version(), "commit": _commit(Path(nvn.__file__))},
+        "nvn": {"version": version(), "commit": commit_of(Path(nvn.__file__))},
     }
     text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
     atomic_write(folder.path / "sweep.yaml", text.encode())
@@ -111,18 +110,3 @@ def _csv(lines: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
-
-
-def _commit(file: Path) -> str | None:
-    """Return the git commit of a file's checkout, with "-dirty" if it has changes."""
-    git, folder = shutil.which("git"), file.resolve().parent
-    if git is None or _git(git, folder, "ls-files", "--error-unmatch", file.name) is None:
-        return None
-    return _git(git, folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-
-
-def _git(git: str, folder: Path, *arguments: str) -> str | None:
-    """Return the output of a git command, or None if it fails."""
-    command = [git, "-C", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return None if done.returncode else done.stdout.strip()

@@ -57,6 +57,7 @@ class Reopened:
             "on_divergence": about.on_divergence,
             "pulls_every": about.pulls_every,
             "plugins": about.plugins,
+            "metrics_every": about.metrics_every,
             "saving": Saving(**about.saving.model_dump()),
         }
 

@@ -20,6 +20,7 @@ from nvn.errors import IncompleteError
 from nvn.recipe.recipe import MAIN
 from nvn.training.hooks import hook
 from nvn.training.live import Live, losses
+from nvn.training.reporting import REPORT
 
 if TYPE_CHECKING:
     from nvn.engine.engine import Engine
@@ -110,6 +111,8 @@ class Reporter:
             before = self._before.get(name, path)
             beside = "" if before == path else f" (before the game: {_near(before)})"
             show(f"picture: {_near(path)}{beside}")
+        if (report := run.folder / REPORT).is_file():
+            show(f"report: {_near(report)}")
         show(_closing_line(run))
 
     def close(self) -> None:

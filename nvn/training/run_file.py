@@ -40,6 +40,7 @@ class RunFile(pydantic.BaseModel):
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     deterministic: bool = False
     pulls_every: Annotated[int, pydantic.Field(ge=1)] | Literal["auto", "off"] = "auto"
+    metrics_every: int = pydantic.Field(default=1, ge=1)
     compile: list[str] = pydantic.Field(default_factory=list)
     accumulate: int = pydantic.Field(default=1, ge=1)
     plugins: list[str] = pydantic.Field(default_factory=list)

@@ -2,8 +2,12 @@
 
 recipe.py, config.yaml    the recipe and its configuration (if it was a recipe file)
 plan.txt                  the explained plans
+loop.py                   the loops, as the engine runs them
+game.svg                  the game as a picture
 run.yaml                  origin of the recipe, versions, seed, options, parts, outcome, metrics
 metrics.jsonl             one line per step, per evaluation, and per look at who pulls
+warnings.jsonl            one line per warning, if there were any
+report.html               all of this as one page (reporting.py)
 images/                   previews, <name>-<step>.png; of earlier phases, <name>-<phase>-<step>.png
 checkpoints/              what `nvn resume` goes on from, <phase>-<step>/
 checkpoints/final/        each player's weights, <player>.safetensors
@@ -12,7 +16,9 @@ checkpoints/final/        each player's weights, <player>.safetensors
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,9 +33,11 @@ from filelock import FileLock, Timeout
 
 from nvn.errors import IncompleteError, NvnWarning, RunError
 from nvn.files import atomic_write, disk
+from nvn.planner.emit import Emitter
 from nvn.recipe.recipe import MAIN
 from nvn.show.plan import explain
 from nvn.show.plan_text import plan_text
+from nvn.show.svg import svg
 from nvn.training.hooks import hook
 from nvn.training.metrics_file import MetricsFile
 from nvn.training.saving import OnFailure
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from nvn.engine.engine import Engine
+    from nvn.planner.planner import Plan
     from nvn.pulls import Pulls
     from nvn.recipe.recipe import Phase
     from nvn.records import Record
@@ -136,6 +145,7 @@ class RunFolder:
         about: What run.yaml says of the run, but for its parts and its end.
         parts: What run.yaml says of the run's earlier parts.
         on_failure: Whether the run goes on where a picture or a line of metrics cannot be written.
+        every: Of how many steps each one has a line of metrics.
 
     Attributes:
         metrics: The file of metrics.
@@ -150,6 +160,7 @@ class RunFolder:
         about: Mapping[str, Any],
         parts: Iterable[Mapping[str, Any]],
         on_failure: OnFailure = "continue",
+        every: int = 1,
     ) -> None:
         self.path = path
         self.missed: list[str] = []
@@ -158,8 +169,10 @@ class RunFolder:
         self._about = about
         self._parts = [*map(dict, parts), {"started": _now()}]
         self._on_failure = on_failure
+        self._every = every
         self._told = False
         self._digests: dict[str, str] = {}
+        self._at = ("", 0)
         self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @hook
@@ -167,7 +180,12 @@ class RunFolder:
         """Write the recipe, the plans, and run.yaml with outcome "running"."""
         plans = {name: engine.plan for name, engine in engines.items()}
         explained = [f"phase {n}\n{p}\n\n{plan_text(explain(p, {}))}" for n, p in plans.items()]
-        for name, content in {**self._files, "plan.txt": "\n\n".join([*explained, ""])}.items():
+        own = {
+            "plan.txt": "\n\n".join([*explained, ""]),
+            "loop.py": "\n\n".join(f"# phase {n}\n{_loop(p)}" for n, p in plans.items()),
+            "game.svg": svg(plans[MAIN].graph),
+        }
+        for name, content in {**self._files, **own}.items():
             self._write_file(name, content.encode("utf-8", "surrogateescape"))
         self._write_about({"outcome": "running"})  # last: from now on this is a run
         with disk(self.path):
@@ -175,7 +193,10 @@ class RunFolder:
 
     @hook
     def step_done(self, phase: Phase, record: Record) -> None:
-        """Buffer a line for metrics.jsonl, and write the lines several at a time."""
+        """Buffer a line for metrics.jsonl, if it is to have one; several are written at a time."""
+        self._at = (phase.name, record.step)
+        if record.step % self._every and record.step not in (1, phase.steps):
+            return
         with self._tolerated():
             self.metrics.step(phase.name, record)
 
@@ -200,6 +221,16 @@ class RunFolder:
             with disk(path.parent, "create"):
                 path.parent.mkdir(exist_ok=True)
             atomic_write(path, content.getvalue())
+
+    def noted(self, text: str) -> None:
+        """Add a line to warnings.jsonl."""
+        phase, step = self._at
+        line = json.dumps({"phase": phase, "step": step, "warning": text}, ensure_ascii=False)
+        with (
+            contextlib.suppress(OSError),  # the warning itself has been shown
+            (self.path / "warnings.jsonl").open("a", encoding="utf-8", errors="replace") as file,
+        ):
+            file.write(f"{line}\n")
 
     def save_weights(self, weights: Mapping[str, State], steps: Mapping[str, int]) -> None:
         """Write each player's weights; elsewhere, which is told, if it fails here."""
@@ -279,6 +310,10 @@ class RunFolder:
             yield
         except RunError as error:
             self.lost.append(str(error))
+
+
+def _loop(plan: Plan) -> str:
+    return Emitter(plan.program(plan.whole)).emit().text
 
 
 def _now() -> str:

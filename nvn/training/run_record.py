@@ -9,9 +9,11 @@ from datetime import datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from nvn.errors import ConfigError
 from nvn.packages import version
-from nvn.recipe.code import code_of
+from nvn.recipe.code import code_of, commit_of
 from nvn.recipe.loading import recipe_file
 from nvn.recipe.recipe import Recipe
 from nvn.training.saving import Saving
@@ -52,6 +54,8 @@ def run_record(
         "saving": {k: v for k, v in dataclasses.asdict(saving).items() if v is not None},
         "phases": {phase.name: phase.steps for phase in recipe.all_phases},
         "code": _code(origin),
+        "commit": _commit(origin),
+        "machine": _machine(fabric),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {
             "nvn": version(),
@@ -66,3 +70,17 @@ def _code(origin: str | None) -> dict[str, str]:
         return {} if origin is None else code_of(recipe_file(origin))
     except ConfigError:  # gone meanwhile: it is built already
         return {}
+
+
+def _commit(origin: str | None) -> str | None:
+    """Return the commit of the recipe's checkout."""
+    try:
+        return None if origin is None else commit_of(recipe_file(origin))
+    except ConfigError:
+        return None
+
+
+def _machine(fabric: Fabric) -> dict[str, Any]:
+    device = fabric.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"system": platform.platform(), "device": name, "threads": torch.get_num_threads()}

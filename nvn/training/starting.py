@@ -42,6 +42,7 @@ from nvn.training.processes.connections import lines_of
 from nvn.training.processes.following import Following, Leader
 from nvn.training.processes.leading import Lead
 from nvn.training.reporter import Reporter
+from nvn.training.reporting import Reports, noting
 from nvn.training.resume import Earlier, check_run, prepare, read_earlier
 from nvn.training.run import Run
 from nvn.training.run_folder import RunFolder, claim, locked, new_folder
@@ -76,6 +77,7 @@ def train(
     compile: Collection[str] = (),
     accumulate: int = 1,
     pulls_every: PullsEvery = "auto",
+    metrics_every: int = 1,
     plugins: Iterable[object] = (),
     progress: bool = True,
     files: Mapping[str, str] = MappingProxyType({}),
@@ -114,6 +116,8 @@ def train(
             gradients, steps and records are those of the whole.
         pulls_every: After how many steps each to look at who pulls (docs/pulls.md); "auto", so that
             it takes 1 % of the passes at most; or "off". The training is the same, to the bit.
+        metrics_every: Of how many steps each one has a line in metrics.jsonl; the first and the
+            last of a phase always have.
         plugins: Objects with hooks (nvn.plugins); or texts that name one, as for `--plugin`, which
             `nvn resume` finds again.
         progress: Whether the run is shown while it goes on, where that is a terminal or a notebook
@@ -158,6 +162,8 @@ def train(
     plugin_manager(given)  # what is wrong with them is told before anything is built
     check_policy(on_divergence)
     check_every(pulls_every)
+    if isinstance(metrics_every, bool) or not isinstance(metrics_every, int) or metrics_every < 1:
+        raise ConfigError(f"metrics_every = {metrics_every!r}: expected a number of steps, from 1")
     options = {
         "seed": seed,
         "max_steps": max_steps,
@@ -208,12 +214,14 @@ def train(
         kept = {
             **options,
             "pulls_every": pulls_every,
+            "metrics_every": metrics_every,
             "plugins": [whole(each) for each in asked if isinstance(each, str)],
         }
         about = run_record(recipe, earlier.id, fabric, saving, origin or earlier.origin, kept)
-        writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure)
+        writer = RunFolder(folder, files, about, earlier.parts, saving.on_failure, metrics_every)
+        stack.enter_context(noting(writer.noted))
         guard = FiniteGuard(skips=on_divergence == "skip")
-        for plugin in (Symptoms(), Balance(), guard, writer):
+        for plugin in (Reports(), Symptoms(), Balance(), guard, writer):
             manager.register(plugin)  # after the others, so called before them
         evaluations = Evaluations(
             recipe=recipe,

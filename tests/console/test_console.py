@@ -225,7 +225,10 @@ def test_a_bar_is_closed_before_anything_is_saved(terminal: io.StringIO, tmp_pat
 
     with pytest.raises(OSError, match="no room") as error:
         nvn.train(tiny(), out=tmp_path / "run", plugins=[Reporter(), Broken()])
-    assert error.value.__notes__ == ["then: none at all"]
+    assert error.value.__notes__ == [
+        "raised by plugin Broken, in its hook step_done",
+        "then: none at all",
+    ]
     assert "\x1b[?25h" in shown[0]  # the cursor is there again
 
 

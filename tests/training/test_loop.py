@@ -109,9 +109,12 @@ def test_the_folder_of_a_run(out: Path) -> None:
         ".lock",
         "checkpoints",
         "config.yaml",
+        "game.svg",
         "images",
+        "loop.py",
         "metrics.jsonl",
         "plan.txt",
+        "report.html",
         "run.yaml",
     ]
     assert (out / "config.yaml").read_text() == "lr: 1\n"

@@ -1,10 +1,14 @@
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from nvn.errors import RunError
+import nvn
+from nvn.errors import ConfigError, RunError
 from nvn.training.run_folder import new_folder, picture_path
+from tests.tiny import tiny
 
 
 def test_runs_lie_by_recipe_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +46,18 @@ def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> Non
 def test_pictures_sort_by_step() -> None:
     names = [picture_path(Path(), "faces", step).name for step in (2, 10, 100000)]
     assert names == sorted(names) == ["faces-000002.png", "faces-000010.png", "faces-100000.png"]
+
+
+def test_metrics_are_written_of_every_so_many_steps(tmp_path: Path) -> None:
+    run = nvn.train(tiny(steps=10), out=tmp_path / "run", metrics_every=4, pulls_every="off")
+    metrics = nvn.read_metrics(run)
+    steps = metrics["step"][~np.isnan(metrics["objectives/G"])]
+    assert steps.tolist() == [1, 3, 1, 4, 8, 10]  # of the phase before, and of the game
+    evaluated = metrics["step"][~np.isnan(metrics["evaluations/size/norm"])]
+    assert evaluated.tolist() == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "2"])
+def test_metrics_every_is_a_number_of_steps(tmp_path: Path, wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"metrics_every = .*: expected a number of steps"):
+        nvn.train(tiny(), out=tmp_path / "run", metrics_every=wrong)
