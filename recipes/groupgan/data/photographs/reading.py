@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import nvn
+from nvn.folders import LeftOut
 
 from ..workers import workers
 from .cropping import Crop, Cropper
 from .decoding import decode
-from .left_out import LeftOut
 
 UNREAD = "unreadable"
 NO_FACE = "without a face that is found (the middle is taken)"

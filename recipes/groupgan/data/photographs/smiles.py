@@ -20,7 +20,6 @@ from .. import store
 from . import thinplate
 from .cropping import Box, Crop, Cropper
 from .decoding import UnreadableError, decode
-from .left_out import tell
 from .motion import Pose, Window, before, flow, grid, head_pose, looked_up, window
 
 Making: TypeAlias = Literal["motion", "landmarks"]
@@ -96,17 +95,14 @@ def smile_of(
     Raises:
         UnreadableError: If a photograph cannot be read.
     """
-    path = (
-        None if cache is None else cache / f"smile-{_key(spec, *spec.files(neutral, smiling))}.npz"
-    )
-    kept = store.read(path, _forms(spec), tell) if path is not None else None
-    if kept is None:
-        made = make(
-            neutral, smiling, spec, cropper, np.random.default_rng(_seed(spec.seed, neutral))
-        )
-        if path is not None:
-            store.write(path, {name: np.asarray(getattr(made, name)) for name in FIELDS}, tell)
-        return made
+
+    def made() -> dict[str, store.Array]:
+        rng = np.random.default_rng(_seed(spec.seed, neutral))
+        smile = make(neutral, smiling, spec, cropper, rng)
+        return {name: np.asarray(getattr(smile, name)) for name in FIELDS}
+
+    key = _key(spec, *spec.files(neutral, smiling))
+    kept = store.kept(cache and cache / f"smile-{key}.npz", _forms(spec), made)
     found = bool(kept.pop("found"))
     return Smile(**{name: torch.from_numpy(part) for name, part in kept.items()}, found=found)
 

@@ -10,7 +10,6 @@ machine with one number of threads; between machines a few samples may differ by
 import dataclasses
 import hashlib
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-
-import nvn
 
 from .. import store
 from ..workers import workers
@@ -32,7 +29,6 @@ LARGEST = 256  # side of a picture, in pixels
 RENDERER = 3  # raise it when the same spec would give other pictures
 TOGETHER = 32  # frames rendered at once
 PEOPLE = 4  # subjects at once
-FIELDS = ("neutral", "weak", "peak", "intensity")
 
 
 @dataclass(frozen=True)
@@ -95,10 +91,6 @@ class Faces:
         return len(self.weak)
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, nvn.NvnWarning, stacklevel=4)
-
-
 def _silent(done: int, total: int) -> None:
     pass
 
@@ -107,7 +99,7 @@ def render_faces(
     spec: FacesSpec,
     cache: Path | None = None,
     progress: Callable[[int, int], None] = _silent,
-    notice: Callable[[str], None] = _warn,
+    notice: Callable[[str], None] = store.tell,
 ) -> Faces:
     """The data set of a spec, from the folder `cache` or rendered anew and kept there.
 
@@ -115,13 +107,9 @@ def render_faces(
     and frames in all, notice when the cache is damaged or cannot be written. Never raises because
     of the cache.
     """
-    path = cache / f"faces-{spec.key()}.npz" if cache is not None else None
-    arrays = store.read(path, _forms(spec), notice) if path is not None else None
-    if arrays is None:
-        arrays = _render(spec, progress)
-        if path is not None:
-            store.write(path, arrays, notice)
-    return _assemble(spec, {name: torch.from_numpy(arrays[name]) for name in FIELDS})
+    path = cache and cache / f"faces-{spec.key()}.npz"
+    arrays = store.kept(path, _forms(spec), lambda: _render(spec, progress), notice)
+    return _assemble(spec, {name: torch.from_numpy(part) for name, part in arrays.items()})
 
 
 def _forms(spec: FacesSpec) -> dict[str, store.Form]:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from nvn_recipes.groupgan.data.photographs.cropping import Box, Cropper
-from nvn_recipes.groupgan.data.photographs.left_out import LeftOut
 from nvn_recipes.groupgan.data.photographs.reading import in_threads, read_group, read_groups
 from PIL import Image
 
 from nvn.errors import ConfigError, NvnWarning
+from nvn.folders import LeftOut
 from tests.recipes.groupgan.data.photographs.trees import corrupt, picture
 
 
