@@ -23,9 +23,8 @@ from .photographs.mix import Mix
 from .photographs.oulu import OuluCasia
 from .photographs.sequences import FilmSet
 from .photographs.smiles import Making
-from .rendered.faces import LARGEST, FacesSpec
+from .rendered.faces import LARGEST, FacesSpec, RenderedFaces
 from .rendered.rig import EXPRESSIONS
-from .rendered.source import RenderedFaces
 
 # A run remembers where its data are, also for who looks at it from another folder.
 OwnPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]

@@ -9,7 +9,6 @@ vertex copies one contiguous row.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +19,6 @@ from torch import Tensor
 RIG_FILE = Path(__file__).parent / "assets" / "face_rig.npz"
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 SKIN, EYE, TEETH, TONGUE = range(4)
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Vertices that measure a face: indices, or pairs (left, right) of indices."""
-
-    mouth_corners: tuple[int, int]
-    upper_lip: int
-    lower_lip: int
-    inner_brows: tuple[int, int]
-    outer_brows: tuple[int, int]
-    upper_lids: tuple[int, int]
-    chin: int
 
 
 @dataclass(frozen=True)
@@ -57,11 +43,6 @@ class Rig:
     shapes: Tensor
     unit_names: tuple[str, ...]
     shape_names: tuple[str, ...]
-
-    @cached_property
-    def landmarks(self) -> Landmarks:
-        """Found on the head at rest."""
-        return find_landmarks(self)
 
     def neutral(self, shape: Tensor) -> Tensor:
         """Heads at rest (V, 3, S) of people with identity weights (S, K)."""
@@ -105,31 +86,6 @@ def load_rig(path: Path = RIG_FILE) -> Rig:
             shape_names=tuple(names["shape"]),
             **masks,
         )
-
-
-def find_landmarks(rig: Rig) -> Landmarks:
-    """Landmarks by where they lie and by which unit moves them most."""
-    x, y, z = rig.base.unbind(1)
-
-    def most(score: Tensor, among: Tensor) -> int:
-        return int(torch.where(among, score, -torch.inf).argmax())
-
-    def moved(name: str, side: int) -> int:
-        size = rig.units[:, rig.unit_names.index(name)].view(-1, 3).norm(dim=1)
-        return most(size, (rig.part == SKIN) & (side * x > 0.02))
-
-    lip = rig.lip > 0.5
-    middle = lip & (x.abs() < 0.03)
-    center = float(y[middle].mean())
-    return Landmarks(
-        mouth_corners=(most(x, lip), most(-x, lip)),
-        upper_lip=most(z, middle & (y > center)),
-        lower_lip=most(z, middle & (y < center)),
-        inner_brows=(moved("browInnerUp", 1), moved("browInnerUp", -1)),
-        outer_brows=(moved("browOuterUpLeft", 1), moved("browOuterUpRight", -1)),
-        upper_lids=(moved("eyeBlinkLeft", 1), moved("eyeBlinkRight", -1)),
-        chin=most(z - 2 * y, (x.abs() < 0.03) & (z > 0.9) & (y < center - 0.25)),
-    )
 
 
 # Face-unit weights of each expression at its peak, after EMFACS (Friesen & Ekman, 1983). A name
