@@ -27,7 +27,7 @@ from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
-from .fitting import MOST, Presets, extended
+from .fitting import MOST, Presets, Rate, Steps, extended
 from .play import Play, doubt
 from .rules import Conventional
 from .settings import ExpressionConfig, Networks, Training
@@ -80,34 +80,21 @@ class PlayTraining(Training):
         },
     )
 
-    peaks: int = Field(
-        200, ge=1, le=MOST, description="steps of phase peaks: the judge learns real peaks"
-    )
-    pretraining: int = Field(
-        800, ge=1, le=MOST, description="steps of phase pretraining: C learns, and so does E"
-    )
+    peaks: Steps = Field(200, description="steps of phase peaks: the judge learns real peaks")
+    pretraining: Steps = Field(800, description="steps of phase pretraining: C and E learn")
     learns_weak: bool = Field(
-        True,
-        description="phase pretraining: learn weak faces and real peaks, or peaks only",
+        True, description="phase pretraining: learn weak faces and real peaks, or peaks only"
     )
-    warmup: int = Field(
-        1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
-    )
+    warmup: Steps = Field(1500, description="steps of phase warmup: G learns without critics")
     rendered_pretraining: int = Field(
-        0,
-        ge=0,
-        le=MOST,
-        description="london: steps of a phase before pretraining, the same on rendered smiles",
+        0, ge=0, le=MOST, description="london: steps of pretraining on rendered smiles, before it"
     )
     rendered_warmup: int = Field(
-        0,
-        ge=0,
-        le=MOST,
-        description="london: steps of a phase before pretraining, warmup on rendered smiles",
+        0, ge=0, le=MOST, description="london: steps of warmup on rendered smiles, before these"
     )
     autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
-    steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
-    lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
+    steps: Steps = Field(150, description="steps of phase main, the game itself")
+    lr: Rate = Field(4e-4, description="learning rate in the game")
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""

@@ -48,7 +48,7 @@ class Pictures(Folds):
         0.0,
         ge=0,
         le=3,
-        description="training: how much light, color, sharpness and place vary; 1 is a lot",
+        description="training: how much light, color, sharpness, place vary; 1: a lot",
     )
 
     @property
@@ -170,9 +170,7 @@ class LondonData(Photographs):
     kind: Literal["london"] = "london"
     levels: int = Field(3, ge=1, le=100, description="weak pictures made of each expression")
     smiles: Making = Field(
-        "motion",
-        description="weak smiles by the motion between both photographs, or by that of the neutral "
-        "one's landmarks, which bend it",
+        "motion", description="weak smiles: both photographs moved, or one bent by its landmarks"
     )
 
     def source(self, *, paired: bool) -> Source:
