@@ -57,7 +57,7 @@ def default_cache(kind: str = "faces") -> Path | None:
     return None
 
 
-def tell(message: str) -> None:
+def _tell(message: str) -> None:
     """Warn of something that a person should know, and go on."""
     warnings.warn(message, nvn.NvnWarning, stacklevel=4)
 
@@ -66,17 +66,16 @@ def kept(
     path: Path | None,
     forms: Mapping[str, Form],
     make: Callable[[], dict[str, Array]],
-    notice: Callable[[str], None] = tell,
 ) -> dict[str, Array]:
     """The arrays of a file, or what is made, which is then kept there; without a path, nowhere.
 
-    notice is called when the file is damaged or cannot be written.
+    Warns when the file is damaged or cannot be written.
     """
-    arrays = None if path is None else read(path, forms, notice)
+    arrays = None if path is None else read(path, forms, _tell)
     if arrays is None:
         arrays = make()
         if path is not None:
-            write(path, arrays, notice)
+            write(path, arrays, _tell)
     return arrays
 
 

@@ -83,7 +83,7 @@ class Differences:
         grid = page.subplots(len(shown), len(ratios), squeeze=False, width_ratios=ratios)
         for row, (name, couple) in enumerate(shown):
             for axes, number, said in zip(grid[row], couple, ("one", "another"), strict=False):
-                axes.imshow(to_image(weak[number], 1), cmap="gray", vmin=0, vmax=255)
+                axes.imshow(to_image(weak[number]), cmap="gray", vmin=0, vmax=255)
                 bare(axes, "" if row else said, shortened(name) if said == "one" else "")
             for axes, (network, features) in zip(grid[row][2:], found.items(), strict=True):
                 lit = (features[couple[0]] - features[couple[1]]).abs() > self.threshold

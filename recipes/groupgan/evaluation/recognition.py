@@ -36,11 +36,7 @@ class Recognition:
     others: Mapping[str, nvn.Value] = field(default_factory=dict)
 
     def __call__(self, engine: nvn.Engine) -> dict[str, float]:
-        """Measure.
-
-        Raises:
-            DataError: If there is nobody to test on.
-        """
+        """Measure."""
         test = self.split.test
         peak, shown = to_float(test.shown("peak")), _without_learning(test)
         weak = shown["weak"]

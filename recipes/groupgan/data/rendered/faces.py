@@ -10,7 +10,6 @@ machine with one number of threads; between machines a few samples may differ by
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,21 +70,17 @@ class FacesSpec:
         return hashlib.sha256(text.encode() + RIG_FILE.read_bytes()).hexdigest()[:24]
 
 
-def render_faces(
-    spec: FacesSpec,
-    cache: Path | None = None,
-    notice: Callable[[str], None] = store.tell,
-) -> Pairs:
+def render_faces(spec: FacesSpec, cache: Path | None = None) -> Pairs:
     """The pairs of a spec, from the folder `cache` or rendered anew, with a bar, and kept there.
 
     Samples of a sequence stand together, weakest first. Their neutral frame and peak share their
     light, pose, skin and background, so extrapolating from neutral through weak is a fair baseline.
 
-    cache: usually `store.default_cache()`; None keeps nothing. notice is called when the cache is
-    damaged or cannot be written. Never raises because of the cache.
+    cache: usually `store.default_cache()`; None keeps nothing. Never raises because of the cache:
+    it warns when this is damaged or cannot be written.
     """
     path = cache and cache / f"faces-{spec.key()}.npz"
-    arrays = store.kept(path, _forms(spec), lambda: _render(spec), notice)
+    arrays = store.kept(path, _forms(spec), lambda: _render(spec))
     kept = {name: torch.from_numpy(part) for name, part in arrays.items()}
     sequence = torch.arange(spec.sequences).repeat_interleave(spec.levels)
     return Pairs(

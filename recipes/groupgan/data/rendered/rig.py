@@ -4,6 +4,9 @@ Lengths are decimeters, x to the person's left, y up, z toward the viewer. Lette
 T triangles, U face units (52, named as in ARKit), K identity shapes, S subjects, N frames.
 Vertex arrays that belong to several frames keep the frames last, (V, 3, N), so that gathering a
 vertex copies one contiguous row.
+
+The unwrapped head is azimuth along the skin, and height: s = RADIUS·azimuth is 0 on the nose and
+positive to the person's left; near the front it is about the length along the skin in decimeters.
 """
 
 import json
@@ -19,6 +22,7 @@ from torch import Tensor
 RIG_FILE = Path(__file__).parent / "assets" / "face_rig.npz"
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 SKIN, EYE, TEETH, TONGUE = range(4)
+RADIUS, AXIS = 0.85, 0.55  # decimeters: the unwrapping cylinder's radius and the depth of its axis
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Rig:
     def _sum(self, targets: Tensor, weights: Tensor) -> Tensor:
         """Displacements (V, 3, N); the last bits do not depend on what else is in the product."""
         return (targets @ weights.double().T).float().view(*self.base.shape, -1)
+
+
+def unwrap(points: Tensor) -> Tensor:
+    """Place s along the unwrapped head (V,) of points (V, 3)."""
+    return torch.atan2(points[:, 0], points[:, 2] - AXIS) * RADIUS
 
 
 def _dense(data: "np.lib.npyio.NpzFile", kind: str, vertices: int) -> Tensor:
