@@ -19,8 +19,7 @@ from .. import store
 from ..pairs import Pairs
 from . import files
 from .cropping import Cropper
-from .decoding import UnreadableError
-from .reading import NO_FACE, UNREAD, in_threads
+from .reading import NO_FACE, UNREAD, UnreadableError, in_threads
 from .smiles import Making, Smile, SmileSpec, smile_of
 from .source import PhotoSet
 
@@ -43,10 +42,11 @@ class London(PhotoSet):
 
     Attributes:
         levels: Weak pictures of each person and class.
-        weak: The range of their intensities, the smiling photograph being 1.
+        weak: The range of their intensities, the smiling photograph being 1; each has an equal
+            part of it to lie in.
         seed: Another one, other intensities and drifts.
-        by: How weak smiles are made: by the motion between both photographs, or by that of the
-            neutral one's landmarks.
+        by: How they are made: both photographs are moved and blended, by the motion between them;
+            or the neutral one alone is bent, as that motion says at its landmarks.
     """
 
     levels: int = 3

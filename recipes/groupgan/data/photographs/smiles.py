@@ -19,8 +19,8 @@ import nvn
 from .. import store
 from . import thinplate
 from .cropping import Box, Crop, Cropper
-from .decoding import UnreadableError, decode
 from .motion import Pose, Window, before, flow, grid, head_pose, looked_up, window
+from .reading import UnreadableError, decode
 
 Making: TypeAlias = Literal["motion", "landmarks"]
 
@@ -62,17 +62,7 @@ class Smile:
 
 @dataclass(frozen=True)
 class SmileSpec:
-    """All that the pictures depend on, but for the photographs.
-
-    Attributes:
-        side: The side of the pictures, in pixels.
-        crop: What is seen of the photographs.
-        levels: Weak smiles of each person.
-        weak: The range of their intensities; each has an equal part of it to lie in.
-        seed: Another one, other intensities and drifts.
-        by: How they are made: both photographs are moved and blended, by the motion between them;
-            or the neutral one alone is bent, as that motion says at its landmarks.
-    """
+    """All that the pictures depend on but for the photographs: settings of `London`."""
 
     side: int
     crop: Crop
