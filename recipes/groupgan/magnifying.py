@@ -194,33 +194,30 @@ class Magnifying:
             return nvn.alternating(*critics, *synthesis, *learner, fresh=True)
         return nvn.alternating(nvn.move(*critics, *learner), nvn.move(*synthesis))
 
-    def learned(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.Energy | nvn.WeightedSum:
+    def learned(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> Toward:
         """Return what is learned in phase pretraining, of logits (N, K) of peaks and weak faces."""
         peaks = en.cross_entropy(on_peaks, self.label)
         weak = en.cross_entropy(on_weak, self.label)
         return peaks + weak if self.config.training.learns_weak else peaks
 
     def before(
-        self, name: str, *players: nvn.Player, toward: Toward, data: nvn.data.Data | None = None
+        self,
+        name: str,
+        players: Sequence[nvn.Player],
+        toward: Toward,
+        data: nvn.data.Data | None = None,
     ) -> nvn.Phase:
         """Return a phase before the game: as many steps as the setting of its name says."""
         move = nvn.move(*players, toward=toward, optimizer=name)
         return nvn.Phase(name, nvn.alternating(move), getattr(self.config.training, name), data)
 
-    def twice(
-        self, players: Mapping[str, Sequence[nvn.Player]], toward: Mapping[str, Toward]
-    ) -> list[nvn.Phase]:
+    def twice(self, phases: Mapping[str, tuple[Sequence[nvn.Player], Toward]]) -> list[nvn.Phase]:
         """Return phases before the game, those on rendered smiles first, as far as they last."""
         training = self.config.training
-        rendered = [name for name in players if getattr(training, RENDERED[name])]
-        batches = self.config.rendered.batches(training.batch, seed=2) if rendered else None
-        return [
-            *(
-                self.before(RENDERED[name], *players[name], toward=toward[name], data=batches)
-                for name in rendered
-            ),
-            *(self.before(name, *players[name], toward=toward[name]) for name in players),
-        ]
+        rendered = [name for name in phases if getattr(training, RENDERED[name])]
+        smiles = self.config.rendered.batches(training.batch, seed=2) if rendered else None
+        first = [self.before(RENDERED[name], *phases[name], data=smiles) for name in rendered]
+        return first + [self.before(name, *each) for name, each in phases.items()]
 
     def recipe(
         self,
@@ -231,9 +228,9 @@ class Magnifying:
         extractor: nvn.Player | None = None,
         made: nvn.Value,
         copied: nvn.Value,
-        pretrained: Mapping[nvn.Player, nvn.Energy | nvn.WeightedSum] = MappingProxyType({}),
-        others: Mapping[str, nvn.Value] | None = None,
-        features: Mapping[str, nvn.Value] | None = None,
+        pretrained: Mapping[nvn.Player, Toward] = MappingProxyType({}),
+        others: Mapping[str, nvn.Value] = MappingProxyType({}),
+        features: Mapping[str, nvn.Value] = MappingProxyType({}),
     ) -> nvn.Recipe:
         """Return the recipe of a game.
 
@@ -255,14 +252,11 @@ class Magnifying:
         first = self.content(copied if training.autoencode else made, extractor)
         learned = sum(pretrained.values(), start=self.learned(C(peak), C(weak)))
         before = [
-            self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
-            *self.twice(
-                {"pretraining": (C, *pretrained), "warmup": (G,)},
-                {"pretraining": learned, "warmup": first},
-            ),
+            self.before("peaks", [self.judge], en.cross_entropy(self.judge(peak), self.label)),
+            *self.twice({"pretraining": ((C, *pretrained), learned), "warmup": ((G,), first)}),
         ]
         pairs, data = config.pairs, config.data
-        answers = {"C": C(weak), **(others or {})}
+        answers = {"C": C(weak), **others}
         recognition = Recognition(pairs, weak, C(made), made, self.judge(weak), answers)
         return nvn.Recipe(
             name=name,
@@ -276,7 +270,7 @@ class Magnifying:
             steps=training.steps,
             phases=before,
             evaluations=[nvn.Evaluation("recognition", recognition)],
-            previews=self._previews(made, features or {}),
+            previews=self._previews(made, features),
             application=nvn.Application(
                 "magnified",
                 Changed(weak, made, data.size, part=FacePart(data.seen), border=GRAY[0]),

@@ -157,6 +157,5 @@ def shape_of(features: int) -> tuple[int, int]:
 def _cells(lit: Tensor) -> NDArray[np.float64]:
     """Cells (F,) in rows, 1 where they are lit; what the last row has too much is no number."""
     rows, across = shape_of(len(lit))
-    cells = np.full(rows * across, np.nan)
-    cells[: len(lit)] = lit.numpy()
-    return cells.reshape(rows, across)
+    none = (0, rows * across - len(lit))
+    return np.pad(lit.double().numpy(), none, constant_values=np.nan).reshape(rows, across)
