@@ -87,7 +87,8 @@ def smile_of(
     """
 
     def made() -> dict[str, store.Array]:
-        rng = np.random.default_rng(_seed(spec.seed, neutral))
+        # A person's own: it does not depend on who else is there.
+        rng = np.random.default_rng([spec.seed, int.from_bytes(neutral.stem.encode())])
         smile = make(neutral, smiling, spec, cropper, rng)
         return {name: np.asarray(getattr(smile, name)) for name in FIELDS}
 
@@ -118,11 +119,6 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UnreadableError(path, error) from error
-
-
-def _seed(seed: int, neutral: Path) -> list[int]:
-    """A person's own: it does not depend on who else is there."""
-    return [seed, int.from_bytes(neutral.stem.encode())]
 
 
 def make(
