@@ -7,16 +7,12 @@ classifier C, which stands beside the game, to see the right expression in what 
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import nvn
 
 from . import expression_gan
-from .groupgan.magnifying import Magnifying, MagnifyingConfig
+from .groupgan.magnifying import Magnifying, MagnifyingConfig, Toward
 from .groupgan.play import Play
 from .groupgan.rules import OneVersusTwo
-
-Term: TypeAlias = nvn.Energy | nvn.WeightedSum
 
 
 class Config(MagnifyingConfig):
@@ -44,7 +40,7 @@ def objectives(
     G: nvn.Player,
     critics: nvn.Team,
     extractor: nvn.Player | None = None,
-) -> tuple[Term, Term, Term]:
+) -> tuple[Toward, Toward, Toward]:
     """Declare (4)-(6), and return the three energies that an extractor would share with G."""
     D, Dp = (*critics, None)[:2]
     fool = expression_gan.objectives(rules, faces, play, G, D, extractor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import nvn
 
-from .groupgan.magnifying import Magnifying, MagnifyingConfig
+from .groupgan.magnifying import Magnifying, MagnifyingConfig, Toward
 from .groupgan.play import Play
 from .groupgan.rules import Conventional
 
@@ -39,7 +39,7 @@ def objectives(
     G: nvn.Player,
     D: nvn.Player,
     extractor: nvn.Player | None = None,
-) -> nvn.Energy | nvn.WeightedSum:
+) -> Toward:
     """Declare (1)-(3), and return the energy of fooling D."""
     fool = play.fooling(D)
     D.minimizes(play.real_or_made(D))

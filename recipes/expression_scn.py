@@ -21,6 +21,7 @@ from nvn import energies as en
 from .groupgan.comparators.selfcure import From, Ranks, Relabeling, SelfCuring, Until, weighted
 from .groupgan.evaluation.confusion import Confusion
 from .groupgan.evaluation.recognition import Recognition
+from .groupgan.fitting import Share
 from .groupgan.settings import ExpressionConfig
 
 
@@ -30,23 +31,15 @@ class Rules(nvn.Config):
     share: float = Field(
         0.7, gt=0, lt=1, description="β, the part of a batch that counts as important"
     )
-    rank_margin: float = Field(
-        0.15, ge=0, le=1, description="δ1, by how much the important part is to be more so"
+    rank_margin: Share = Field(0.15, description="δ1, by how much the important part is more so")
+    rank_weight: Share = Field(
+        0.5, description="γ, the weight of the ranks; 1 − γ is the expression's"
     )
-    rank_weight: float = Field(
-        0.5, ge=0, le=1, description="γ, the weight of the ranks; 1 − γ is the expression's"
+    relabel_margin: Share = Field(
+        0.2, description="δ2, by how much another class is to be likelier than the label"
     )
-    relabel_margin: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="δ2, by how much another class is to be likelier than the label",
-    )
-    relabel_after: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="the share of the steps after which doubted labels are replaced",
+    relabel_after: Share = Field(
+        0.5, description="the share of the steps after which doubted labels are replaced"
     )
 
 

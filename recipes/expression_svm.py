@@ -23,7 +23,7 @@ from .groupgan.comparators.lbp import lbp
 from .groupgan.comparators.lpq import lpq
 from .groupgan.comparators.machine import Machine, itself, mean, squared_hinge
 from .groupgan.comparators.svm import Described, Reference
-from .groupgan.fitting import MOST
+from .groupgan.fitting import Rate, Steps
 from .groupgan.settings import Batches, PairsConfig
 
 KINDS: Mapping[str, Callable[..., Tensor]] = {"lbp": lbp, "lpq": lpq, "eoh": eoh}
@@ -45,8 +45,8 @@ class Learning(Batches):
     """Settings of how the declared machine learns."""
 
     batch: int = Field(120, ge=2, le=100_000, description="pictures in a batch")
-    steps: int = Field(1200, ge=1, le=MOST, description="steps of phase main")
-    lr: float = Field(3e-3, gt=0, le=10, description="learning rate; it falls to zero")
+    steps: Steps = Field(1200, description="steps of phase main")
+    lr: Rate = Field(3e-3, description="learning rate; it falls to zero")
 
 
 class Config(PairsConfig):

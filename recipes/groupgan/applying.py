@@ -22,6 +22,7 @@ import nvn
 
 from .data.drawings.pictures import too_narrow
 from .data.photographs.cropping import Crop, Cropper
+from .evaluation.sheets import to_image
 
 FINER = 8  # a large picture is shrunk to so many times what the networks see, before it is padded
 STRIP = 1 << 20  # pixels that are changed at once, about
@@ -183,7 +184,8 @@ class Changed:
             enlarged = [plane.resize(size, Image.Resampling.BICUBIC, box=seen) for plane in planes]
             strip = part.strip(start, height)
             change = torch.from_numpy(np.stack([np.asarray(plane) for plane in enlarged]))
-            image.paste(picture(self._added(tensor(image.crop(strip)), change)), strip[:2])
+            added = self._added(tensor(image.crop(strip)), change)
+            image.paste(to_image(added[0]), strip[:2])
 
     def _added(self, before: Tensor, change: Tensor) -> Tensor:
         after = before + change
@@ -197,10 +199,3 @@ def tensor(image: Image.Image) -> Tensor:
     levels = np.array(image, dtype=np.float32)
     levels = levels[..., None] if levels.ndim == 2 else levels
     return torch.from_numpy(levels).permute(2, 0, 1)[None] / 127.5 - 1
-
-
-def picture(pixels: Tensor) -> Image.Image:
-    """Return a tensor (1, C, H, W) as a picture; what is beyond [-1, 1] is cut off."""
-    levels = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    gray = levels.shape[0] == 1
-    return Image.fromarray((levels[0] if gray else levels.permute(1, 2, 0)).numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Self, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,10 @@ MOST = 10**9  # steps; more are a slip of the finger
 HEAVIEST = 1e6  # of the weights of energies
 
 Presets: TypeAlias = Mapping[str, Mapping[str, object]]
+Steps: TypeAlias = Annotated[int, Field(ge=1, le=MOST)]
+Rate: TypeAlias = Annotated[float, Field(gt=0, le=10)]  # of learning
+Weight: TypeAlias = Annotated[float, Field(ge=0, le=HEAVIEST)]  # of an energy
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 def extended(presets: Presets, **more: Mapping[str, object]) -> Presets:

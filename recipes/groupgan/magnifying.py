@@ -27,7 +27,7 @@ from .evaluation.differences import Differences
 from .evaluation.faces import Faces
 from .evaluation.heatmaps import HeatMaps
 from .evaluation.recognition import Recognition
-from .fitting import MOST, Presets, extended
+from .fitting import MOST, Presets, Rate, Steps, extended
 from .play import Play, doubt
 from .rules import Conventional
 from .settings import ExpressionConfig, Networks, Training
@@ -80,34 +80,21 @@ class PlayTraining(Training):
         },
     )
 
-    peaks: int = Field(
-        200, ge=1, le=MOST, description="steps of phase peaks: the judge learns real peaks"
-    )
-    pretraining: int = Field(
-        800, ge=1, le=MOST, description="steps of phase pretraining: C learns, and so does E"
-    )
+    peaks: Steps = Field(200, description="steps of phase peaks: the judge learns real peaks")
+    pretraining: Steps = Field(800, description="steps of phase pretraining: C and E learn")
     learns_weak: bool = Field(
-        True,
-        description="phase pretraining: learn weak faces and real peaks, or peaks only",
+        True, description="phase pretraining: learn weak faces and real peaks, or peaks only"
     )
-    warmup: int = Field(
-        1500, ge=1, le=MOST, description="steps of phase warmup: G learns without critics"
-    )
+    warmup: Steps = Field(1500, description="steps of phase warmup: G learns without critics")
     rendered_pretraining: int = Field(
-        0,
-        ge=0,
-        le=MOST,
-        description="london: steps of a phase before pretraining, the same on rendered smiles",
+        0, ge=0, le=MOST, description="london: steps of pretraining on rendered smiles, before it"
     )
     rendered_warmup: int = Field(
-        0,
-        ge=0,
-        le=MOST,
-        description="london: steps of a phase before pretraining, warmup on rendered smiles",
+        0, ge=0, le=MOST, description="london: steps of warmup on rendered smiles, before these"
     )
     autoencode: bool = Field(False, description="in phase warmup G copies peaks: no magnifying")
-    steps: int = Field(150, ge=1, le=MOST, description="steps of phase main, the game itself")
-    lr: float = Field(4e-4, gt=0, le=10, description="learning rate in the game")
+    steps: Steps = Field(150, description="steps of phase main, the game itself")
+    lr: Rate = Field(4e-4, description="learning rate in the game")
 
     def in_play(self) -> nvn.Optimizer:
         """Return how players step in the game: at `lr`, a tenth once G's losses stop falling."""
@@ -207,33 +194,30 @@ class Magnifying:
             return nvn.alternating(*critics, *synthesis, *learner, fresh=True)
         return nvn.alternating(nvn.move(*critics, *learner), nvn.move(*synthesis))
 
-    def learned(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> nvn.Energy | nvn.WeightedSum:
+    def learned(self, on_peaks: nvn.Value, on_weak: nvn.Value) -> Toward:
         """Return what is learned in phase pretraining, of logits (N, K) of peaks and weak faces."""
         peaks = en.cross_entropy(on_peaks, self.label)
         weak = en.cross_entropy(on_weak, self.label)
         return peaks + weak if self.config.training.learns_weak else peaks
 
     def before(
-        self, name: str, *players: nvn.Player, toward: Toward, data: nvn.data.Data | None = None
+        self,
+        name: str,
+        players: Sequence[nvn.Player],
+        toward: Toward,
+        data: nvn.data.Data | None = None,
     ) -> nvn.Phase:
         """Return a phase before the game: as many steps as the setting of its name says."""
         move = nvn.move(*players, toward=toward, optimizer=name)
         return nvn.Phase(name, nvn.alternating(move), getattr(self.config.training, name), data)
 
-    def twice(
-        self, players: Mapping[str, Sequence[nvn.Player]], toward: Mapping[str, Toward]
-    ) -> list[nvn.Phase]:
+    def twice(self, phases: Mapping[str, tuple[Sequence[nvn.Player], Toward]]) -> list[nvn.Phase]:
         """Return phases before the game, those on rendered smiles first, as far as they last."""
         training = self.config.training
-        rendered = [name for name in players if getattr(training, RENDERED[name])]
-        batches = self.config.rendered.batches(training.batch, seed=2) if rendered else None
-        return [
-            *(
-                self.before(RENDERED[name], *players[name], toward=toward[name], data=batches)
-                for name in rendered
-            ),
-            *(self.before(name, *players[name], toward=toward[name]) for name in players),
-        ]
+        rendered = [name for name in phases if getattr(training, RENDERED[name])]
+        smiles = self.config.rendered.batches(training.batch, seed=2) if rendered else None
+        first = [self.before(RENDERED[name], *phases[name], data=smiles) for name in rendered]
+        return first + [self.before(name, *each) for name, each in phases.items()]
 
     def recipe(
         self,
@@ -244,9 +228,9 @@ class Magnifying:
         extractor: nvn.Player | None = None,
         made: nvn.Value,
         copied: nvn.Value,
-        pretrained: Mapping[nvn.Player, nvn.Energy | nvn.WeightedSum] = MappingProxyType({}),
-        others: Mapping[str, nvn.Value] | None = None,
-        features: Mapping[str, nvn.Value] | None = None,
+        pretrained: Mapping[nvn.Player, Toward] = MappingProxyType({}),
+        others: Mapping[str, nvn.Value] = MappingProxyType({}),
+        features: Mapping[str, nvn.Value] = MappingProxyType({}),
     ) -> nvn.Recipe:
         """Return the recipe of a game.
 
@@ -268,14 +252,11 @@ class Magnifying:
         first = self.content(copied if training.autoencode else made, extractor)
         learned = sum(pretrained.values(), start=self.learned(C(peak), C(weak)))
         before = [
-            self.before("peaks", self.judge, toward=en.cross_entropy(self.judge(peak), self.label)),
-            *self.twice(
-                {"pretraining": (C, *pretrained), "warmup": (G,)},
-                {"pretraining": learned, "warmup": first},
-            ),
+            self.before("peaks", [self.judge], en.cross_entropy(self.judge(peak), self.label)),
+            *self.twice({"pretraining": ((C, *pretrained), learned), "warmup": ((G,), first)}),
         ]
         pairs, data = config.pairs, config.data
-        answers = {"C": C(weak), **(others or {})}
+        answers = {"C": C(weak), **others}
         recognition = Recognition(pairs, weak, C(made), made, self.judge(weak), answers)
         return nvn.Recipe(
             name=name,
@@ -289,7 +270,7 @@ class Magnifying:
             steps=training.steps,
             phases=before,
             evaluations=[nvn.Evaluation("recognition", recognition)],
-            previews=self._previews(made, features or {}),
+            previews=self._previews(made, features),
             application=nvn.Application(
                 "magnified",
                 Changed(weak, made, data.size, part=FacePart(data.seen), border=GRAY[0]),

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from .fitting import HEAVIEST, Fitting, Presets, extended
+from .fitting import Fitting, Presets, Weight, extended
 from .play import Content, Family
 
 
@@ -27,7 +27,7 @@ class Conventional(Fitting):
 
     content: Content = Field("l1", description="content energy between generated and real peaks")
     adversarial: Family = Field("non_saturating", description="adversarial loss")
-    a: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on fooling D")
+    a: Weight = Field(3e-3, description="G's weight on fooling D")
     classifier: Literal["frozen", "cotrained"] = Field(
         "cotrained", description="C is frozen after pre-training, or co-trained"
     )
@@ -41,10 +41,8 @@ class OneVersusTwo(Conventional):
         Conventional.presets, paper={"b": 2e-3, "c": 1.0}, london={"b": 1e-2, "c": 2e-2}
     )
 
-    b: float = Field(
-        3e-3, ge=0, le=HEAVIEST, description="G's weight on the peak, as judged by D′ or C"
-    )
-    c: float = Field(3e-3, ge=0, le=HEAVIEST, description="G's weight on the cross-entropy of C")
+    b: Weight = Field(3e-3, description="G's weight on the peak, as judged by D′ or C")
+    c: Weight = Field(3e-3, description="G's weight on the cross-entropy of C")
     weak_negatives: bool = Field(False, description="D′ also learns that weak faces are no peaks")
     peakness: Literal["critic", "likelihood"] = Field(
         "critic", description="what judges peaks: D′, or the likelihood of the class by C"
@@ -67,10 +65,6 @@ class TwoVersusTwo(OneVersusTwo):
         OneVersusTwo.presets, paper={"ae": 2e-3, "be": 2e-3, "head": 0.0}
     )
 
-    ae: float = Field(3e-3, ge=0, le=HEAVIEST, description="E's weight on fooling D")
-    be: float = Field(
-        3e-3, ge=0, le=HEAVIEST, description="E's weight on the peak, as judged by D′ or C"
-    )
-    head: float = Field(
-        0.3, ge=0, le=HEAVIEST, description="E's weight on the cross-entropy of its own head"
-    )
+    ae: Weight = Field(3e-3, description="E's weight on fooling D")
+    be: Weight = Field(3e-3, description="E's weight on the peak, as judged by D′ or C")
+    head: Weight = Field(0.3, description="E's weight on the cross-entropy of its own head")

@@ -21,7 +21,7 @@ import nvn
 from . import networks as nets
 from .data.pairs import Source, Split
 from .data.sets import Data, RenderedData
-from .fitting import MOST, Fitting, Presets, extended
+from .fitting import Fitting, Presets, Rate, Steps, extended
 
 Network = TypeVar("Network", bound=nn.Module)
 Backbone = TypeVar("Backbone", bound=nets.Extractor)
@@ -81,12 +81,12 @@ class Training(Batches):
         "paper": {"batch": 4, "optimizer": "sgd", "early_lr": 1e-3, "steps": 50_000},
     }
 
-    steps: int = Field(1600, ge=1, le=MOST, description="steps of phase main, the game itself")
+    steps: Steps = Field(1600, description="steps of phase main, the game itself")
     optimizer: Literal["adam", "sgd"] = Field(
         "adam", description="the optimizer of every player, in every phase"
     )
-    early_lr: float = Field(
-        3e-3, gt=0, le=10, description="highest learning rate where the rate rises and falls once"
+    early_lr: Rate = Field(
+        3e-3, description="highest learning rate where the rate rises and falls once"
     )
 
     def early(self, steps: int) -> nvn.Optimizer:

@@ -11,9 +11,9 @@ from nvn_recipes import expression_svm
 from nvn_recipes.groupgan.comparators import svm
 from nvn_recipes.groupgan.comparators.eoh import eoh
 from nvn_recipes.groupgan.comparators.svm import FEW, Described, Reference
-from nvn_recipes.groupgan.data.pairs import Split
-from nvn_recipes.groupgan.data.rendered import source
-from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.data.pairs import Pairs, Split
+from nvn_recipes.groupgan.data.rendered import faces
+from nvn_recipes.groupgan.data.rendered.faces import FacesSpec, render_faces
 
 import nvn
 from nvn.recipe.build import check_recipe, make_plans
@@ -53,11 +53,11 @@ def test_presets_are_complete(preset: str) -> None:
 def test_a_check_renders_a_few_people_only(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
 
-    def render(spec: FacesSpec, *_: object) -> Faces:
+    def render(spec: FacesSpec, *_: object) -> Pairs:
         shown.append(spec.subjects)
         return render_faces(spec)
 
-    monkeypatch.setattr(source, "render_faces", render)
+    monkeypatch.setattr(faces, "render_faces", render)
     check_recipe(expression_svm.recipe(config(data={"subjects": 5000}, training={"batch": 240})))
     assert shown == [FEW // 6]
 

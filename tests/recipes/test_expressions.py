@@ -14,8 +14,9 @@ import pytest
 import torch
 from nvn_recipes import expression_1v2, expression_2v2, expression_cnn, expression_gan
 from nvn_recipes.groupgan import magnifying
-from nvn_recipes.groupgan.data.rendered import source
-from nvn_recipes.groupgan.data.rendered.faces import Faces, FacesSpec, render_faces
+from nvn_recipes.groupgan.data.pairs import Pairs
+from nvn_recipes.groupgan.data.rendered import faces
+from nvn_recipes.groupgan.data.rendered.faces import FacesSpec, render_faces
 from nvn_recipes.groupgan.evaluation.recognition import BY_PEAKS
 from nvn_recipes.groupgan.play import doubt, mean_doubt
 from nvn_recipes.groupgan.settings import one_cycle
@@ -378,11 +379,11 @@ def test_a_rate_rises_and_falls_in_any_number_of_steps(steps: int) -> None:
 def test_a_check_renders_a_few_people_only(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
 
-    def render(spec: FacesSpec, *_: object) -> Faces:
+    def render(spec: FacesSpec, *_: object) -> Pairs:
         shown.append(spec.subjects)
         return render_faces(spec)
 
-    monkeypatch.setattr(source, "render_faces", render)
+    monkeypatch.setattr(faces, "render_faces", render)
     check_recipe(
         expression_2v2.recipe(
             config(expression_2v2, data={"subjects": 5000}, training={"batch": 14})

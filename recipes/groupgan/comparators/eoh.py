@@ -18,7 +18,7 @@ SOBEL = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 DOUBT = 1.0  # ε, in gray levels: far below any edge, far above rounding
 
 
-def eoh(pictures: Tensor, cells: int, *, bins: int = 8, threshold: float = 0.0) -> Tensor:
+def eoh(pictures: Tensor, cells: int, *, bins: int = 8) -> Tensor:
     """Return EOH features of pictures, (N, cells·cells·K) float32.
 
     With the gradient (G_x, G_y) by Sobel's masks, an edge has the strength √(G_x² + G_y²) and the
@@ -31,16 +31,13 @@ def eoh(pictures: Tensor, cells: int, *, bins: int = 8, threshold: float = 0.0) 
         pictures: (N, C, H, W) uint8, C 1 or 3.
         cells: Parts a side of the grid.
         bins: K.
-        threshold: The strength below which an edge is noise, in gray levels times 8 (the sum of
-            the mask's absolute weights).
 
     Raises:
         ValueError: If the pictures are not such, or too small for the grid.
     """
     strength, angle = edges(pictures)
     part = (angle * bins / math.pi).long().clamp(max=bins - 1)
-    found = histograms(part, bins, cells, strength * (strength >= threshold))
-    return shares(found, bins, DOUBT)
+    return shares(histograms(part, bins, cells, strength), bins, DOUBT)
 
 
 def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:

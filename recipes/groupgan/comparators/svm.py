@@ -41,19 +41,19 @@ class Table:
         return len(self.label)
 
 
+@dataclass(frozen=True, eq=False)
 class Described:
     """A split's weak pictures as tables of features: computed once, kept in memory.
 
     Its tables raise a DataError if there is nobody to test on: before training, not after it.
 
-    Args:
+    Attributes:
         split: The pictures. Of larger ones the middle is seen, when training too.
         describe: What makes features of pictures.
     """
 
-    def __init__(self, split: Split, describe: Describe) -> None:
-        self.split = split
-        self.describe = describe
+    split: Split
+    describe: Describe
 
     @cached_property
     def width(self) -> int:

@@ -103,10 +103,11 @@ class Source(Protocol):
         """Return `count` or more pairs quickly, for `nvn check`."""
 
 
+@dataclass(frozen=True, eq=False)
 class Split:
     """A source split by people: pairs to train on, pairs to test on; read once, on first use.
 
-    Args:
+    Attributes:
         source: Where the pairs come from.
         size: The side of the pictures seen: a random part of a larger one when training, its middle
             when testing.
@@ -115,14 +116,11 @@ class Split:
         variation: How strongly light, color, sharpness and place vary in training; 0 is not at all.
     """
 
-    def __init__(
-        self, source: Source, size: int, fold: int, folds: int, variation: float = 0.0
-    ) -> None:
-        self.source = source
-        self.size = size
-        self.fold = fold
-        self.folds = folds
-        self.variation = variation
+    source: Source
+    size: int
+    fold: int
+    folds: int
+    variation: float = 0.0
 
     @cached_property
     def _parts(self) -> tuple[Pairs, Pairs]:
@@ -155,7 +153,11 @@ class Split:
 
     @cached_property
     def test(self) -> Pairs:
-        """The pairs of people never seen in training, cut to the size seen."""
+        """The pairs of people never seen in training, cut to the size seen.
+
+        Raises:
+            DataError: If there is nobody to test on.
+        """
         test = self._parts[1]
         return replace(test, pictures=self.middle(test.pictures))
 

@@ -23,9 +23,8 @@ from .photographs.mix import Mix
 from .photographs.oulu import OuluCasia
 from .photographs.sequences import FilmSet
 from .photographs.smiles import Making
-from .rendered.faces import LARGEST, FacesSpec
+from .rendered.faces import LARGEST, FacesSpec, RenderedFaces
 from .rendered.rig import EXPRESSIONS
-from .rendered.source import RenderedFaces
 
 # A run remembers where its data are, also for who looks at it from another folder.
 OwnPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -49,7 +48,7 @@ class Pictures(Folds):
         0.0,
         ge=0,
         le=3,
-        description="training: how much light, color, sharpness and place vary; 1 is a lot",
+        description="training: how much light, color, sharpness, place vary; 1: a lot",
     )
 
     @property
@@ -171,9 +170,7 @@ class LondonData(Photographs):
     kind: Literal["london"] = "london"
     levels: int = Field(3, ge=1, le=100, description="weak pictures made of each expression")
     smiles: Making = Field(
-        "motion",
-        description="weak smiles by the motion between both photographs, or by that of the neutral "
-        "one's landmarks, which bend it",
+        "motion", description="weak smiles: both photographs moved, or one bent by its landmarks"
     )
 
     def source(self, *, paired: bool) -> Source:

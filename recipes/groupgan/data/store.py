@@ -9,6 +9,7 @@ import io
 import math
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -54,6 +55,28 @@ def default_cache(kind: str = "faces") -> Path | None:
     with suppress(RuntimeError):
         return Path.home() / ".cache" / "nvn" / kind
     return None
+
+
+def _tell(message: str) -> None:
+    """Warn of something that a person should know, and go on."""
+    warnings.warn(message, nvn.NvnWarning, stacklevel=4)
+
+
+def kept(
+    path: Path | None,
+    forms: Mapping[str, Form],
+    make: Callable[[], dict[str, Array]],
+) -> dict[str, Array]:
+    """The arrays of a file, or what is made, which is then kept there; without a path, nowhere.
+
+    Warns when the file is damaged or cannot be written.
+    """
+    arrays = None if path is None else read(path, forms, _tell)
+    if arrays is None:
+        arrays = make()
+        if path is not None:
+            write(path, arrays, _tell)
+    return arrays
 
 
 def read(path: Path, forms: Mapping[str, Form], notice: Callable[[str], None]

@@ -50,11 +50,7 @@ class Confusion:
     answer: nvn.Value
 
     def __call__(self, engine: nvn.Engine) -> Image.Image:
-        """Draw.
-
-        Raises:
-            DataError: If there is nobody to test on.
-        """
+        """Draw."""
         test = self.split.test
         with nvn.progress("drawing the confusion matrix", total=len(test)) as bar:
             weak = to_float(test.shown("weak"))

@@ -83,7 +83,7 @@ class Differences:
         grid = page.subplots(len(shown), len(ratios), squeeze=False, width_ratios=ratios)
         for row, (name, couple) in enumerate(shown):
             for axes, number, said in zip(grid[row], couple, ("one", "another"), strict=False):
-                axes.imshow(to_image(weak[number], 1), cmap="gray", vmin=0, vmax=255)
+                axes.imshow(to_image(weak[number]), cmap="gray", vmin=0, vmax=255)
                 bare(axes, "" if row else said, shortened(name) if said == "one" else "")
             for axes, (network, features) in zip(grid[row][2:], found.items(), strict=True):
                 lit = (features[couple[0]] - features[couple[1]]).abs() > self.threshold
@@ -157,6 +157,5 @@ def shape_of(features: int) -> tuple[int, int]:
 def _cells(lit: Tensor) -> NDArray[np.float64]:
     """Cells (F,) in rows, 1 where they are lit; what the last row has too much is no number."""
     rows, across = shape_of(len(lit))
-    cells = np.full(rows * across, np.nan)
-    cells[: len(lit)] = lit.numpy()
-    return cells.reshape(rows, across)
+    none = (0, rows * across - len(lit))
+    return np.pad(lit.double().numpy(), none, constant_values=np.nan).reshape(rows, across)

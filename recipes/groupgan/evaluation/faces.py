@@ -31,11 +31,7 @@ class Faces:
     rows: int = 3
 
     def __call__(self, engine: nvn.Engine) -> Image.Image:
-        """Draw.
-
-        Raises:
-            DataError: If there is nobody to test on.
-        """
+        """Draw."""
         test = self.split.test
         shown = dict(of_each_class(test, self.rows))
         blocks = {}

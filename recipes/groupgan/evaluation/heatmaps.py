@@ -67,11 +67,7 @@ class HeatMaps:
     rows: int = 1
 
     def __call__(self, engine: nvn.Engine) -> Image.Image:
-        """Draw.
-
-        Raises:
-            DataError: If there is nobody to test on.
-        """
+        """Draw."""
         test = self.split.test
         shown = list(of_each_class(test, self.rows))
         names = [shortened(name) for name, chosen in shown for _ in chosen]
@@ -94,7 +90,7 @@ def drawn(names: Sequence[str], faces: Sequence[Tensor], maps: Tensor) -> Figure
             if each.ndim == 3:  # a map
                 heat = one.imshow(each[row].numpy(), cmap="inferno", vmin=0, vmax=end)
             else:
-                one.imshow(to_image(each[row], 1), cmap="gray", vmin=0, vmax=255)
+                one.imshow(to_image(each[row]), cmap="gray", vmin=0, vmax=255)
             bare(one, "" if row else COLUMNS[column], "" if column else names[row])
     page.colorbar(heat, ax=grid, location="bottom", extend="max", shrink=0.4, label=MEANING)
     return page

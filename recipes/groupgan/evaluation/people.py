@@ -1,4 +1,4 @@
-"""Who is tested on, and who of them is shown."""
+"""Who of those tested on is shown."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ from torch import Tensor
 from ..data.pairs import Pairs
 
 
-def examples(pairs: Pairs, label: int, count: int) -> Tensor:
-    """Return the numbers (M,) of `count` pairs of a class: of as many people, the middle one each.
-
-    A sequence's weak pictures stand together, weakest first. There may be fewer people, or none.
-    """
-    shown = []
-    for subject in torch.unique(pairs.subject[pairs.label == label]).tolist()[:count]:
-        of_one = ((pairs.label == label) & (pairs.subject == subject)).nonzero().flatten()
-        shown.append(of_one[len(of_one) // 2])
-    return torch.stack(shown) if shown else torch.empty(0, dtype=torch.long)
-
-
 def of_each_class(pairs: Pairs, count: int, least: int = 1) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name of each class and `examples` of it; not of those with fewer than `least`."""
+    """Yield the name of each class and the numbers (M,) of pairs of `count` people, if so many.
+
+    Of each person it is the middle one: a sequence's weak pictures stand together, weakest first.
+    Classes with fewer people than `least` are left out.
+    """
     for label, name in enumerate(pairs.classes):
-        chosen = examples(pairs, label, count)
-        if len(chosen) >= least:
-            yield name, chosen
+        of_class = pairs.label == label
+        people = torch.unique(pairs.subject[of_class])[:count]
+        shown = [(of_class & (pairs.subject == one)).nonzero().flatten() for one in people]
+        if len(shown) >= least:
+            yield name, torch.stack([each[len(each) // 2] for each in shown])

@@ -36,11 +36,7 @@ class Recognition:
     others: Mapping[str, nvn.Value] = field(default_factory=dict)
 
     def __call__(self, engine: nvn.Engine) -> dict[str, float]:
-        """Measure.
-
-        Raises:
-            DataError: If there is nobody to test on.
-        """
+        """Measure."""
         test = self.split.test
         peak, shown = to_float(test.shown("peak")), _without_learning(test)
         weak = shown["weak"]
@@ -48,24 +44,22 @@ class Recognition:
         judged = len(shown) + magnifies + 1 if self.judge is not None else 0
         passes = 1 + magnifies + judged + len(self.others)
         with nvn.progress("measuring", total=passes * len(test)) as bar:
-            found = {"accuracy (%)": self._right(engine, self.answer, weak, bar)}
+
+            def computed(value: nvn.Value, pictures: Tensor = weak) -> Tensor:
+                return computed_with(engine, self.weak, value, pictures, bar)
+
+            found = {"accuracy (%)": 100 * accuracy(computed(self.answer), test.label)}
             if self.fake is not None:
-                shown["magnified"] = computed_with(engine, self.weak, self.fake, weak, bar)
+                shown["magnified"] = computed(self.fake)
             if self.judge is not None:
                 for name, pictures in {**shown, "real peaks": peak}.items():
-                    said = computed_with(engine, self.weak, self.judge, pictures, bar)
+                    said = computed(self.judge, pictures)
                     found[f"{name}, {BY_PEAKS}"] = 100 * accuracy(said, test.label)
                     found.update(_of_two(name, said, test))
             for name, logits in self.others.items():
-                found[f"weak, recognized by {name} (%)"] = self._right(engine, logits, weak, bar)
+                right = accuracy(computed(logits), test.label)
+                found[f"weak, recognized by {name} (%)"] = 100 * right
         return {**found, **_likeness(shown, peak, _two(test))} if magnifies else found
-
-    def _right(
-        self, engine: nvn.Engine, logits: nvn.Value, pictures: Tensor, bar: nvn.Bar
-    ) -> float:
-        """The share in % of pictures that are recognized."""
-        said = computed_with(engine, self.weak, logits, pictures, bar)
-        return 100 * accuracy(said, self.split.test.label)
 
 
 def _of_two(name: str, logits: Tensor, test: Pairs) -> dict[str, float]:

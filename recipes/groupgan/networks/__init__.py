@@ -4,8 +4,7 @@ from .backbones import PUBLISHED, SMALLEST, BackboneName, backbone
 from .critic import Critic, PatchCritic, critic_widths
 from .extractor import Classifier, Extractor
 from .generator import FineGenerator, Generator, ResidualBlock
-from .initialization import initialize_as_published
-from .layout import laid_out
+from .initialization import initialize_as_published, laid_out
 from .pictures import CHANNELS, moved, standardized
 from .trunk import Dimensions, Trunk
 

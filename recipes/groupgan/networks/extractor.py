@@ -40,8 +40,3 @@ class Classifier(Extractor):
     def forward(self, pictures: Tensor) -> Tensor:
         """Return class logits (N, K) of pictures (N, C, H, W)."""
         return self.recognize(self.extract(pictures))
-
-    def extract(self, pictures: Tensor) -> Tensor:
-        """Return the features (N, F) that the classes of pictures (N, C, H, W) are told by."""
-        features: Tensor = self.trunk(pictures)
-        return features

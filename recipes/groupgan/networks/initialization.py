@@ -1,8 +1,13 @@
-"""How weights start. Every function is for `module.apply`."""
+"""How networks start: their weights, by functions for `module.apply`, and their memory."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import torch
 from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def initialize_as_published(module: nn.Module) -> None:
@@ -22,3 +27,9 @@ def initialize_for_relu(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def laid_out(module: Network) -> Network:
+    """Return a module, its memory laid out so that convolutions run faster on CPUs."""
+    # torch's annotations don't know the argument alone.
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from .initialization import initialize_for_relu
-from .trunk import Dimensions, Trunk
+from .trunk import Dimensions, Trunk, convolution
 
 RESNET18 = (2, 2, 2, 2)
 RESNET34 = RESNET50 = (3, 4, 6, 3)
@@ -63,17 +63,17 @@ class Block(nn.Module):
         super().__init__()
         self.channels = width if kind == "basic" else 4 * width
         if kind == "basic":
-            layers = [*_convolution(ins, width, 3, stride), *_convolution(width, width, 3)]
+            layers = [*convolution(ins, width, 3, stride), *convolution(width, width, 3)]
         else:
             layers = [
-                *_convolution(ins, width, 1),
-                *_convolution(width, width, 3, stride),
-                *_convolution(width, self.channels, 1),
+                *convolution(ins, width, 1),
+                *convolution(width, width, 3, stride),
+                *convolution(width, self.channels, 1),
             ]
         self.change = nn.Sequential(*layers[:-1])  # the last ReLU follows the sum
         self.shortcut = nn.Sequential()
         if stride > 1 or ins != self.channels:
-            self.shortcut = nn.Sequential(*_convolution(ins, self.channels, 1, stride)[:-1])
+            self.shortcut = nn.Sequential(*convolution(ins, self.channels, 1, stride)[:-1])
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,12 +90,4 @@ def _stem(dimensions: Dimensions, channels: int) -> list[nn.Module]:
         for stride, pools in ((2, pool), (2, []), (1, []))
         if stride == 1 or -(-dimensions.size // (stride * 2 ** len(pools) * 8)) >= 3
     )
-    return [*_convolution(dimensions.channels, channels, 7, stride), *pools]
-
-
-def _convolution(ins: int, outs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    return [
-        nn.Conv2d(ins, outs, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outs),
-        nn.ReLU(),
-    ]
+    return [*convolution(dimensions.channels, channels, 7, stride), *pools]

@@ -60,6 +60,15 @@ class Trunk(nn.Module):
         return features
 
 
+def convolution(ins: int, outs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """Make a convolution that keeps the side but for its stride, BatchNorm and a ReLU."""
+    return [
+        nn.Conv2d(ins, outs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outs),
+        nn.ReLU(),
+    ]
+
+
 def small(dimensions: Dimensions, width: int) -> Trunk:
     """Make a backbone of our own that trains in seconds, for sides of 16 pixels or more.
 
@@ -69,8 +78,7 @@ def small(dimensions: Dimensions, width: int) -> Trunk:
     layers: list[nn.Module] = []
     channels = dimensions.channels
     for wide in (width * k for k in (1, 2, 4, 8)):
-        layers += [nn.Conv2d(channels, wide, 3, padding=1, bias=False)]
-        layers += [nn.BatchNorm2d(wide), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [*convolution(channels, wide, 3), nn.MaxPool2d(2)]
         channels = wide
     side = dimensions.size // 2**4
     dense = nn.Sequential(

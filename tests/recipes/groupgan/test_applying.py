@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from nvn_recipes.groupgan import applying
-from nvn_recipes.groupgan.applying import Changed, FacePart, picture, tensor, whole
+from nvn_recipes.groupgan.applying import Changed, FacePart, tensor, whole
 from nvn_recipes.groupgan.data.drawings.pictures import light_on_dark
 from nvn_recipes.groupgan.data.photographs.cropping import Cropper
+from nvn_recipes.groupgan.evaluation.sheets import to_image
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -90,8 +91,8 @@ def test_only_the_part_is_changed() -> None:
 
 def test_pictures_and_tensors_are_the_same() -> None:
     for image in (noise(5, 4), noise(5, 4, "L")):
-        assert np.array_equal(np.asarray(picture(tensor(image))), np.asarray(image))
-    assert picture(torch.full((1, 1, 2, 2), 7.0)).getpixel((0, 0)) == 255
+        assert np.array_equal(np.asarray(to_image(tensor(image)[0])), np.asarray(image))
+    assert to_image(torch.full((1, 2, 2), 7.0)).getpixel((0, 0)) == 255
 
 
 def test_without_a_face_it_is_the_middle() -> None:

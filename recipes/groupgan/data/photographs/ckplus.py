@@ -6,26 +6,21 @@ CVPR workshops.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import nvn
+from nvn.folders import LeftOut
 
 from ..rendered.rig import EXPRESSIONS
 from . import files
-from .left_out import LeftOut
-from .sequences import Film, FilmSet, Frames
+from .sequences import Film, FilmSet
 
-NAME = "CK+"
 IMAGES = "cohn-kanade-images"
 LABELS = "Emotion"
-LAYOUT = files.indented(
-    "ROOT/cohn-kanade-images/S005/001/S005_001_00000001.png",
-    "ROOT/Emotion/S005/001/S005_001_00000011_emotion.txt",
-)
 EMOTIONS: Mapping[float, str] = {  # the numbers that the files hold; 0, neutral, is no expression
     1: "anger",
     2: "contempt",
@@ -36,15 +31,18 @@ EMOTIONS: Mapping[float, str] = {  # the numbers that the files hold; 0, neutral
     7: "surprise",
 }
 LABEL = 1024  # bytes of the file of a label, at most
-UNLABELED = "without a label from 1 to 7"
 
 
 @dataclass(frozen=True)
 class CKPlus(FilmSet):
     """CK+ as it is distributed; of its 593 films, those with a label."""
 
-    name: ClassVar[str] = NAME
-    layout: ClassVar[str] = LAYOUT
+    name: ClassVar[str] = "CK+"
+    layout: ClassVar[str] = files.indented(
+        "ROOT/cohn-kanade-images/S005/001/S005_001_00000001.png",
+        "ROOT/Emotion/S005/001/S005_001_00000011_emotion.txt",
+    )
+    unlabeled: ClassVar[str] = "without a label from 1 to 7"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -52,30 +50,11 @@ class CKPlus(FilmSet):
         return (*EXPRESSIONS, "contempt")
 
     def find(self, left_out: LeftOut) -> list[Film]:
-        """List the films beneath the root.
-
-        Raises:
-            DataError: If the set is not there.
-        """
-        files.require(self.root, NAME, LAYOUT)
-        images, labels = files.beneath(self.root, IMAGES), files.beneath(self.root, LABELS)
-        if images is None or labels is None:
-            raise files.misplaced(self.root, NAME, LAYOUT)
-        return list(_films(images, labels, self.frames, left_out))
-
-
-def _films(images: Path, labels: Path, frames: Frames, left_out: LeftOut) -> Iterator[Film]:
-    tree = files.Tree(images, left_out, shared=True)
-    for person in tree.folders(images):
-        for folder in tree.folders(person):
-            emotion = _emotion(labels / person.name / folder.name)
-            chosen = frames.choose(tree.pictures(folder))
-            if emotion is None:
-                left_out.add(UNLABELED, folder)
-            elif chosen is None:
-                left_out.add(frames.too_short, folder)
-            else:
-                yield Film(f"{NAME} {person.name}", emotion, chosen)
+        """List the films beneath the root."""
+        images, labels = self.beneath(IMAGES, LABELS)
+        return self.films(
+            images, lambda folder: _emotion(labels / folder.relative_to(images)), left_out
+        )
 
 
 def _emotion(folder: Path) -> str | None:

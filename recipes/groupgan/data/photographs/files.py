@@ -9,9 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import nvn
-from nvn.folders import Inside, is_litter, look_into, natural, refusing
-
-from .left_out import LeftOut
+from nvn.folders import Inside, LeftOut, is_litter, look_into, natural, refusing
 
 LONGEST = 64 << 20  # bytes of a list of pictures, at most
 MISPLACED = "pictures where folders are expected"

@@ -8,17 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from nvn.folders import LeftOut
+
 from ..rendered.rig import EXPRESSIONS
 from . import files
-from .left_out import LeftOut
-from .sequences import Film, FilmSet, Frames
+from .sequences import Film, FilmSet
 
-NAME = "A data set of one's own"
-LAYOUT = files.indented(
-    "ROOT/PERSON/EXPRESSION/frame1.png …               a film, in natural order, or",
-    "ROOT/PERSON/EXPRESSION/neutral.png weak1.png … peak.png   (neutral may be missing)",
-    "ROOT/PERSON/EXPRESSION/SEQUENCE/…                 several of either",
-)
 INCOMPLETE = "named neutral, weak or peak, but without a weak picture or a peak"
 
 
@@ -31,8 +26,12 @@ class Folder(FilmSet):
     neutral, the last is the peak, and the weak ones are numbered `first` to `last`.
     """
 
-    name: ClassVar[str] = NAME
-    layout: ClassVar[str] = LAYOUT
+    name: ClassVar[str] = "A data set of one's own"
+    layout: ClassVar[str] = files.indented(
+        "ROOT/PERSON/EXPRESSION/frame1.png …               a film, in natural order, or",
+        "ROOT/PERSON/EXPRESSION/neutral.png weak1.png … peak.png   (neutral may be missing)",
+        "ROOT/PERSON/EXPRESSION/SEQUENCE/…                 several of either",
+    )
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -41,52 +40,46 @@ class Folder(FilmSet):
         Raises:
             DataError: If there are no folders for people and expressions.
         """
-        files.require(self.root, NAME, LAYOUT)
-        tree = files.Tree(self.root, LeftOut(NAME, self.root))
+        self.beneath()
+        tree = files.Tree(self.root, self.unsaid())
         found = {
             expression.name.casefold()
             for person in tree.folders(self.root)
             for expression in tree.folders(person)
         }
         if not found:
-            raise files.misplaced(self.root, NAME, LAYOUT)
+            raise self.misplaced()
         return (*(e for e in EXPRESSIONS if e in found), *sorted(found - set(EXPRESSIONS)))
 
     def find(self, left_out: LeftOut) -> list[Film]:
-        """List the films beneath the root.
+        """List the films beneath the root."""
+        self.beneath()
+        return list(self._films(left_out))
 
-        Raises:
-            DataError: If the set is not there.
-        """
-        files.require(self.root, NAME, LAYOUT)
-        return list(_films(self.root, self.frames, left_out))
+    def _films(self, left_out: LeftOut) -> Iterator[Film]:
+        tree = files.Tree(self.root, left_out, shared=True)
+        for person in tree.folders(self.root):
+            for expression in tree.folders(person):
+                within = [expression, *tree.inside(expression).folders]
+                shot = {folder: shown for folder in within if (shown := tree.pictures(folder))}
+                if not shot:
+                    left_out.add("without pictures", expression)
+                for folder, pictures in shot.items():
+                    film = self._film(person.name, expression.name.casefold(), pictures)
+                    if isinstance(film, Film):
+                        yield film
+                    else:
+                        left_out.add(film, folder)
 
-
-def _films(root: Path, frames: Frames, left_out: LeftOut) -> Iterator[Film]:
-    tree = files.Tree(root, left_out, shared=True)
-    for person in tree.folders(root):
-        for expression in tree.folders(person):
-            within = [expression, *tree.inside(expression).folders]
-            shot = {folder: pictures for folder in within if (pictures := tree.pictures(folder))}
-            if not shot:
-                left_out.add("without pictures", expression)
-            for folder, pictures in shot.items():
-                film = _film(person.name, expression.name.casefold(), pictures, frames)
-                if isinstance(film, Film):
-                    yield film
-                else:
-                    left_out.add(film, folder)
-
-
-def _film(person: str, expression: str, pictures: Sequence[Path], frames: Frames) -> Film | str:
-    """The film of pictures, or the reason that there is none."""
-    neutral, weak, peak = (_named(pictures, role) for role in ("neutral", "weak", "peak"))
-    if not (neutral or weak or peak):
-        chosen = frames.choose(pictures)
-        return frames.too_short if chosen is None else Film(person, expression, chosen)
-    if not (weak and peak):
-        return INCOMPLETE
-    return Film(person, expression, (*neutral[:1], *weak, peak[-1]), neutral=bool(neutral))
+    def _film(self, person: str, expression: str, pictures: Sequence[Path]) -> Film | str:
+        """The film of pictures, or the reason that there is none."""
+        neutral, weak, peak = (_named(pictures, role) for role in ("neutral", "weak", "peak"))
+        if not (neutral or weak or peak):
+            chosen = self.chosen(pictures)
+            return self.too_short if chosen is None else Film(person, expression, chosen)
+        if not (weak and peak):
+            return INCOMPLETE
+        return Film(person, expression, (*neutral[:1], *weak, peak[-1]), neutral=bool(neutral))
 
 
 def _named(pictures: Sequence[Path], role: str) -> list[Path]:

@@ -8,55 +8,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, TypeAlias
 
 import torch
 
 import nvn
+from nvn.folders import LeftOut
 
 from .. import store
 from ..pairs import Pairs
 from . import files
-from .cropping import Crop, Cropper
-from .decoding import UnreadableError
-from .left_out import LeftOut
-from .reading import NO_FACE, UNREAD, in_threads
+from .cropping import Cropper
+from .reading import NO_FACE, UNREAD, UnreadableError, in_threads
 from .smiles import Making, Smile, SmileSpec, smile_of
+from .source import PhotoSet
 
-NAME = "The London set"
+Person: TypeAlias = tuple[Path, Path]  # the neutral and the smiling photograph
+
 NEUTRAL, SMILING = "neutral_front", "smiling_front"
 UNMADE = "of which no smile can be made"
 TEMPLATES = frozenset({".tem"})  # where a face's landmarks are: they come with the photographs
 DIGITS = 3  # of a file's name: who it is
-LAYOUT = files.indented("ROOT/neutral_front/001_03.jpg", "ROOT/smiling_front/001_08.jpg")
 CLASSES = ("neutral", "happiness")
 
 
 @dataclass(frozen=True)
-class London:
-    """Weak smiles, made of two photographs of a person.
+class London(PhotoSet):
+    """Weak smiles, made of two photographs of a person; they are made once, and kept on disk.
 
     There are two classes. A pair of happiness is a weak smile and the smiling photograph. A pair of
     neutral is the neutral face, drifted a little, and the neutral photograph, at the same
     intensities: what is not a smile must not be magnified into one.
 
     Attributes:
-        root: The folder that holds neutral_front and smiling_front.
-        side: The side of the pictures, in pixels.
-        crop: What is seen of them.
         levels: Weak pictures of each person and class.
-        weak: The range of their intensities, the smiling photograph being 1.
+        weak: The range of their intensities, the smiling photograph being 1; each has an equal
+            part of it to lie in.
         seed: Another one, other intensities and drifts.
-        by: How weak smiles are made: by the motion between both photographs, or by that of the
-            neutral one's landmarks.
+        by: How they are made: both photographs are moved and blended, by the motion between them;
+            or the neutral one alone is bent, as that motion says at its landmarks.
     """
 
-    root: Path
-    side: int
-    crop: Crop = "face"
     levels: int = 3
     weak: tuple[float, float] = (0.2, 0.5)
     seed: int = 0
     by: Making = "motion"
+
+    name: ClassVar[str] = "The London set"
+    layout: ClassVar[str] = files.indented(
+        "ROOT/neutral_front/001_03.jpg", "ROOT/smiling_front/001_08.jpg"
+    )
 
     def __post_init__(self) -> None:
         low, high = self.weak
@@ -68,30 +69,14 @@ class London:
         """Neutral and happiness."""
         return CLASSES
 
-    def read(self) -> Pairs:
-        """Return every pair, with a warning that names what was left out.
-
-        The pictures are kept on disk, so that they are made only once.
-
-        Raises:
-            DataError: If there is none.
-            ConfigError: If scikit-image is missing.
-        """
-        left_out = LeftOut(NAME, self.root)
+    def every(self, left_out: LeftOut) -> Pairs | None:
+        """Return every pair, and write down what has to be left out."""
         smiles = self._smiles(self._people(left_out), left_out)
-        if not smiles:
-            raise left_out.nothing_left(LAYOUT)
-        left_out.warn()
-        return paired(smiles)
+        return paired(smiles) if smiles else None
 
     def sample(self, count: int) -> Pairs:
-        """Return the pairs of the first people, `count` or a few more.
-
-        Raises:
-            DataError: If there is none.
-            ConfigError: If scikit-image is missing.
-        """
-        unsaid = LeftOut(NAME, self.root)
+        """Return the pairs of the first people, `count` or a few more."""
+        unsaid = self.unsaid()
         people, smiles = self._people(unsaid), list[Smile]()
         wanted = -(-count // (self.levels * len(CLASSES)))
         while people and len(smiles) < wanted:
@@ -100,41 +85,37 @@ class London:
             people = people[few:]
         return paired(smiles) if smiles else self.read()  # which says why there are none
 
-    def _people(self, left_out: LeftOut) -> list[tuple[Path, Path]]:
+    def _people(self, left_out: LeftOut) -> list[Person]:
         """The neutral and the smiling photograph of each person."""
-        files.require(self.root, NAME, LAYOUT)
-        folders = [files.beneath(self.root, name) for name in (NEUTRAL, SMILING)]
-        if None in folders:
-            raise files.misplaced(self.root, NAME, LAYOUT)
-        neutral, smiling = (_one_each(folder, left_out) for folder in folders if folder is not None)
+        neutral, smiling = (_one_each(each, left_out) for each in self.beneath(NEUTRAL, SMILING))
         for person in sorted(neutral.keys() ^ smiling.keys()):
             left_out.add("without a partner", (neutral | smiling)[person])
         return [(neutral[each], smiling[each]) for each in sorted(neutral.keys() & smiling.keys())]
 
-    def _smiles(self, people: Sequence[tuple[Path, Path]], left_out: LeftOut) -> list[Smile]:
+    def _smiles(self, people: Sequence[Person], left_out: LeftOut) -> list[Smile]:
         spec = SmileSpec(self.side, self.crop, self.levels, self.weak, self.seed, self.by)
         cropper, cache = Cropper(self.crop), store.default_cache("photographs")
 
-        def smile(pair: tuple[Path, Path]) -> Smile | tuple[str, Path]:
+        def smile(person: Person) -> Smile | tuple[str, Path]:
             try:
-                return smile_of(*pair, spec, cropper, cache)
+                return smile_of(*person, spec, cropper, cache)
             except UnreadableError as error:
                 return UNREAD, error.path
             except nvn.ConfigError:
                 raise  # what finds faces and motion is not installed
             except Exception:  # noqa: BLE001  (whatever is seen there, the others are read)
-                return UNMADE, pair[0]
+                return UNMADE, person[0]
 
         smiles = []
         with nvn.progress("making weak smiles", len(people)) as bar:
-            for pair, made in zip(people, in_threads(smile, people), strict=True):
+            for person, made in zip(people, in_threads(smile, people), strict=True):
                 bar.advance()
                 if not isinstance(made, Smile):
                     left_out.add(*made)
                     continue
                 smiles.append(made)
                 if not made.found:
-                    left_out.add(NO_FACE, pair[0])
+                    left_out.add(NO_FACE, person[0])
         return smiles
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 import nvn
+from nvn.folders import LeftOut
 
 from ..pairs import Pairs
+from . import stills
 from .cropping import Crop
 from .easy import easiest, partners, read_scores
-from .left_out import LeftOut, beneath_root
 from .reading import read_groups
 from .sequences import without_unused
-from .stills import CLASSES, LAYOUT, NAME, Part, Still, find
+from .source import PhotoSet
+from .stills import CLASSES, Part, Still
 
 NO_PEAKS = (
     "LSEMSW has no peaks: they are the pictures that a trained classifier finds easy, and which "
@@ -28,16 +30,13 @@ NO_PEAKS = (
 
 
 @dataclass(frozen=True)
-class Lsemsw:
+class Lsemsw(PhotoSet):
     """LSEMSW, each picture paired with an easy one of its class.
 
     Every picture of the training and of the test part, easy or not, is a weak one. The test part is
     what is tested on, in every fold. Nobody knows who is seen: each still counts as a person.
 
     Attributes:
-        root: The folder of the set.
-        side: The side of the pictures, in pixels.
-        crop: What is seen of them; the set is of faces that were cut out already.
         peaks: The file of scores by which peaks are chosen, as easy.write_scores writes it.
         peaks_from: The part that peaks are chosen from; the paper says validation.
         easy: The share of the scored pictures of a class that are taken for peaks.
@@ -46,56 +45,48 @@ class Lsemsw:
             be trained that finds the easy ones.
     """
 
-    root: Path
-    side: int
-    crop: Crop = "center"
+    crop: Crop = "center"  # faces that were cut out already
     peaks: Path | None = None
     peaks_from: Literal["train", "validation"] = "train"
     easy: float = 0.2
     seed: int = 0
     paired: bool = True
 
+    name: ClassVar[str] = stills.NAME
+    layout: ClassVar[str] = stills.LAYOUT
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The thirteen expressions."""
         return CLASSES
 
-    def read(self) -> Pairs:
-        """Return every pair, with a warning that names what was left out.
+    def every(self, left_out: LeftOut) -> Pairs:
+        """Return the pairs of all parts but the validation part.
 
         Raises:
-            DataError: If there is none, or a class without a peak.
+            DataError: If a class is without a peak.
             ConfigError: If there are no scores.
         """
-        left_out = LeftOut(NAME, self.root)
-        stills = find(self.root, left_out)
-        shown = [still for still in stills if still.part != "validation"]
-        pairs = self._pairs(shown, self._peaks(stills), left_out)
-        if not len(pairs):
-            raise left_out.nothing_left(LAYOUT)
-        left_out.warn()
-        return pairs
+        found = stills.find(self.root, left_out)
+        shown = [still for still in found if still.part != "validation"]
+        return self._pairs(shown, self._peaks(found), left_out)
 
     def sample(self, count: int) -> Pairs:
-        """Return a few pairs of the training part, `count` or more, with few different peaks.
-
-        Raises:
-            DataError: If there is none, or a class without a peak.
-            ConfigError: If there are no scores.
-        """
-        unsaid = LeftOut(NAME, self.root)
-        stills = find(self.root, unsaid)
-        first = {still.label: still for still in reversed(self._peaks(stills))}
-        train = [still for still in stills if still.part == "train"]
+        """Return a few pairs of the training part, `count` or more, with few different peaks."""
+        unsaid = self.unsaid()
+        found = stills.find(self.root, unsaid)
+        first = {still.label: still for still in reversed(self._peaks(found))}
+        train = [still for still in found if still.part == "train"]
         taken = min(count, len(train))
         while taken < len(train):
             few = train[:: len(train) // taken][:taken]
-            pairs = self._pairs(few, [first[label] for label in first], unsaid)
+            pairs = self._pairs(few, list(first.values()), unsaid)
             if len(pairs) >= count:
                 return pairs
             taken *= 2  # some could not be read
-        pairs = self._pairs(train, self._peaks(stills), unsaid)
-        return pairs if len(pairs) else self.read()  # which says why there are none
+        return (
+            self._pairs(train, self._peaks(found), unsaid) or self.read()
+        )  # which says why there are none
 
     def stills(self, part: Part) -> tuple[list[str], Tensor, Tensor]:
         """Return a part as it is, to be scored: paths beneath the root, pictures and classes.
@@ -106,27 +97,34 @@ class Lsemsw:
         Raises:
             DataError: If there is nothing in it.
         """
-        left_out = LeftOut(NAME, self.root)
-        stills = [still for still in find(self.root, left_out) if still.part == part]
-        pictures, good = read_groups([(s.path,) for s in stills], self.side, self.crop, left_out)
+        left_out = self.unsaid()
+        found = [still for still in stills.find(self.root, left_out) if still.part == part]
+        pictures, good = self._read(found, left_out)
         if not good.any():
-            raise left_out.nothing_left(LAYOUT)
-        kept = [still for still, read in zip(stills, good.tolist(), strict=True) if read]
+            raise left_out.nothing_left(self.layout)
+        kept = [still for still, read in zip(found, good.tolist(), strict=True) if read]
         names = [self._name(still) for still in kept]
         label = torch.tensor([still.label for still in kept])
         return names, pictures if good.all() else pictures[good], label
 
-    def _name(self, still: Still) -> str:
-        return beneath_root(still.path, self.root)
+    def _read(self, found: Sequence[Still], left_out: LeftOut) -> tuple[Tensor, Tensor]:
+        groups = [(still.path,) for still in found]
+        return read_groups(groups, self.side, self.crop, left_out)
 
-    def _peaks(self, stills: Sequence[Still]) -> list[Still]:
+    def _name(self, still: Still) -> str:
+        """The path with slashes, from the root on if it lies there."""
+        path = still.path
+        beneath = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+        return beneath.as_posix()
+
+    def _peaks(self, found: Sequence[Still]) -> list[Still]:
         """The easiest pictures of the part that peaks come from; none, if pictures are unpaired."""
         if not self.paired:
             return []
         if self.peaks is None:
             raise nvn.ConfigError(NO_PEAKS)
         scores = read_scores(self.peaks)
-        pool = [still for still in stills if still.part == self.peaks_from]
+        pool = [still for still in found if still.part == self.peaks_from]
         known = [still for still in pool if self._name(still) in scores]
         if not known:
             example = f", such as {self._name(pool[0])}" if pool else ""
@@ -140,10 +138,10 @@ class Lsemsw:
 
     def _pairs(self, shown: Sequence[Still], peaks: Sequence[Still], left_out: LeftOut) -> Pairs:
         """Read pictures and their peaks, each once, and bring them together."""
-        stills = list(dict.fromkeys([*shown, *peaks]))
-        place = {still: number for number, still in enumerate(stills)}
-        pictures, good = read_groups([(s.path,) for s in stills], self.side, self.crop, left_out)
-        label = torch.tensor([still.label for still in stills], dtype=torch.long)
+        both = list(dict.fromkeys([*shown, *peaks]))
+        place = {still: number for number, still in enumerate(both)}
+        pictures, good = self._read(both, left_out)
+        label = torch.tensor([still.label for still in both], dtype=torch.long)
         weak = torch.tensor([place[still] for still in shown], dtype=torch.long)
         weak = weak[good[weak]]
         peak = weak
@@ -153,7 +151,7 @@ class Lsemsw:
             _require_every_class(label[weak], label[easy])
             generator = torch.Generator().manual_seed(self.seed)
             peak = partners(label[weak], weak, label[easy], easy, generator)
-        reserved = torch.tensor([still.part == "test" for still in stills], dtype=torch.bool)[weak]
+        reserved = torch.tensor([still.part == "test" for still in both], dtype=torch.bool)[weak]
         who = torch.arange(len(weak))
         return without_unused(
             Pairs(pictures, weak, peak, label[weak], who, CLASSES, reserved=reserved)

@@ -1,4 +1,4 @@
-"""Reading many picture files: with threads and a bar, and past those that cannot be read."""
+"""Reading picture files: many with threads and a bar, and past those that cannot be read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 import nvn
+from nvn.folders import LeftOut
+from nvn.images import decoded
 
 from ..workers import workers
 from .cropping import Crop, Cropper
-from .decoding import decode
-from .left_out import LeftOut
 
 UNREAD = "unreadable"
 NO_FACE = "without a face that is found (the middle is taken)"
@@ -27,6 +28,30 @@ Made = TypeVar("Made")
 
 
 Group: TypeAlias = tuple[Path, ...]  # files cut by one box: the frames of a sequence
+
+
+class UnreadableError(nvn.DataError):
+    """A picture file that cannot be read, or only in part.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"{path} cannot be read as a picture: {error}")
+        self.path = path
+
+
+def decode(path: Path) -> Image.Image:
+    """Return a picture of any mode in 8-bit RGB, upright, as `nvn.images.rgb` makes it.
+
+    Raises:
+        UnreadableError: If it cannot be read, or only in part.
+    """
+    try:
+        return decoded(path)
+    except nvn.DataError as error:
+        raise UnreadableError(path, error) from error
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -13,42 +13,12 @@ import torch
 from torch import Tensor
 
 import nvn
+from nvn.folders import LeftOut
 
 from ..pairs import Pairs
-from .cropping import Crop
-from .left_out import LeftOut
+from . import files
 from .reading import read_groups
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Which frames of a sequence are weak. The first frame is neutral, the last is the peak.
-
-    Attributes:
-        first: The first weak one; the first frame of a sequence is 1.
-        last: The last weak one. A sequence that does not go on after it is too short.
-    """
-
-    first: int
-    last: int
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.first <= self.last:
-            raise nvn.ConfigError(
-                f"frames {self.first} to {self.last} cannot be the weak ones: frame 1 is neutral, "
-                "so set first_weak to 2 or more, and last_weak to first_weak or more"
-            )
-
-    @property
-    def too_short(self) -> str:
-        """The reason that a sequence is left out for."""
-        return f"too short (fewer than {self.last + 1} frames)"
-
-    def choose(self, files: Sequence[Path]) -> tuple[Path, ...] | None:
-        """Return the neutral frame, the weak ones and the peak; None of a sequence too short."""
-        if len(files) <= self.last:
-            return None
-        return (files[0], *files[self.first - 1 : self.last], files[-1])
+from .source import PhotoSet
 
 
 @dataclass(frozen=True)
@@ -74,38 +44,59 @@ class Film:
 
 
 @dataclass(frozen=True)
-class FilmSet(ABC):
-    """A data set of films, in a folder.
+class FilmSet(PhotoSet):
+    """A data set of films. The first frame of each is neutral, the last is the peak.
 
     Attributes:
-        root: The folder.
-        side: The side of the pictures, in pixels.
-        crop: What is seen of them.
-        first: The first weak frame, counted from 1; frame 1 is neutral.
-        last: The last weak frame; the last frame of all is the peak.
+        first: The first weak frame, counted from 1.
+        last: The last weak frame. A film that does not go on after it is too short.
     """
 
-    root: Path
-    side: int
-    crop: Crop = "face"
     first: int = 6
     last: int = 8
 
-    name: ClassVar[str]  # what the set is called
-    layout: ClassVar[str]  # the paths expected, as messages show them
+    unlabeled: ClassVar[str]  # the reason that a film without an expression is left out for
 
     def __post_init__(self) -> None:
-        _ = self.frames  # refuses what cannot be
+        if not 2 <= self.first <= self.last:
+            raise nvn.ConfigError(
+                f"frames {self.first} to {self.last} cannot be the weak ones: frame 1 is neutral, "
+                "so set first_weak to 2 or more, and last_weak to first_weak or more"
+            )
 
     @property
-    def frames(self) -> Frames:
-        """Which frames are weak."""
-        return Frames(self.first, self.last)
+    def too_short(self) -> str:
+        """The reason that a film is left out for."""
+        return f"too short (fewer than {self.last + 1} frames)"
 
-    @property
-    @abstractmethod
-    def classes(self) -> tuple[str, ...]:
-        """The names of the expressions."""
+    def chosen(self, frames: Sequence[Path]) -> tuple[Path, ...] | None:
+        """Return the neutral frame, the weak ones and the peak; None of a film too short."""
+        if len(frames) <= self.last:
+            return None
+        return (frames[0], *frames[self.first - 1 : self.last], frames[-1])
+
+    def films(
+        self, top: Path, expression: Callable[[Path], str | None], left_out: LeftOut
+    ) -> list[Film]:
+        """List the films in a folder of people, a folder for each film.
+
+        Args:
+            top: The folder.
+            expression: Tells the expression of a film's folder, or None.
+            left_out: Where it is written down what is left out.
+        """
+        films = []
+        tree = files.Tree(top, left_out, shared=True)
+        for person in tree.folders(top):
+            for folder in tree.folders(person):
+                shown, frames = expression(folder), self.chosen(tree.pictures(folder))
+                if shown is None:
+                    left_out.add(self.unlabeled, folder)
+                elif frames is None:
+                    left_out.add(self.too_short, folder)
+                else:
+                    films.append(Film(f"{self.name} {person.name}", shown, frames))
+        return films
 
     @abstractmethod
     def find(self, left_out: LeftOut) -> list[Film]:
@@ -115,26 +106,13 @@ class FilmSet(ABC):
             DataError: If the set is not in its folder.
         """
 
-    def read(self) -> Pairs:
-        """Return every pair, with a warning that names what was left out.
-
-        Raises:
-            DataError: If there is none.
-        """
-        left_out = LeftOut(self.name, self.root)
-        pairs = self._pairs(self.find(left_out), left_out)
-        if not len(pairs):
-            raise left_out.nothing_left(self.layout)
-        left_out.warn()
-        return pairs
+    def every(self, left_out: LeftOut) -> Pairs:
+        """Return every pair, and write down what has to be left out."""
+        return self._pairs(self.find(left_out), left_out)
 
     def sample(self, count: int) -> Pairs:
-        """Return `count` pairs or a few more, or all that there are; nothing is warned of.
-
-        Raises:
-            DataError: If there is none.
-        """
-        unsaid = LeftOut(self.name, self.root)
+        """Return the pairs of the first films, `count` or a few more."""
+        unsaid = self.unsaid()
         films = self.find(unsaid)
         taken = _enough(films, count)
         while taken < len(films):
@@ -142,13 +120,11 @@ class FilmSet(ABC):
             if len(pairs) >= count:
                 return pairs
             taken += _enough(films[taken:], count)  # some could not be read
-        pairs = self._pairs(films, unsaid)
-        return pairs if len(pairs) else self.read()  # which says why there are none
+        return self._pairs(films, unsaid) or self.read()  # which says why there are none
 
-    def _pairs(self, films: list[Film], left_out: LeftOut) -> Pairs:
+    def _pairs(self, films: Sequence[Film], left_out: LeftOut) -> Pairs:
         groups = [film.files for film in films]
-        pictures, good = read_groups(groups, self.side, self.crop, left_out)
-        return paired(films, self.classes, pictures, good)
+        return paired(films, self.classes, *read_groups(groups, self.side, self.crop, left_out))
 
 
 def _enough(films: Sequence[Film], count: int) -> int:

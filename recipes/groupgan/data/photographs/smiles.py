@@ -19,9 +19,8 @@ import nvn
 from .. import store
 from . import thinplate
 from .cropping import Box, Crop, Cropper
-from .decoding import UnreadableError, decode
-from .left_out import tell
 from .motion import Pose, Window, before, flow, grid, head_pose, looked_up, window
+from .reading import UnreadableError, decode
 
 Making: TypeAlias = Literal["motion", "landmarks"]
 
@@ -63,17 +62,7 @@ class Smile:
 
 @dataclass(frozen=True)
 class SmileSpec:
-    """All that the pictures depend on, but for the photographs.
-
-    Attributes:
-        side: The side of the pictures, in pixels.
-        crop: What is seen of the photographs.
-        levels: Weak smiles of each person.
-        weak: The range of their intensities; each has an equal part of it to lie in.
-        seed: Another one, other intensities and drifts.
-        by: How they are made: both photographs are moved and blended, by the motion between them;
-            or the neutral one alone is bent, as that motion says at its landmarks.
-    """
+    """All that the pictures depend on but for the photographs: settings of `London`."""
 
     side: int
     crop: Crop
@@ -96,17 +85,15 @@ def smile_of(
     Raises:
         UnreadableError: If a photograph cannot be read.
     """
-    path = (
-        None if cache is None else cache / f"smile-{_key(spec, *spec.files(neutral, smiling))}.npz"
-    )
-    kept = store.read(path, _forms(spec), tell) if path is not None else None
-    if kept is None:
-        made = make(
-            neutral, smiling, spec, cropper, np.random.default_rng(_seed(spec.seed, neutral))
-        )
-        if path is not None:
-            store.write(path, {name: np.asarray(getattr(made, name)) for name in FIELDS}, tell)
-        return made
+
+    def made() -> dict[str, store.Array]:
+        # A person's own: it does not depend on who else is there.
+        rng = np.random.default_rng([spec.seed, int.from_bytes(neutral.stem.encode())])
+        smile = make(neutral, smiling, spec, cropper, rng)
+        return {name: np.asarray(getattr(smile, name)) for name in FIELDS}
+
+    key = _key(spec, *spec.files(neutral, smiling))
+    kept = store.kept(cache and cache / f"smile-{key}.npz", _forms(spec), made)
     found = bool(kept.pop("found"))
     return Smile(**{name: torch.from_numpy(part) for name, part in kept.items()}, found=found)
 
@@ -132,11 +119,6 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UnreadableError(path, error) from error
-
-
-def _seed(seed: int, neutral: Path) -> list[int]:
-    """A person's own: it does not depend on who else is there."""
-    return [seed, int.from_bytes(neutral.stem.encode())]
 
 
 def make(

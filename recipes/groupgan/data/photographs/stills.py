@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from nvn.folders import LeftOut
+
 from . import files
-from .left_out import LeftOut
 
 Part: TypeAlias = Literal["train", "validation", "test"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 import nvn
 
 from . import files
-from .decoding import UnreadableError
+from .reading import UnreadableError
 
 LONGEST = 1 << 16  # bytes of a template, at most
 FEWEST = 3  # landmarks that a plate can lie on

@@ -10,8 +10,6 @@ machine with one number of threads; between machines a few samples may differ by
 import dataclasses
 import hashlib
 import json
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from torch import Tensor
 import nvn
 
 from .. import store
+from ..pairs import Pairs
 from ..workers import workers
 from .paint import paint, surface
 from .render import Surface, render
@@ -32,7 +31,6 @@ LARGEST = 256  # side of a picture, in pixels
 RENDERER = 3  # raise it when the same spec would give other pictures
 TOGETHER = 32  # frames rendered at once
 PEOPLE = 4  # subjects at once
-FIELDS = ("neutral", "weak", "peak", "intensity")
 
 
 @dataclass(frozen=True)
@@ -72,56 +70,29 @@ class FacesSpec:
         return hashlib.sha256(text.encode() + RIG_FILE.read_bytes()).hexdigest()[:24]
 
 
-@dataclass(frozen=True)
-class Faces:
-    """N weak frames, each with the neutral frame and the peak of its own sequence.
+def render_faces(spec: FacesSpec, cache: Path | None = None) -> Pairs:
+    """The pairs of a spec, from the folder `cache` or rendered anew, with a bar, and kept there.
 
-    A sample's neutral and peak share its light, pose, skin and background, so extrapolating from
-    neutral through weak is a fair baseline. neutral, weak, peak: (N, 3, H, W) uint8. label: (N,)
-    int64, indices into `classes`; subject: (N,) int64; sequence: (N,) int64; intensity: (N,)
-    float32, of the weak frame. Samples of a sequence stand together, weakest first.
+    Samples of a sequence stand together, weakest first. Their neutral frame and peak share their
+    light, pose, skin and background, so extrapolating from neutral through weak is a fair baseline.
+
+    cache: usually `store.default_cache()`; None keeps nothing. Never raises because of the cache:
+    it warns when this is damaged or cannot be written.
     """
-
-    neutral: Tensor
-    weak: Tensor
-    peak: Tensor
-    label: Tensor
-    subject: Tensor
-    sequence: Tensor
-    intensity: Tensor
-    classes: tuple[str, ...] = EXPRESSIONS
-
-    def __len__(self) -> int:
-        return len(self.weak)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, nvn.NvnWarning, stacklevel=4)
-
-
-def _silent(done: int, total: int) -> None:
-    pass
-
-
-def render_faces(
-    spec: FacesSpec,
-    cache: Path | None = None,
-    progress: Callable[[int, int], None] = _silent,
-    notice: Callable[[str], None] = _warn,
-) -> Faces:
-    """The data set of a spec, from the folder `cache` or rendered anew and kept there.
-
-    cache: usually `store.default_cache()`; None keeps nothing. progress is called with frames done
-    and frames in all, notice when the cache is damaged or cannot be written. Never raises because
-    of the cache.
-    """
-    path = cache / f"faces-{spec.key()}.npz" if cache is not None else None
-    arrays = store.read(path, _forms(spec), notice) if path is not None else None
-    if arrays is None:
-        arrays = _render(spec, progress)
-        if path is not None:
-            store.write(path, arrays, notice)
-    return _assemble(spec, {name: torch.from_numpy(arrays[name]) for name in FIELDS})
+    path = cache and cache / f"faces-{spec.key()}.npz"
+    arrays = store.kept(path, _forms(spec), lambda: _render(spec))
+    kept = {name: torch.from_numpy(part) for name, part in arrays.items()}
+    sequence = torch.arange(spec.sequences).repeat_interleave(spec.levels)
+    return Pairs(
+        pictures=torch.cat([kept["neutral"], kept["peak"], kept["weak"]]),
+        neutral=sequence,
+        peak=spec.sequences + sequence,
+        weak=2 * spec.sequences + torch.arange(len(sequence)),
+        label=sequence % len(spec.expressions),
+        subject=sequence // len(spec.expressions),
+        classes=spec.expressions,
+        intensity=kept["intensity"],
+    )
 
 
 def _forms(spec: FacesSpec) -> dict[str, store.Form]:
@@ -136,24 +107,21 @@ def _forms(spec: FacesSpec) -> dict[str, store.Form]:
     }
 
 
-def _render(spec: FacesSpec, progress: Callable[[int, int], None]) -> dict[str, store.Array]:
+def _render(spec: FacesSpec) -> dict[str, store.Array]:
     """Neutral and peak of each sequence, and its weak frames with their intensities."""
     rig = load_rig()
     shared = surface(rig)
     frames = 2 + spec.levels
-    total, done = spec.sequences * frames, 0
-    progress(done, total)
     groups = [
         range(first, min(first + PEOPLE, spec.subjects))
         for first in range(0, spec.subjects, PEOPLE)
     ]
     pictures, intensity = [], []
-    with workers() as pool:
+    with nvn.progress("rendering faces", spec.sequences * frames) as bar, workers() as pool:
         for shown, strength in pool.map(lambda group: _shoot(spec, rig, shared, group), groups):
             pictures.append(shown)
             intensity.append(strength)
-            done += len(shown)
-            progress(done, total)
+            bar.advance(len(shown))
     stacked = torch.cat(pictures).view(spec.sequences, frames, 3, spec.size, spec.size)
     levels = torch.cat(intensity).view(spec.sequences, frames)[:, 2:]
     return {
@@ -179,16 +147,23 @@ def _shoot(spec: FacesSpec, rig: Rig, shared: Surface, subjects: range) -> tuple
     return torch.cat(pictures), takes.intensity
 
 
-def _assemble(spec: FacesSpec, stored: dict[str, Tensor]) -> Faces:
-    """One neutral and one peak for each weak frame."""
-    sequence = torch.arange(spec.sequences).repeat_interleave(spec.levels)
-    return Faces(
-        neutral=stored["neutral"][sequence],
-        weak=stored["weak"],
-        peak=stored["peak"][sequence],
-        label=sequence % len(spec.expressions),
-        subject=sequence // len(spec.expressions),
-        sequence=sequence,
-        intensity=stored["intensity"],
-        classes=spec.expressions,
-    )
+@dataclass(frozen=True)
+class RenderedFaces:
+    """The faces of a spec as a source of pairs, from the cache if an earlier run rendered them."""
+
+    spec: FacesSpec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the expressions."""
+        return self.spec.expressions
+
+    def read(self) -> Pairs:
+        """Return every pair."""
+        return render_faces(self.spec, store.default_cache())
+
+    def sample(self, count: int) -> Pairs:
+        """Return the pairs of the first few people: rendering all of them would take minutes."""
+        each = self.spec.levels * len(self.spec.expressions)
+        people = min(self.spec.subjects, -(-count // each))
+        return render_faces(dataclasses.replace(self.spec, subjects=people))

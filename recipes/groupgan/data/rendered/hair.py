@@ -10,8 +10,7 @@ from torch import Tensor
 
 from .looks import Looks
 from .render import Surface
-from .rig import SKIN, Rig
-from .unwrap import AXIS, unwrap
+from .rig import AXIS, SKIN, Rig, unwrap
 
 ROUND, DOWN = 9, 9  # the grid of a sheet: points round the head, points downwards
 SHEET = 4 * ROUND * DOWN  # left and right, each with an outer and an inner face

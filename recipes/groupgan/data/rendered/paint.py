@@ -1,9 +1,8 @@
 """Painting heads: one texture per subject, drawn on the unwrapped head at rest.
 
-The head is unwrapped by azimuth: s = RADIUS·azimuth runs along the skin (decimeters, 0 on the nose,
-positive to the person's left) and y is height, so what is painted moves with the mesh. Below the
-skin the texture has a strip of tiles for eyes, teeth and tongue. Letters: S subjects, V vertices,
-H×W texels.
+The head is unwrapped (see `rig`) to s, along the skin, and y, height, so what is painted moves with
+the mesh. Below the skin the texture has a strip of tiles for eyes, teeth and tongue. Letters:
+S subjects, V vertices, H×W texels.
 """
 
 import math
@@ -15,8 +14,7 @@ from torch import Tensor
 from .hair import SHEET, hair_line, sheet_coordinates, sheet_triangles
 from .looks import Looks
 from .render import Skins, Surface
-from .rig import EYE, TEETH, TONGUE, Rig
-from .unwrap import unwrap
+from .rig import EYE, TEETH, TONGUE, Rig, unwrap
 
 REACH, BOTTOM, TOP = 1.75, 5.6, 8.5  # decimeters: the painted skin is |s| < REACH, BOTTOM..TOP
 STRIP = 0.2  # share of the texture's height given to the tiles

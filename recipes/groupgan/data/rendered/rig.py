@@ -4,12 +4,14 @@ Lengths are decimeters, x to the person's left, y up, z toward the viewer. Lette
 T triangles, U face units (52, named as in ARKit), K identity shapes, S subjects, N frames.
 Vertex arrays that belong to several frames keep the frames last, (V, 3, N), so that gathering a
 vertex copies one contiguous row.
+
+The unwrapped head is azimuth along the skin, and height: s = RADIUS·azimuth is 0 on the nose and
+positive to the person's left; near the front it is about the length along the skin in decimeters.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +22,7 @@ from torch import Tensor
 RIG_FILE = Path(__file__).parent / "assets" / "face_rig.npz"
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 SKIN, EYE, TEETH, TONGUE = range(4)
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Vertices that measure a face: indices, or pairs (left, right) of indices."""
-
-    mouth_corners: tuple[int, int]
-    upper_lip: int
-    lower_lip: int
-    inner_brows: tuple[int, int]
-    outer_brows: tuple[int, int]
-    upper_lids: tuple[int, int]
-    chin: int
+RADIUS, AXIS = 0.85, 0.55  # decimeters: the unwrapping cylinder's radius and the depth of its axis
 
 
 @dataclass(frozen=True)
@@ -58,11 +48,6 @@ class Rig:
     unit_names: tuple[str, ...]
     shape_names: tuple[str, ...]
 
-    @cached_property
-    def landmarks(self) -> Landmarks:
-        """Found on the head at rest."""
-        return find_landmarks(self)
-
     def neutral(self, shape: Tensor) -> Tensor:
         """Heads at rest (V, 3, S) of people with identity weights (S, K)."""
         return self.base[..., None] + self._sum(self.shapes, shape)
@@ -74,6 +59,11 @@ class Rig:
     def _sum(self, targets: Tensor, weights: Tensor) -> Tensor:
         """Displacements (V, 3, N); the last bits do not depend on what else is in the product."""
         return (targets @ weights.double().T).float().view(*self.base.shape, -1)
+
+
+def unwrap(points: Tensor) -> Tensor:
+    """Place s along the unwrapped head (V,) of points (V, 3)."""
+    return torch.atan2(points[:, 0], points[:, 2] - AXIS) * RADIUS
 
 
 def _dense(data: "np.lib.npyio.NpzFile", kind: str, vertices: int) -> Tensor:
@@ -105,31 +95,6 @@ def load_rig(path: Path = RIG_FILE) -> Rig:
             shape_names=tuple(names["shape"]),
             **masks,
         )
-
-
-def find_landmarks(rig: Rig) -> Landmarks:
-    """Landmarks by where they lie and by which unit moves them most."""
-    x, y, z = rig.base.unbind(1)
-
-    def most(score: Tensor, among: Tensor) -> int:
-        return int(torch.where(among, score, -torch.inf).argmax())
-
-    def moved(name: str, side: int) -> int:
-        size = rig.units[:, rig.unit_names.index(name)].view(-1, 3).norm(dim=1)
-        return most(size, (rig.part == SKIN) & (side * x > 0.02))
-
-    lip = rig.lip > 0.5
-    middle = lip & (x.abs() < 0.03)
-    center = float(y[middle].mean())
-    return Landmarks(
-        mouth_corners=(most(x, lip), most(-x, lip)),
-        upper_lip=most(z, middle & (y > center)),
-        lower_lip=most(z, middle & (y < center)),
-        inner_brows=(moved("browInnerUp", 1), moved("browInnerUp", -1)),
-        outer_brows=(moved("browOuterUpLeft", 1), moved("browOuterUpRight", -1)),
-        upper_lids=(moved("eyeBlinkLeft", 1), moved("eyeBlinkRight", -1)),
-        chin=most(z - 2 * y, (x.abs() < 0.03) & (z > 0.9) & (y < center - 0.25)),
-    )
 
 
 # Face-unit weights of each expression at its peak, after EMFACS (Friesen & Ekman, 1983). A name

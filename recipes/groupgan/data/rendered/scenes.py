@@ -96,14 +96,13 @@ def cast(rig: Rig, seed: int, subjects: Sequence[int]) -> Cast:
 class Takes:
     """Frames of Q sequences, frames of a sequence together: N = Q·F.
 
-    units: (N, U); intensity: (N,), 0 neutral, 1 peak; shots: N; subject, label: (N,).
+    units: (N, U); intensity: (N,), 0 neutral, 1 peak; shots: N; subject: (N,).
     """
 
     units: Tensor
     intensity: Tensor
     shots: Shots
     subject: Tensor
-    label: Tensor
 
 
 def weak_levels(rng: np.random.Generator, levels: int, low: float, high: float
@@ -116,10 +115,7 @@ def film(
     rig: Rig, people: Cast, seed: int, subjects: Sequence[int], levels: int,
     weak: tuple[float, float], nuisance: Nuisance, expressions: Sequence[str] = EXPRESSIONS,
 ) -> Takes:  # fmt: skip
-    """A sequence of each expression of each subject.
-
-    `Takes.subject` counts within `subjects`, `Takes.label` within `expressions`.
-    """
+    """A sequence of each expression of each subject; `Takes.subject` counts within `subjects`."""
     units, intensity, shots = [], [], []
     frames = 2 + levels
     for place, subject in enumerate(subjects):
@@ -129,13 +125,11 @@ def film(
             intensity.append(strength)
             units.append(_units(rig, expression, strength, nuisance, rng))
             shots.append(_shots(people, place, frames, nuisance, rng))
-    count = len(expressions) * frames
     return Takes(
         torch.from_numpy(np.concatenate(units)).float(),
         torch.from_numpy(np.concatenate(intensity)).float(),
         Shots(**{n: torch.cat([getattr(s, n) for s in shots]) for n in Shots.__annotations__}),
-        torch.arange(len(subjects)).repeat_interleave(count),
-        torch.arange(len(expressions)).repeat_interleave(frames).repeat(len(subjects)),
+        torch.arange(len(subjects)).repeat_interleave(len(expressions) * frames),
     )
 
 

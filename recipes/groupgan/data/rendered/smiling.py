@@ -9,21 +9,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .. import store
 from ..pairs import Pairs
-from .faces import Faces, FacesSpec
-from .source import rendered
+from .faces import FacesSpec, RenderedFaces
 
 CLASSES = ("neutral", "happiness")
 HIGHEST = 0.6  # intensity of a weak smile
 CALM = 0.1  # a face that smiles less is taken for neutral
+LEVELS = round(HIGHEST / CALM)  # of each person: as many as it takes for one of them to be calm
 
 
 @dataclass(frozen=True)
 class RenderedSmiles:
     """Weak smiles with the smile, and faces that hardly smile with the neutral face.
-
-    There are as many levels of each person as it takes for one of them to be calm.
 
     Attributes:
         subjects: People.
@@ -41,49 +38,29 @@ class RenderedSmiles:
         return CLASSES
 
     @property
-    def spec(self) -> FacesSpec:
+    def faces(self) -> RenderedFaces:
         """The faces that are rendered."""
-        levels = round(HIGHEST / CALM)
-        return FacesSpec(
-            self.subjects,
-            self.side,
-            levels,
-            (0.0, HIGHEST),
-            self.seed,
-            expressions=("happiness",),
+        shown = (0.0, HIGHEST), self.seed
+        return RenderedFaces(
+            FacesSpec(self.subjects, self.side, LEVELS, *shown, expressions=("happiness",))
         )
 
     def read(self) -> Pairs:
         """Return every pair."""
-        return smiles(rendered(self.spec, store.default_cache()), self.spec.levels)
+        return smiles(self.faces.read())
 
     def sample(self, count: int) -> Pairs:
         """Return the pairs of the first few people: rendering all of them would take minutes."""
-        levels = self.spec.levels
-        few = replace(self.spec, subjects=min(self.subjects, -(-count // (2 * (levels - 1)))))
-        return smiles(rendered(few), levels)
+        people = -(-count // (2 * (LEVELS - 1)))
+        return smiles(self.faces.sample(people * LEVELS))
 
 
-def smiles(faces: Faces, levels: int) -> Pairs:
-    """Return faces of one expression as pairs: as many calm as smiling ones.
-
-    Args:
-        faces: L of each person, the weakest first and calm, the others smiling.
-        levels: L.
-    """
-    people = len(faces) // levels
-    first = levels * torch.arange(people)  # the calm picture of each
-    smiling = torch.arange(len(faces)).view(people, levels)[:, 1:].flatten()
-    weak = torch.cat([smiling, first.repeat_interleave(levels - 1)])
-    person = weak // levels
-    is_smile = (torch.arange(len(weak)) < len(smiling)).long()
-    return Pairs(
-        pictures=torch.cat([faces.weak, faces.neutral[::levels], faces.peak[::levels]]),
-        weak=weak,
-        neutral=len(faces) + person,
-        peak=len(faces) + people * is_smile + person,
-        label=is_smile,
-        subject=person,
-        classes=CLASSES,
-        intensity=faces.intensity[weak],
-    )
+def smiles(faces: Pairs) -> Pairs:
+    """Return pairs of happiness, the weakest of each person calm, as many calm as smiling ones."""
+    number = torch.arange(len(faces)).view(-1, LEVELS)
+    smiling, calm = number[:, 1:].flatten(), number[:, 0].repeat_interleave(LEVELS - 1)
+    both = faces.take(torch.cat([smiling, calm]))
+    assert both.neutral is not None  # all rendered pairs know theirs
+    smiles = torch.arange(len(both)) < len(smiling)
+    peak = torch.where(smiles, both.peak, both.neutral)
+    return replace(both, peak=peak, label=smiles.long(), classes=CLASSES)

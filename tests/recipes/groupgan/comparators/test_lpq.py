@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from nvn_recipes.groupgan.comparators.lbp import lbp_codes
-from nvn_recipes.groupgan.comparators.lpq import fourier, lpq, lpq_codes, whitening
+from nvn_recipes.groupgan.comparators.lpq import lpq, lpq_codes
 
 from tests.recipes.groupgan.comparators.textures import agreement, blurred, texture
 
@@ -32,7 +32,7 @@ def code_by_hand(window: torch.Tensor) -> int:
 @pytest.mark.parametrize("side", [3, 5, 7])
 def test_codes_are_those_of_the_definition(side: int) -> None:
     seen = texture(side=12)
-    codes = lpq_codes(seen, side, None)
+    codes = lpq_codes(seen, side)
     assert codes.shape == (1, 13 - side, 13 - side)
     for row, column in ((0, 0), (3, 1), (5, 5)):
         window = seen[0, 0, row : row + side, column : column + side]
@@ -47,26 +47,24 @@ def test_features_are_shares() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 93, 255])
-@pytest.mark.parametrize("correlation", [None, 0.9])
-def test_where_nothing_is_all_signs_are_positive(level: int, correlation: float | None) -> None:
+def test_where_nothing_is_all_signs_are_positive(level: int) -> None:
     flat = torch.full((1, 3, 9, 9), level, dtype=torch.uint8)
-    assert (lpq_codes(flat, 7, correlation) == 255).all()
+    assert (lpq_codes(flat, 7) == 255).all()
 
 
 def test_stripes_have_one_code_along_themselves() -> None:
     # One frequency sees nothing at all along them: rounding must not decide.
     stripes = texture(side=32)[..., :1, :].expand(1, 1, 32, 32)
-    codes = lpq_codes(stripes, 7, None)
+    codes = lpq_codes(stripes, 7)
     assert torch.equal(codes, codes[:, :1].expand_as(codes))
     assert len(codes.unique()) > 2
 
 
-@pytest.mark.parametrize("correlation", [None, 0.9])
-def test_uniform_changes_of_illumination_change_nothing(correlation: float | None) -> None:
+def test_uniform_changes_of_illumination_change_nothing() -> None:
     seen = texture() // 2
-    plain = lpq_codes(seen, 7, correlation)
-    assert torch.equal(lpq_codes(seen + 40, 7, correlation), plain)
-    assert agreement(lpq_codes(seen * 2, 7, correlation), plain) > 0.995
+    plain = lpq_codes(seen, 7)
+    assert torch.equal(lpq_codes(seen + 40, 7), plain)
+    assert agreement(lpq_codes(seen * 2, 7), plain) > 0.995
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -76,14 +74,14 @@ def test_in_a_window_that_holds_all_a_symmetric_blur_changes_no_phase(seed: int)
     dull = seen.double()
     for axis in (2, 3):
         dull = (dull.roll(1, axis) + 2 * dull + dull.roll(-1, axis)) / 4
-    assert torch.equal(lpq_codes(dull.round().byte(), 15, None), lpq_codes(seen, 15, None))
+    assert torch.equal(lpq_codes(dull.round().byte(), 15), lpq_codes(seen, 15))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_symmetric_blur_leaves_most_codes_and_far_more_than_of_binary_patterns(seed: int) -> None:
     seen = texture(seed)
     dull = blurred(seen, 0.7)
-    phases = agreement(lpq_codes(dull, 7, None), lpq_codes(seen, 7, None))
+    phases = agreement(lpq_codes(dull, 7), lpq_codes(seen, 7))
     patterns = agreement(lbp_codes(dull, 8, 1), lbp_codes(seen, 8, 1))
     assert phases > 0.7
     assert phases > patterns + 0.15
@@ -91,33 +89,9 @@ def test_a_symmetric_blur_leaves_most_codes_and_far_more_than_of_binary_patterns
 
 def test_each_sign_alone_survives_blur() -> None:
     seen = texture()
-    changed = lpq_codes(blurred(seen, 0.7), 7, None) ^ lpq_codes(seen, 7, None)
+    changed = lpq_codes(blurred(seen, 0.7), 7) ^ lpq_codes(seen, 7)
     for bit in range(8):
         assert ((changed >> bit) & 1).double().mean() < 0.06
-
-
-def test_decorrelated_coefficients_are_uncorrelated() -> None:
-    filters = fourier(7)
-    V = whitening(filters, 0.9)
-    assert torch.allclose(V.T @ V, torch.eye(8, dtype=torch.float64), atol=1e-10)
-    places = torch.tensor([(i, j) for i in range(7) for j in range(7)], dtype=torch.float64)
-    covariance = V.T @ filters @ (0.9 ** torch.cdist(places, places)) @ filters.T @ V
-    spread = covariance.diagonal()
-    assert torch.allclose(covariance, torch.diag(spread), atol=1e-4 * spread.max().item())
-    assert (spread.diff() < 1e-4 * spread.max()).all()  # largest first
-
-
-def test_codes_are_signs_of_decorrelated_coefficients() -> None:
-    seen = texture(side=12)
-    V, window = whitening(fourier(7), 0.9), seen[0, 0, 2:9, 4:11].double().flatten()
-    signs = V.T @ (fourier(7) @ window) >= 0
-    expected = sum(2**j for j, sign in enumerate(signs.tolist()) if sign)
-    assert lpq_codes(seen, 7, 0.9)[0, 2, 4] == expected
-
-
-def test_without_correlation_there_is_something_to_decorrelate() -> None:
-    seen = texture()
-    assert agreement(lpq_codes(seen, 7, 0.9), lpq_codes(seen, 7, None)) < 0.5
 
 
 @pytest.mark.parametrize("window", [0, 1, 4])

@@ -10,8 +10,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 from nvn_recipes.groupgan.data.pairs import Augmented, Pairs, Split, to_float
-from nvn_recipes.groupgan.data.rendered.faces import FacesSpec, render_faces
-from nvn_recipes.groupgan.data.rendered.source import RenderedFaces, paired, rendered
+from nvn_recipes.groupgan.data.rendered.faces import FacesSpec, RenderedFaces, render_faces
 
 from nvn.errors import DataError
 from tests.recipes.groupgan.some import Given, some_pairs
@@ -121,10 +120,11 @@ TINY = FacesSpec(subjects=2, size=16, levels=2)
 
 
 def test_rendered_faces_are_the_pairs_of_their_sequences() -> None:
-    faces = render_faces(TINY)
-    pairs = paired(faces, TINY.levels)
-    for role in ("neutral", "weak", "peak"):
-        assert torch.equal(pairs.shown(role), getattr(faces, role))
+    pairs = render_faces(TINY)
+    sequence = torch.arange(24) // TINY.levels
+    assert torch.equal(pairs.neutral, sequence)
+    assert torch.equal(pairs.peak, 12 + sequence)
+    assert pairs.weak.tolist() == [*range(24, 48)]
     assert len(pairs.pictures) == 12 * (2 + TINY.levels)  # each once
 
 
@@ -147,6 +147,6 @@ def test_the_bar_is_shown_only_while_faces_are_rendered(
 
     monkeypatch.setattr("nvn.progress", progress)
     spec = FacesSpec(subjects=1, size=16, levels=1)
-    first, cached = rendered(spec, tmp_path), rendered(spec, tmp_path)
-    assert torch.equal(first.weak, cached.weak)
+    first, cached = render_faces(spec, tmp_path), render_faces(spec, tmp_path)
+    assert torch.equal(first.pictures, cached.pictures)
     assert opened == [("rendering faces", 18)]

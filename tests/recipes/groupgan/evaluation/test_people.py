@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from nvn_recipes.groupgan.evaluation.people import examples, of_each_class
+from nvn_recipes.groupgan.evaluation.people import of_each_class
 
 from tests.recipes.groupgan.some import some_pairs
 
@@ -11,9 +11,10 @@ from tests.recipes.groupgan.some import some_pairs
 def test_of_each_person_the_middle_picture_is_shown() -> None:
     label = torch.tensor([0] * 5 + [1])
     pairs = some_pairs(6, label=label, subject=torch.tensor([4, 4, 4, 7, 7, 7]))
-    assert examples(pairs, 0, 5).tolist() == [1, 4]
-    assert examples(pairs, 0, 1).tolist() == [1]
-    assert examples(pairs, 2, 1).tolist() == []
+    first = pairs.classes[0]
+    assert dict(of_each_class(pairs, 5))[first].tolist() == [1, 4]
+    assert dict(of_each_class(pairs, 1))[first].tolist() == [1]
+    assert pairs.classes[2] not in dict(of_each_class(pairs, 1))
 
 
 def test_classes_without_people_enough_are_left_out() -> None:

@@ -11,8 +11,8 @@ import torch
 from nvn_recipes.groupgan.data.pairs import Pairs
 from nvn_recipes.groupgan.data.photographs import london, smiles
 from nvn_recipes.groupgan.data.photographs.cropping import Cropper
-from nvn_recipes.groupgan.data.photographs.decoding import decode
 from nvn_recipes.groupgan.data.photographs.london import London
+from nvn_recipes.groupgan.data.photographs.reading import decode
 from PIL import Image, ImageDraw
 
 from nvn.errors import ConfigError, DataError, NvnWarning

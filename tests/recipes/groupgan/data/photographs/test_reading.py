@@ -1,19 +1,63 @@
-"""Reading many files: in order, by one box, past what is broken."""
+"""Reading files: of any mode, upright; of many in order, by one box, past what is broken."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from nvn_recipes.groupgan.data.photographs.cropping import Box, Cropper
-from nvn_recipes.groupgan.data.photographs.left_out import LeftOut
-from nvn_recipes.groupgan.data.photographs.reading import in_threads, read_group, read_groups
+from nvn_recipes.groupgan.data.photographs.reading import (
+    UnreadableError,
+    decode,
+    in_threads,
+    read_group,
+    read_groups,
+)
 from PIL import Image
 
 from nvn.errors import ConfigError, NvnWarning
+from nvn.folders import LeftOut
 from tests.recipes.groupgan.data.photographs.trees import corrupt, picture
+
+# --- one file ---
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_any_mode_becomes_colors(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "picture.tif"
+    Image.new("L", (3, 2), 255).convert("RGB" if mode == "CMYK" else "L").convert(mode).save(path)
+    seen = decode(path)
+    assert (seen.mode, seen.size) == ("RGB", (3, 2))
+
+
+def test_grays_are_three_equal_channels(tmp_path: Path) -> None:
+    Image.new("L", (2, 2), 77).save(tmp_path / "gray.png")
+    assert np.asarray(decode(tmp_path / "gray.png")).tolist() == [[[77] * 3] * 2] * 2
+
+
+def test_it_is_turned_as_the_camera_was_held(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held sideways
+    Image.new("RGB", (9, 4)).save(tmp_path / "side.jpg", exif=exif)
+    assert decode(tmp_path / "side.jpg").size == (4, 9)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "folder.png").mkdir()
+    names = ("empty.png", "text.png", "dangling.png", "folder.png", "missing.png")
+    for path in [corrupt(tmp_path / "torn.png"), *(tmp_path / name for name in names)]:
+        with pytest.raises(UnreadableError, match=path.name) as caught:
+            decode(path)
+        assert caught.value.path == path
+
+
+# --- many ---
 
 
 def test_pictures_come_in_the_order_of_the_files(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvn_recipes.groupgan.data.photographs.decoding import UnreadableError
+from nvn_recipes.groupgan.data.photographs.reading import UnreadableError
 from nvn_recipes.groupgan.data.photographs.thinplate import bending, landmarks, plate, spread
 
 DOUBLE = torch.float64
