@@ -19,6 +19,7 @@ import yaml
 from nvn.errors import ConfigError
 from nvn.recipe.config import Config, overlaid, read_settings
 from nvn.recipe.loading import RecipeSource, load_recipe
+from nvn.recipe.yaml_reading import parse, shortened
 
 __all__ = ["REPEATS", "SEED", "Axis", "Cell", "Grid", "Request", "as_text", "make_grid"]
 
@@ -201,10 +202,14 @@ def _axis(text: str) -> Axis:
     if not listed.strip() or listed.rstrip().endswith(",") or listed.lstrip().startswith(","):
         raise ConfigError(f"--over {text}: a value is empty; expected name=value,value, {example}")
     try:
-        values = yaml.safe_load(f"[{listed}]")
-    except yaml.YAMLError:
-        hint = "is a value empty, or a bracket or quote not closed? Special characters need "
-        raise ConfigError(f"--over {text}: cannot read the values: {hint}quotes") from None
+        values = parse(f"[{listed}]")
+    except ConfigError as error:
+        hint = "is a value empty, or a bracket or quote not closed? Special characters need quotes"
+        raise ConfigError(
+            f"--over {shortened(text)}: cannot read the values: {hint} ({shortened(error)})"
+        ) from None
+    if not isinstance(values, list) or not values:  # a bracket in it ends the list
+        raise ConfigError(f"--over {shortened(text)}: expected name=value,value, {example}")
     if name == SEED:
         _check_seeds(text, values)
     return Axis(name, tuple(values))

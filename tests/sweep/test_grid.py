@@ -226,3 +226,12 @@ def test_folds_set_twice_in_a_group(
     with pytest.raises(ConfigError) as error:
         grouped(tmp_path, *over, settings=settings, folds=3)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "values", ["[" * 3000, "[" * 60 + "]" * 60, "&a 1", "010", "1:30", "1]: [2"]
+)
+def test_values_are_read_as_settings_are(tmp_path: Path, values: str) -> None:
+    """With the same bounds: nesting without end took minutes."""
+    with pytest.raises(ConfigError, match=r"--over width=.* (cannot read the values|expected)"):
+        grid_of(tmp_path, f"width={values}")
