@@ -6,7 +6,9 @@ import os
 import sys
 from typing import NoReturn
 
-__all__ = ["end_at_once"]
+__all__ = ["GRACE", "end_at_once"]
+
+GRACE = 10.0  # seconds after which a step is taken to wait for a process that is gone
 
 
 def end_at_once(said: str = "") -> NoReturn:

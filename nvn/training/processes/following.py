@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from nvn.engine.engine import Engine
 from nvn.errors import NvnError, RunError
@@ -15,7 +15,7 @@ from nvn.recipe.build import check_data, make_copies, report_metrics, step_metri
 from nvn.recipe.recipe import MAIN, Phase, Recipe
 from nvn.training.processes.alike import data_facts
 from nvn.training.processes.connections import Line, LostError
-from nvn.training.processes.ending import end_at_once
+from nvn.training.processes.ending import GRACE, end_at_once
 from nvn.training.processes.orders import (
     Alike,
     Check,
@@ -34,8 +34,6 @@ from nvn.training.traces import own_traceback
 __all__ = ["Following", "Leader"]
 
 _NOBODY = "the leading process of this run has failed, or is gone"
-
-GRACE = 10.0  # seconds after which a step is taken to wait for a process that is gone
 
 
 class Leader:
@@ -145,13 +143,19 @@ class Following:
                 self.leader.compare(partial(data_facts, self.recipe, self.state.data))
 
     def _step(self, name: str) -> None:
-        engine, phase = self.engines[name], self._phase(name)
+        engine, phase = self.engines[name], self._phases[name]
         batches = self.state.data.of(phase)
         make_copies(self.recipe, phase, engine)
         record = engine.step(batches)
-        report_metrics(engine, record, step_metrics(self.recipe, engine.plan))
+        report_metrics(engine, record, self._watched[name])
         if record.step < phase.steps:
             batches.wait()  # before it is ordered, so that nobody waits for it then
 
-    def _phase(self, name: str) -> Phase:
-        return next(phase for phase in self.recipe.all_phases if phase.name == name)
+    @cached_property
+    def _phases(self) -> Mapping[str, Phase]:
+        return {phase.name: phase for phase in self.recipe.all_phases}
+
+    @cached_property
+    def _watched(self) -> Mapping[str, frozenset[str]]:
+        """The metrics of a step that learning-rate schedules need, by phase."""
+        return {name: step_metrics(self.recipe, e.plan) for name, e in self.engines.items()}

@@ -13,13 +13,12 @@ from queue import SimpleQueue
 from nvn.errors import NvnError, RunError
 from nvn.training.processes.alike import differences
 from nvn.training.processes.connections import Line, LostError
-from nvn.training.processes.ending import end_at_once
+from nvn.training.processes.ending import GRACE, end_at_once
 from nvn.training.processes.orders import Alike, End, Facts, Order, Step
 
 __all__ = ["ALONE", "Lead"]
 
 PATIENCE = 2.0  # seconds in which a process that has failed says why
-GRACE = 10.0  # seconds after which a step is taken to wait for a process that is gone
 
 
 class Lead:
