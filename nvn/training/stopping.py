@@ -8,10 +8,10 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from nvn.errors import ConfigError
 
@@ -135,12 +135,8 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     wanted += [getattr(signal, name) for name in _PREEMPTING if hasattr(signal, name)]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         wanted.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop.on_signal) for number in wanted}
-    try:
+    with _handled(wanted, stop.on_signal):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -150,13 +146,19 @@ def deaf() -> Iterator[None]:
         yield
         return
     names = ("SIGINT", "SIGHUP", *_PREEMPTING)
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    with _handled([getattr(signal, n) for n in names if hasattr(signal, n)], signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handled(numbers: Iterable[signal.Signals], handler: Any) -> Iterator[None]:
+    """Handle signals so, and afterwards as before."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def read_duration(text: str, option: str = "--max-time") -> float:
