@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nvn import pytree
+from nvn.data.share import samples_in
 from nvn.engine.counters import Counters
 from nvn.engine.feed import Batch, BatchFeed
 from nvn.engine.processes import ALONE, Arriving, Processes
@@ -70,6 +71,7 @@ class Iteration:
     """
 
     __slots__ = (
+        "_added_up",
         "_arriving",
         "_batch",
         "_computing",
@@ -109,7 +111,8 @@ class Iteration:
         self._batch = Batch()
         self._saved = False
         self._processes = processes
-        self._arriving: dict[str, tuple[Sequence[nn.Parameter], bool, Arriving]] = {}
+        self._arriving: dict[str, Arriving] = {}
+        self._added_up: dict[str, Sequence[nn.Parameter]] = {}  # where `.grad` has the gradients
 
     @property
     def processes(self) -> Processes:
@@ -195,18 +198,23 @@ class Iteration:
         gradients: Gradients | None = None,
     ) -> None:
         """Begin to average a player's gradients over all processes; None: what `.grad` has."""
+        self._added_up[player] = parameters if gradients is None else ()
         own = [p.grad for p in parameters] if gradients is None else gradients
-        arriving = self._processes.averaging(parameters, own)
-        self._arriving[player] = (parameters, gradients is None, arriving)
+        self._send(player, parameters, own)
 
     def arrive(self, player: str) -> Gradients:
         """Wait for a player's averaged gradients; those from `.grad` go there."""
-        parameters, added_up, arriving = self._arriving.pop(player)
-        gradients = arriving.wait()
-        if added_up:
+        return self.take(player, self._arriving.pop(player).wait())
+
+    def take(self, player: str, gradients: Gradients) -> Gradients:
+        """Take a player's averaged gradients; those from `.grad` go there."""
+        if parameters := self._added_up[player]:
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
         return gradients
+
+    def _send(self, player: str, parameters: Sequence[nn.Parameter], gradients: Gradients) -> None:
+        self._arriving[player] = self._processes.averaging(parameters, gradients)
 
     @staticmethod
     def require_path(player: str, gradients: Gradients) -> None:
@@ -264,10 +272,8 @@ def sampled(
     """
     if not processes.together:
         return function(generator, dict(batch))
-    length = next(
-        (len(x) for x in pytree.leaves(dict(batch)) if isinstance(x, Tensor) and x.ndim), 0
-    )
-    return processes.share(function(generator, processes.gathered(batch)), length)
+    whole = function(generator, processes.gathered(batch))
+    return processes.share(whole, samples_in(dict(batch)))
 
 
 def device_of(tensors: Any) -> torch.device:

@@ -29,6 +29,8 @@ __all__ = ["MicroBatches"]
 Asked = tuple[Callable[[Sequence[Any]], Any], Any]
 """What a loop asks for: what makes an answer for all loops of what each of them has, and that."""
 
+_Place = tuple[dict[str, Tensor | None], str]
+
 Part = Generator[Asked, Any, Sequence[Any]]
 """A loop that stops where it has to know of the others, and returns what an iteration returns."""
 
@@ -69,7 +71,11 @@ class MicroBatches:
         return self._program.outcome(values, run.number)
 
     def _play(self, parts: Sequence[Part]) -> Sequence[Any]:
-        asides = [_Aside(self._modules, first=i == 0) for i in range(len(parts))]
+        # Sought in each iteration: a module may get a buffer when it is first called.
+        parameters = [*{id(p): p for m in self._modules for p in m.parameters()}.values()]
+        inner = {id(part): part for m in self._modules for part in m.modules()}.values()
+        places = [(part._buffers, name) for part in inner for name in part._buffers]
+        asides = [_Aside(parameters, places, first=i == 0) for i in range(len(parts))]
         answer: Any = None
         try:
             while True:
@@ -95,14 +101,16 @@ class _Aside:
     each loop has its own, as each process would, and those of the first one stay.
 
     Args:
-        modules: The players' modules.
+        parameters: The parameters of all players.
+        places: Where their buffers are: in which modules' buffers, under which names.
         first: Whether it is the first loop's.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], *, first: bool) -> None:
-        self._parameters = [*{id(p): p for m in modules for p in m.parameters()}.values()]
-        parts = {id(part): part for m in modules for part in m.modules()}.values()
-        self._places = [(part._buffers, name) for part in parts for name in part._buffers]
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], places: Sequence[_Place], *, first: bool
+    ) -> None:
+        self._parameters = parameters
+        self._places = places
         self._noted: list[tuple[Tensor | None, bool]] = []
         self._buffers: list[Tensor | None] = []
         self._note()
@@ -221,7 +229,7 @@ class _PartOfIteration(Iteration):
         part: The number of this one, from 0.
     """
 
-    __slots__ = ("_added_up", "_part", "_taken", "_whole")
+    __slots__ = ("_part", "_taken", "_whole")
 
     def __init__(self, whole: _Whole, part: int) -> None:
         run = whole.run
@@ -239,7 +247,6 @@ class _PartOfIteration(Iteration):
         self._whole = whole
         self._part = part
         self._taken = 0
-        self._added_up: dict[str, Sequence[nn.Parameter] | None] = {}
 
     def next_batch(self) -> Batch:
         self._batch = self._whole.batch(self._taken, self._part)
@@ -283,23 +290,8 @@ class _PartOfIteration(Iteration):
     def arrive(self, player: str) -> Any:
         return self._whole.averaged, player
 
-    def average(
-        self,
-        player: str,
-        parameters: Sequence[nn.Parameter],
-        gradients: Gradients | None = None,
-    ) -> None:
-        own = [p.grad for p in parameters] if gradients is None else gradients
-        self._added_up[player] = parameters if gradients is None else None
-        self._whole.add(player, parameters, own)
-
-    def take(self, player: str, gradients: Gradients) -> Gradients:
-        """Take a player's averaged gradients; those from `.grad` go there."""
-        parameters = self._added_up[player]
-        if parameters is not None:
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
-        return gradients
+    def _send(self, player: str, parameters: Sequence[nn.Parameter], gradients: Gradients) -> None:
+        self._whole.add(player, parameters, gradients)
 
     def step(
         self, player: str, gradients: Gradients | None = None, optimizer: str | None = None
@@ -308,5 +300,5 @@ class _PartOfIteration(Iteration):
         self.counters.stepped(player)
         if not self._part:
             self._whole.run.step(player, gradients, optimizer)
-        for parameter in self._added_up.pop(player) or ():
+        for parameter in self._added_up[player]:
             parameter.grad = None  # as after a step: the next turn's passes add to nothing

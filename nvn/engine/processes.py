@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from nvn import pytree
+from nvn.data.share import Share
 from nvn.streams import mixed
 
 if TYPE_CHECKING:
@@ -63,13 +64,7 @@ class Processes:
             whole: A tree of tensors; those of `count · length` samples are divided.
             length: How many samples a process has.
         """
-
-        def part(x: Any) -> Any:
-            if isinstance(x, Tensor) and x.ndim and len(x) == self.count * length:
-                return x[self.rank * length : (self.rank + 1) * length]
-            return x
-
-        return pytree.map_leaves(part, whole)
+        return Share(self.rank, self.count).part(whole, self.count * length)
 
     def gathered(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the batches of all processes as one: entries (B, …) become (count · B, …)."""
