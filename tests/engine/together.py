@@ -68,6 +68,15 @@ def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
         torch.testing.assert_close(x, other[name], rtol=CLOSE, atol=CLOSE, equal_nan=True, msg=name)
 
 
+def assert_same(ours: nvn.Record, theirs: nvn.Record) -> None:
+    for group in ("energies", "objectives", "gradient_norms"):
+        mine, other = getattr(ours, group), getattr(theirs, group)
+        assert mine.keys() == other.keys()
+        for name, number in mine.items():
+            close = CLOSE * max(1.0, abs(number))
+            assert abs(number - other[name]) <= close or number != number, (group, name)
+
+
 def play(fabric: Fabric) -> None:
     @examples(int(sys.argv[1]))
     @given(games(TASTE))
@@ -77,12 +86,7 @@ def play(fabric: Fabric) -> None:
         data, share = whole(3, fabric.world_size), shares(3, fabric)
         for _ in range(ITERATIONS):
             ours, theirs = alone.step(data), together.step(share)
-            for group in ("energies", "objectives", "gradient_norms"):
-                mine, other = getattr(ours, group), getattr(theirs, group)
-                assert mine.keys() == other.keys()
-                for name, number in mine.items():
-                    close = CLOSE * max(1.0, abs(number))
-                    assert abs(number - other[name]) <= close or number != number, (group, name)
+            assert_same(ours, theirs)
         assert_close(numbers(alone), numbers(together))
 
     test_games()
