@@ -15,7 +15,7 @@ from nvn.errors import ConfigError, RunError
 from nvn.recipe.config import read_yaml
 from nvn.report.gather import text_of
 
-__all__ = ["RunLine", "find_run_folder", "lines_of"]
+__all__ = ["RunLine", "find_run_folder", "latest", "lines_of"]
 
 _DEEPEST = 5  # folders between the one that is searched and a run's
 
@@ -59,13 +59,19 @@ def find_run_folder(path: Path) -> Path:
     """
     if (path / "run.yaml").is_file():
         return path
-    runs = [run.parent for run in path.glob("*/run.yaml")] if path.is_dir() else []
-    if not runs:
+    found = latest(path)
+    if found is None:
         raise RunError(
             f"there is no run at {path}: expected a run's folder, or runs/RECIPE for its latest "
             "run; nvn runs lists them"
         )
-    return max(runs, key=lambda run: (_started(_about(run)), run.name))
+    return found
+
+
+def latest(path: Path) -> Path | None:
+    """Return the latest run in a folder of runs, whatever became of it; None if there is none."""
+    runs = [run.parent for run in path.glob("*/run.yaml")] if path.is_dir() else []
+    return max(runs, key=lambda run: (_started(_about(run)), run.name), default=None)
 
 
 def lines_of(folder: Path, now: datetime) -> list[RunLine]:

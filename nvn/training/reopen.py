@@ -17,6 +17,7 @@ from nvn.recipe.code import changed_code, kept_differs, lies_inside, require_out
 from nvn.recipe.config import Config, read_yaml
 from nvn.recipe.groups import leaves
 from nvn.recipe.loading import RecipeSource, load_recipe, recipe_file
+from nvn.report.finding import latest
 from nvn.training.plugin_loading import plugin_file
 from nvn.training.resume import check_run
 from nvn.training.run_file import RunFile, read_run
@@ -78,11 +79,10 @@ def find_run(path: Path) -> Path:
     Raises:
         RunError: It is neither.
     """
-    runs = [] if not path.is_dir() else sorted(path.glob("*/run.yaml"))
-    if (path / "run.yaml").is_file() or not runs:
+    found = None if (path / "run.yaml").is_file() else latest(path)
+    if found is None:
         check_run(path)
-        return path
-    return max((run.parent for run in runs), key=lambda run: (_started(run), run.name))
+    return found or path
 
 
 def has_finished(folder: Path) -> bool:
@@ -181,13 +181,6 @@ def to_resume(
         if same:
             return run if unfinished else None
     return None
-
-
-def _started(run: Path) -> str:
-    try:
-        return str(read_yaml(run / "run.yaml").get("started") or "")
-    except ConfigError:
-        return ""
 
 
 def _code_differences(folder: Path, code: Mapping[str, str], recipe: Path) -> Iterator[str]:

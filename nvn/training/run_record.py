@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,7 @@ from nvn.training.saving import Saving
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["run_record"]
+__all__ = ["file_of", "run_record"]
 
 
 def run_record(
@@ -42,6 +43,7 @@ def run_record(
         origin: The recipe's file, or its name if installed.
         options: The further arguments of `nvn.train`: seed, numbers of steps.
     """
+    file = file_of(origin)
     return {
         "recipe": recipe.name,
         "origin": origin,
@@ -53,8 +55,8 @@ def run_record(
         "num_nodes": getattr(fabric.strategy, "num_nodes", 1),
         "saving": {k: v for k, v in dataclasses.asdict(saving).items() if v is not None},
         "phases": {phase.name: phase.steps for phase in recipe.all_phases},
-        "code": _code(origin),
-        "commit": _commit(origin),
+        "code": {} if file is None else code_of(file),
+        "commit": None if file is None else commit_of(file),
         "machine": _machine(fabric),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {
@@ -65,17 +67,14 @@ def run_record(
     }
 
 
-def _code(origin: str | None) -> dict[str, str]:
-    try:
-        return {} if origin is None else code_of(recipe_file(origin))
-    except ConfigError:  # gone meanwhile: it is built already
-        return {}
+def file_of(origin: str | None) -> Path | None:
+    """Return the file of a recipe that is built; None if it is unknown, or gone meanwhile.
 
-
-def _commit(origin: str | None) -> str | None:
-    """Return the commit of the recipe's checkout."""
+    Args:
+        origin: The recipe's file, or its name if installed.
+    """
     try:
-        return None if origin is None else commit_of(recipe_file(origin))
+        return None if origin is None else recipe_file(origin)
     except ConfigError:
         return None
 

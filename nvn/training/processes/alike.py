@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nvn.errors import ConfigError, GameError, RunError
+from nvn.errors import GameError, RunError
 from nvn.packages import version
 from nvn.recipe.build import PhaseData, make_plans
 from nvn.recipe.code import code_of
-from nvn.recipe.loading import recipe_file
 from nvn.recipe.recipe import Recipe
 from nvn.training.processes.orders import Facts
+from nvn.training.run_record import file_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -107,11 +107,8 @@ def _shown(value: str | None) -> str:
 
 def _code(origin: str | None) -> Iterator[tuple[str, str]]:
     """Yield the files of a recipe's code, by what they are called from its folder."""
-    if origin is None:
-        return
-    try:
-        recipe = recipe_file(origin)
-    except ConfigError:  # gone meanwhile: it is built already
+    recipe = file_of(origin)
+    if recipe is None:
         return
     folder = recipe.resolve().parent
     for path, digest in code_of(recipe).items():
